@@ -1,0 +1,279 @@
+"""`KeysValues`, one cache entry; and reading any key/value object by its structure.
+
+Axes: `L` layers, `N` samples (1 in a cache), `H` heads, `T` tokens, `D` head dim.
+
+An entry is, per layer, a K and a V tensor `[N, H, T, D]`, each with a `size`: how many of its `T` tokens are valid.
+What lies past `size` is padding; it may hold anything and is copied and compared like the rest.
+
+The structure is LightZero's (0.2.0, `lzero/model/unizero_world_models/kv_caching.py`):
+`value._keys_values[layer]._k_cache._cache` is the tensor and `._size` the length, `._v_cache` likewise. Whatever has
+that structure can be read here; nothing else about its class matters.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import torch
+import xxhash
+
+from harness.errors import NotKeysValuesError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+# numpy has no such types: their bytes are read through an integer of the same width.
+_NUMPY_LACKS = {2: torch.int16, 1: torch.uint8, 4: torch.int32, 8: torch.int64}
+_NUMPY_HAS = frozenset(
+    {
+        torch.float16, torch.float32, torch.float64, torch.int8, torch.int16, torch.int32, torch.int64,
+        torch.uint8, torch.bool, torch.complex64, torch.complex128,
+    }
+)  # fmt: skip
+
+
+class TokenCache:
+    """One tensor of tokens and how many of them are valid: LightZero's `Cache`, under its attribute names.
+
+    Attributes:
+        _cache: the tensor `[N, H, T, D]`; a consumer may write into it or put another in its place.
+        _size: valid tokens, `0 <= _size <= T`.
+    """
+
+    __slots__ = ("_cache", "_size")
+
+    def __init__(self, cache: torch.Tensor, size: int) -> None:
+        self._cache = cache
+        self._size = size
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """`(N, H, size, D)`: as in LightZero, the third number counts valid tokens only."""
+        samples, heads, _, head_dim = self._cache.shape
+        return samples, heads, self._size, head_dim
+
+    def get(self) -> torch.Tensor:
+        """The valid tokens `[N, H, size, D]`, a view."""
+        return self._cache[:, :, : self._size, :]
+
+    def update(self, x: torch.Tensor, tokens: int) -> None:
+        """Append `tokens` tokens `[N, H, tokens, D]` in place, as the transformer does."""
+        self._cache.data[:, :, self._size : self._size + tokens] = x
+        self._size += tokens
+
+
+class LayerCache:
+    """The K and the V of one layer: LightZero's `KVCache`."""
+
+    __slots__ = ("_k_cache", "_v_cache")
+
+    def __init__(self, k_cache: TokenCache, v_cache: TokenCache) -> None:
+        self._k_cache = k_cache
+        self._v_cache = v_cache
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The shape of K, see `TokenCache.shape`."""
+        return self._k_cache.shape
+
+    def get(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The valid tokens of K and of V, both views."""
+        return self._k_cache.get(), self._v_cache.get()
+
+    def update(self, k: torch.Tensor, v: torch.Tensor) -> None:
+        """Append the tokens `k` and `v`, each `[N, H, new, D]`."""
+        self._k_cache.update(k, k.size(2))
+        self._v_cache.update(v, v.size(2))
+
+
+class KeysValues:
+    """One cache entry, in LightZero's structure, so that a cache written for LightZero takes it unchanged.
+
+    Args:
+        tensors: `2 * L` tensors `[N, H, T, D]`: K of layer 0, V of layer 0, K of layer 1, ... They are held, not copied.
+        sizes: `2 * L` valid lengths, in the same order.
+        row: one contiguous tensor `[2 * L, N, H, T, D]` of which the tensors are the slices, where there is one.
+            It makes copying and fingerprinting one operation instead of `2 * L`.
+    """
+
+    __slots__ = ("_keys_values", "_row", "_slices")
+
+    def __init__(
+        self, tensors: Sequence[torch.Tensor], sizes: Sequence[int], *, row: torch.Tensor | None = None
+    ) -> None:
+        caches = [TokenCache(tensor, size) for tensor, size in zip(tensors, sizes, strict=True)]
+        self._keys_values = tuple(
+            LayerCache(k, v) for k, v in zip(caches[::2], caches[1::2], strict=True)
+        )
+        self._row = row
+        self._slices = tuple(tensors) if row is not None else ()
+
+    @classmethod
+    def from_row(cls, row: torch.Tensor, sizes: Sequence[int]) -> KeysValues:
+        """An entry whose tensors are views of `row` `[2 * L, N, H, T, D]`, which must be contiguous."""
+        return cls(row.unbind(0), sizes, row=row)
+
+    @classmethod
+    def zeros(
+        cls,
+        *,
+        num_layers: int,
+        num_heads: int,
+        max_tokens: int,
+        head_dim: int,
+        num_samples: int = 1,
+        size: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> KeysValues:
+        """An entry of zeros, in one row."""
+        shape = (2 * num_layers, num_samples, num_heads, max_tokens, head_dim)
+        return cls.from_row(torch.zeros(shape, dtype=dtype, device=device), [size] * (2 * num_layers))
+
+    @property
+    def size(self) -> int:
+        """Valid tokens of layer 0's K, which is what LightZero's `size` reads."""
+        return self._keys_values[0]._k_cache._size
+
+    def __len__(self) -> int:
+        """The number of layers."""
+        return len(self._keys_values)
+
+    def __getitem__(self, layer: int) -> LayerCache:
+        return self._keys_values[layer]
+
+    def clone(self) -> KeysValues:
+        """A copy that shares nothing with this entry."""
+        return clone(self)
+
+    def __repr__(self) -> str:
+        return f"KeysValues({describe(self)})"
+
+
+def read(value: Any) -> tuple[list[torch.Tensor], list[int]]:
+    """The `2 * L` tensors and sizes of any key/value object: K and V of layer 0, of layer 1, ... No copies.
+
+    Raises:
+        NotKeysValuesError: `value` has not the structure.
+    """
+    tensors: list[torch.Tensor] = []
+    sizes: list[int] = []
+    try:
+        for layer in value._keys_values:
+            k, v = layer._k_cache, layer._v_cache
+            tensors += (k._cache, v._cache)
+            sizes += (k._size, v._size)
+    except (AttributeError, TypeError) as error:
+        raise _not_keys_values(value, error) from None
+    return tensors, sizes
+
+
+def check(value: Any) -> None:
+    """Make sure that everything in `value` is of the right type, not only in the right place.
+
+    Raises:
+        NotKeysValuesError: it is not.
+    """
+    tensors, sizes = read(value)
+    if not tensors:
+        raise NotKeysValuesError(f"{type(value).__name__} is not a key/value cache entry: it has no layers")
+    for tensor, size in zip(tensors, sizes, strict=True):
+        if not isinstance(tensor, torch.Tensor) or isinstance(size, bool) or not isinstance(size, int):
+            raise NotKeysValuesError(
+                f"{type(value).__name__} is not a key/value cache entry: expected a tensor and an int as its"
+                f" _cache and _size, found {type(tensor).__name__} and {type(size).__name__}"
+            )
+
+
+def _not_keys_values(value: Any, error: Exception) -> NotKeysValuesError:
+    return NotKeysValuesError(
+        f"{type(value).__name__} is not a key/value cache entry: expected"
+        f" ._keys_values[layer]._k_cache._cache and ._size, and ._v_cache likewise ({error})"
+    )
+
+
+def row_of(value: Any) -> torch.Tensor | None:
+    """The contiguous row behind `value` while all its tensors still are that row's slices, otherwise None."""
+    if type(value) is not KeysValues or value._row is None:
+        return None
+    slices = iter(value._slices)
+    for layer in value._keys_values:
+        if layer._k_cache._cache is not next(slices) or layer._v_cache._cache is not next(slices):
+            return None
+    return value._row
+
+
+def clone(value: Any) -> KeysValues:
+    """A copy of any key/value object as our own class; one row where all its tensors are of one kind."""
+    tensors, sizes = read(value)
+    first = tensors[0]
+    if all(t.shape == first.shape and t.dtype == first.dtype and t.device == first.device for t in tensors):
+        return KeysValues.from_row(torch.stack([t.detach() for t in tensors]), sizes)
+    return KeysValues([t.detach().clone(memory_format=torch.contiguous_format) for t in tensors], sizes)
+
+
+def fingerprint(value: Any) -> bytes:
+    """16 bytes that tell entries apart: xxh3-128 over dtype, shape and size of each tensor and all raw bytes.
+
+    Bytes, not numbers: a NaN equals the same NaN, -0.0 differs from 0.0, padding counts.
+    """
+    row = row_of(value)
+    if row is not None:
+        row_sizes = []
+        for layer in value._keys_values:
+            row_sizes += (layer._k_cache._size, layer._v_cache._size)
+        digest = xxhash.xxh3_128(_row_header(row.dtype, row.shape, tuple(row_sizes)))
+        digest.update(raw_bytes(row))
+        return digest.digest()
+    tensors, sizes = read(value)
+    digest = xxhash.xxh3_128(
+        _header(tuple([t.dtype for t in tensors]), tuple([t.shape for t in tensors]), tuple(sizes))
+    )
+    for tensor in tensors:
+        digest.update(raw_bytes(tensor))
+    return digest.digest()
+
+
+def raw_bytes(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """A C-contiguous numpy array over the tensor's bytes: a view where it can be, a copy where it must.
+
+    Types that numpy lacks (bfloat16, the 8-bit floats) come as integers of the same width.
+    """
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    if not tensor.is_contiguous() or tensor.is_conj() or tensor.is_neg():
+        tensor = tensor.resolve_conj().resolve_neg().contiguous()
+    if tensor.dtype not in _NUMPY_HAS:
+        tensor = tensor.view(_NUMPY_LACKS[tensor.element_size()])
+    if tensor.device.type != "cpu":
+        tensor = tensor.cpu()
+    array: np.ndarray[Any, Any] = tensor.numpy()
+    return array
+
+
+def describe(value: Any) -> str:
+    """One line for people: `2 layers, [1, 2, 8, 32] float32, size 5`."""
+    tensors, sizes = read(value)
+    kinds = dict.fromkeys(f"{list(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in tensors)
+    lengths = dict.fromkeys(str(size) for size in sizes)
+    layers = len(tensors) // 2
+    return f"{layers} layer{'s' * (layers != 1)}, {' / '.join(kinds)}, size {' / '.join(lengths)}"
+
+
+def size_bytes(value: Any) -> int:
+    """Bytes of all tensors, padding included."""
+    return sum(tensor.nbytes for tensor in read(value)[0])
+
+
+@lru_cache(maxsize=1024)
+def _header(dtypes: tuple[torch.dtype, ...], shapes: tuple[torch.Size, ...], sizes: tuple[int, ...]) -> bytes:
+    parts = zip(dtypes, shapes, sizes, strict=True)
+    return ";".join(f"{dtype},{tuple(shape)},{size}" for dtype, shape, size in parts).encode()
+
+
+@lru_cache(maxsize=1024)
+def _row_header(dtype: torch.dtype, row_shape: torch.Size, sizes: tuple[int, ...]) -> bytes:
+    return _header((dtype,) * len(sizes), (row_shape[1:],) * len(sizes), sizes)
