@@ -1,0 +1,322 @@
+"""Reading `.kvtrace` files: operations on a cache, with the answers that its owner got. The format is in docs/trace-format.md.
+
+A trace is one SQLite database, told from others by its application id, and holds data only: nothing in it is ever
+executed or unpickled. Tensors are stored once per distinct content, cut into tokens, because a search's contexts
+share all tokens but their last ones. `harness.recording` writes what this module reads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from harness.caches import CacheSpec
+from harness.errors import TraceError
+from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write
+from harness.values import KeysValues, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+APPLICATION_ID = 0x6B767472  # "kvtr"
+SCHEMA = 1
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+_LARGEST_VALUE_BYTES = 1 << 31
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a lookup returned.
+
+    Attributes:
+        fingerprint: of the value, see `harness.values.fingerprint`; None for a miss.
+        source: for a checkout that hit, the pool that had it: `init` or `recur`. None where nobody said.
+        error: the name of the exception's type, where it raised.
+    """
+
+    fingerprint: bytes | None = None
+    source: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """One line of a trace.
+
+    Attributes:
+        number: its place, from 0.
+        stream: whose cache it was: an index of `Trace.streams`.
+        operation: what was done.
+        answer: what the recorded owner got; None for operations that have no answer.
+    """
+
+    number: int
+    stream: int
+    operation: Operation
+    answer: Answer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One cache of the recorded program, for example that of one world model."""
+
+    name: str
+    spec: CacheSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceHeader:
+    """How a trace came about.
+
+    Attributes:
+        tensors: `full`, or `fingerprint` where values were not kept (see `stand_in`).
+        served_by: the cache whose answers are recorded.
+        seed: of the recorded run, where there is one.
+        model: identity of the model: a digest of its weights, where there is one.
+        note: free text.
+        versions: of the libraries that recorded it.
+        device: where the values lived.
+        complete: False where the recording process ended before it closed the file.
+    """
+
+    tensors: str
+    served_by: str
+    seed: int | None = None
+    model: str | None = None
+    note: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    complete: bool = False
+
+
+class Trace:
+    """A `.kvtrace` file, opened to read. Also a context manager.
+
+    Raises:
+        TraceError: on opening or reading, where the file is not one, is damaged, or is newer than this program.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        _refuse_what_is_no_trace(self.path)
+        try:
+            self._database = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
+            self._database.execute("PRAGMA trusted_schema = OFF")
+            self._check_identity()
+            self.header = self._read_header()
+            self.streams = self._read_streams()
+            self._length = self._one("SELECT coalesce(max(number) + 1, 0) FROM operation")
+            self._layouts = {
+                row[0]: _Layout.parse(row[1]) for row in self._rows("SELECT id, description FROM layout")
+            }
+        except TraceError:
+            raise
+        except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._damaged(error) from None
+        self.chunk = lru_cache(maxsize=8192)(self._chunk)
+
+    def __len__(self) -> int:
+        return int(self._length)
+
+    def __iter__(self) -> Iterator[Recorded]:
+        return self.operations()
+
+    def __getitem__(self, number: int) -> Recorded:
+        for recorded in self.operations(number, number + 1):
+            return recorded
+        raise IndexError(f"operation {number} is outside [0, {len(self)}) of {self.path}")
+
+    def operations(self, start: int = 0, stop: int | None = None) -> Iterator[Recorded]:
+        """The operations from `start` up to `stop`, read as they are asked for."""
+        query = (
+            "SELECT number, stream, kind, family, env, key, value, amount, outcome FROM operation"
+            " WHERE number >= ? AND number < ? ORDER BY number"
+        )
+        try:
+            for row in self._database.execute(query, (start, len(self) if stop is None else stop)):
+                yield self._recorded(row)
+        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+            raise self._damaged(error) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Trace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ------------------------------------------------------------------ inside
+
+    def _recorded(self, row: tuple[Any, ...]) -> Recorded:
+        number, stream, kind, family, env, key, value, amount, outcome = row
+        if stream not in self.streams:
+            raise ValueError(f"operation {number} names stream {stream}, which is not in the file")
+        key = None if key is None else key % (1 << 64)
+        pool = PoolId(_FAMILIES[family], env) if family else None
+        operation: Operation
+        if kind == "S" and pool:
+            operation = Set(pool=pool, key=key, value=self._value(value), priority=amount)
+        elif kind == "G" and pool:
+            operation = Get(pool=pool, key=key)
+        elif kind == "C":
+            operation = Checkout(env=env, key=key)
+        elif kind == "W":
+            operation = Write(env=env, fill=amount)
+        elif kind == "X" and pool:
+            operation = Clear(pool=pool)
+        else:
+            raise ValueError(f"operation {number} is of unknown kind {kind!r}")
+        answer = None if outcome is None else self._answer(outcome, value)
+        return Recorded(number=number, stream=stream, operation=operation, answer=answer)
+
+    def _answer(self, outcome: str, value: int | None) -> Answer:
+        if outcome == "miss":
+            return Answer()
+        if outcome.startswith("error "):
+            return Answer(error=outcome.removeprefix("error "))
+        source = outcome.removeprefix("hit").strip() or None
+        (digest,) = self._row("SELECT fingerprint FROM value WHERE id = ?", value)
+        if self.header.tensors == "fingerprint":
+            digest = fingerprint(stand_in(digest))
+        return Answer(fingerprint=digest, source=source)
+
+    def _value(self, value_id: int) -> KeysValues:
+        digest, layout_id, sizes, chunks = self._row(
+            "SELECT fingerprint, layout, sizes, chunks FROM value WHERE id = ?", value_id
+        )
+        if layout_id is None:
+            if self.header.tensors == "fingerprint":
+                return stand_in(digest)
+            raise ValueError(f"value {value_id} has no tensors")
+        ids = np.frombuffer(chunks, dtype="<i8").tolist()
+        layout = self._layouts[layout_id]
+        return layout.join([self.chunk(chunk) for chunk in ids], json.loads(sizes))
+
+    def _chunk(self, chunk_id: int) -> bytes:
+        data = self._row("SELECT data FROM chunk WHERE id = ?", chunk_id)[0]
+        return bytes(data)
+
+    def _check_identity(self) -> None:
+        if self._one("PRAGMA application_id") != APPLICATION_ID:
+            raise TraceError(f"{self.path} is an SQLite database, but not a kvparity trace")
+        schema = self._one("PRAGMA user_version")
+        if schema > SCHEMA:
+            raise TraceError(
+                f"{self.path} has trace schema {schema}; this kvparity reads schemas up to {SCHEMA}: upgrade kvparity"
+            )
+        pages, page_size = self._one("PRAGMA page_count"), self._one("PRAGMA page_size")
+        on_disk = self.path.stat().st_size
+        wal = self.path.with_name(self.path.name + "-wal")
+        if pages * page_size > on_disk and not wal.exists():
+            raise TraceError(
+                f"{self.path} is cut short: {on_disk:,} of {pages * page_size:,} bytes are there; copy it again"
+            )
+
+    def _read_header(self) -> TraceHeader:
+        fields = {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM header")}
+        if fields.get("tensors") not in ("full", "fingerprint"):
+            raise ValueError(f"the header says tensors={fields.get('tensors')!r}")
+        return TraceHeader(**fields)
+
+    def _read_streams(self) -> dict[int, Stream]:
+        return {
+            row[0]: Stream(name=row[1], spec=CacheSpec(**json.loads(row[2])))
+            for row in self._rows("SELECT id, name, spec FROM stream ORDER BY id")
+        }
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self._database.execute(query).fetchall()
+
+    def _row(self, query: str, key: int | None) -> tuple[Any, ...]:
+        row: tuple[Any, ...] | None = self._database.execute(query, (key,)).fetchone()
+        if row is None:
+            raise ValueError(f"row {key} is missing")
+        return row
+
+    def _one(self, query: str) -> Any:
+        return self._database.execute(query).fetchone()[0]
+
+    def _damaged(self, error: Exception) -> TraceError:
+        return TraceError(f"{self.path} is damaged: {error}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """How the chunks of a value make up its tensors.
+
+    Attributes:
+        dtypes: of each tensor, in the order of `harness.values.read`.
+        shapes: of each tensor.
+        by_token: chunk `t` holds token `t` of all tensors (which are of one kind); else each chunk is a whole tensor.
+    """
+
+    dtypes: tuple[torch.dtype, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    by_token: bool
+
+    @classmethod
+    def parse(cls, description: str) -> _Layout:
+        fields = json.loads(description)
+        dtypes = tuple(getattr(torch, name) for name in fields["dtypes"])
+        shapes = tuple(tuple(int(n) for n in shape) for shape in fields["shapes"])
+        if not all(isinstance(dtype, torch.dtype) for dtype in dtypes) or len(dtypes) != len(shapes):
+            raise ValueError(f"layout {description} is not one")
+        sizes = [math.prod(shape) * dtype.itemsize for dtype, shape in zip(dtypes, shapes, strict=True)]
+        if any(n < 0 for shape in shapes for n in shape) or sum(sizes) > _LARGEST_VALUE_BYTES:
+            raise ValueError(f"layout {description} is larger than any value this program reads")
+        return cls(dtypes=dtypes, shapes=shapes, by_token=bool(fields["by_token"]))
+
+    def join(self, chunks: list[bytes], sizes: list[int]) -> KeysValues:
+        """The value made of `chunks`; its tensors own their memory."""
+        if self.by_token:
+            samples, heads, tokens, head_dim = self.shapes[0]
+            shape = (tokens, len(self.shapes), samples, heads, head_dim)
+            flat = _tensor(b"".join(chunks), self.dtypes[0], shape)
+            return KeysValues.from_row(flat.permute(1, 2, 3, 0, 4).contiguous(), sizes)
+        parts = zip(chunks, self.dtypes, self.shapes, strict=True)
+        return KeysValues([_tensor(chunk, dtype, shape) for chunk, dtype, shape in parts], sizes)
+
+
+def _tensor(data: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{len(data)} bytes where a tensor {list(shape)} of {dtype} was expected")
+    if not data:
+        return torch.empty(shape, dtype=dtype)
+    return torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
+
+
+def stand_in(digest: bytes) -> KeysValues:
+    """A small value made from a fingerprint: different fingerprints give different values.
+
+    Its numbers are the fingerprint's bytes as float32, so that they survive a cache that casts to the default dtype.
+    """
+    numbers = torch.frombuffer(bytearray(digest), dtype=torch.uint8).to(torch.float32)
+    return KeysValues.from_row(numbers.reshape(2, 1, 1, 4, 2), (4, 4))
+
+
+def _refuse_what_is_no_trace(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_SQLITE_MAGIC))
+    except FileNotFoundError:
+        raise TraceError(f"{path} does not exist") from None
+    except IsADirectoryError:
+        raise TraceError(f"{path} is a directory, not a trace file") from None
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read: {error.strerror}") from None
+    if magic != _SQLITE_MAGIC:
+        raise TraceError(f"{path} is not a kvparity trace: it does not begin as an SQLite database does")
+
+
+_FAMILIES = {"i": "init", "r": "recur", "w": "wm", "a": "all"}
