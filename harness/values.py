@@ -34,6 +34,9 @@ _NUMPY_HAS = frozenset(
     }
 )  # fmt: skip
 
+# Tensors up to this size are copied into one row and hashed at once: the copy costs less than a call per tensor.
+_STACK_BYTES = 8192
+
 
 class TokenCache:
     """One tensor of tokens and how many of them are valid: LightZero's `Cache`, under its attribute names.
@@ -215,6 +218,42 @@ def clone(value: Any) -> KeysValues:
     return KeysValues([t.detach().clone(memory_format=torch.contiguous_format) for t in tensors], sizes)
 
 
+def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
+    """Copy `value` over `target`, in place where `target` has a row of the same kind, otherwise into a new entry.
+
+    Returns:
+        `target`, its tensors again the slices of its row; or the new entry.
+    """
+    tensors, sizes = read(value)
+    row = None if target is None else target._row
+    if target is None or row is None or not _fits(tensors, row):
+        return clone(value)
+    if torch.is_grad_enabled():
+        tensors = [tensor.detach() for tensor in tensors]
+    torch.stack(tensors, out=row)
+    slices, lengths = iter(target._slices), iter(sizes)
+    for layer in target._keys_values:
+        for cache in (layer._k_cache, layer._v_cache):
+            cache._cache = next(slices)
+            cache._size = next(lengths)
+    return target
+
+
+def _fits(tensors: list[torch.Tensor], row: torch.Tensor) -> bool:
+    if len(tensors) != len(row):
+        return False
+    shape, dtype, device = row.shape[1:], row.dtype, row.device
+    return all([t.shape == shape and t.dtype == dtype and t.device == device for t in tensors])
+
+
+def write_token(cache: TokenCache, fill: float) -> None:
+    """Append one token of the constant `fill` in place, over the first one where there is no room, as a consumer might."""
+    tensor, size = cache._cache, cache._size
+    tokens = tensor.shape[2]
+    tensor.detach().select(2, size % tokens).fill_(fill)
+    cache._size = size % tokens + 1
+
+
 def fingerprint(value: Any) -> bytes:
     """16 bytes that tell entries apart: xxh3-128 over dtype, shape and size of each tensor and all raw bytes.
 
@@ -229,9 +268,11 @@ def fingerprint(value: Any) -> bytes:
         digest.update(raw_bytes(row))
         return digest.digest()
     tensors, sizes = read(value)
-    digest = xxhash.xxh3_128(
-        _header(tuple([t.dtype for t in tensors]), tuple([t.shape for t in tensors]), tuple(sizes))
-    )
+    dtypes, shapes = tuple([t.dtype for t in tensors]), tuple([t.shape for t in tensors])
+    digest = xxhash.xxh3_128(_header(dtypes, shapes, tuple(sizes)))
+    if tensors and tensors[0].nbytes <= _STACK_BYTES and len(set(dtypes)) == len(set(shapes)) == 1:
+        digest.update(raw_bytes(torch.stack(tensors)))
+        return digest.digest()
     for tensor in tensors:
         digest.update(raw_bytes(tensor))
     return digest.digest()
@@ -252,6 +293,12 @@ def raw_bytes(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
         tensor = tensor.cpu()
     array: np.ndarray[Any, Any] = tensor.numpy()
     return array
+
+
+def device_of(value: Any) -> torch.device:
+    """The device of the value's first tensor."""
+    device: torch.device = value._keys_values[0]._k_cache._cache.device
+    return device
 
 
 def describe(value: Any) -> str:

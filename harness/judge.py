@@ -1,0 +1,313 @@
+"""Where two sides part: what kind of difference it is, who is wrong, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness import explain
+from harness.compare import Difference, Tolerance, compare
+from harness.divergence import Divergence, DivergenceLog
+from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write
+from harness.values import device_of
+
+if TYPE_CHECKING:
+    from harness.oracle import IdealCache, Truth
+    from harness.side import Outcome, Side
+
+RIGHT, MISS, STALE, MOVED, UNKNOWN, RAISED = "right", "miss", "stale", "moved", "unknown", "raised"
+
+
+class Lookup(NamedTuple):
+    """A lookup on which the sides did not simply agree.
+
+    Attributes:
+        number: of the operation.
+        operation: a `Get` or a `Checkout`.
+        pools: where it looks, in that order.
+        outcomes: what the reference and the candidate did.
+        ideal: where the ideal of the reference's, and of the candidate's strategies finds the key.
+    """
+
+    number: int
+    operation: Get | Checkout
+    pools: tuple[PoolId, ...]
+    outcomes: tuple[Outcome, Outcome]
+    ideal: tuple[PoolId | None, PoolId | None]
+
+
+class Finding(NamedTuple):
+    """One side's answer, held against the truth.
+
+    Attributes:
+        verdict: `right`, `miss`, `stale` (wrong bytes), `moved` (right bytes on another device), `unknown` (no truth
+            is known for the key) or `raised`.
+        source: the pool whose last set value it is.
+    """
+
+    verdict: str
+    source: PoolId | None = None
+
+
+class Judge:
+    """Turns disagreements of two sides into divergences.
+
+    Args:
+        reference: the side that serves.
+        candidate: the side on trial.
+        truth: what was last set under each key.
+        ideals: what the reference's and the candidate's strategies should hold.
+        log: takes the divergences.
+        tolerance: how far a candidate's numbers may lie from right ones.
+    """
+
+    def __init__(
+        self,
+        reference: Side,
+        candidate: Side,
+        truth: Truth,
+        ideals: tuple[IdealCache, IdealCache],
+        log: DivergenceLog,
+        tolerance: Tolerance | None,
+    ) -> None:
+        self.sides = (reference, candidate)
+        self._truth = truth
+        self._ideals = ideals
+        self._log = log
+        self._tolerance = tolerance
+        self._stats_told: set[tuple[str, PoolId, str]] = set()
+        self.both_raised = 0
+
+    def lookup(self, lookup: Lookup) -> None:
+        """Judge one lookup."""
+        findings = [
+            self._finding(lookup, outcome, ideal)
+            for outcome, ideal in zip(lookup.outcomes, lookup.ideal, strict=True)
+        ]
+        mine, its = findings
+        difference = self._difference(lookup)
+        if its.verdict == STALE and mine.verdict == RIGHT and self._close(lookup):
+            its = findings[1] = mine
+        self._count(lookup, findings)
+        if RAISED in (mine.verdict, its.verdict):
+            self.errors(lookup.number, lookup.operation, *(outcome.error for outcome in lookup.outcomes))
+        if {mine.verdict, its.verdict} & {STALE, MOVED}:
+            self._wrong_bytes(lookup, findings, difference)
+        elif RAISED in (mine.verdict, its.verdict):
+            return
+        elif UNKNOWN in (mine.verdict, its.verdict) and difference is not None:
+            self._report(
+                lookup,
+                kind=difference.kind,
+                wrong="unknown",
+                explanation="both sides hit and differ; the key was set before the first operation that was seen",
+                difference=difference,
+            )
+        elif (mine.verdict == MISS) != (its.verdict == MISS) or mine.source != its.source:
+            self._presence(lookup, findings)
+
+    def errors(
+        self, number: int, operation: Operation, mine: Exception | None, its: Exception | None
+    ) -> None:
+        """Judge an operation in which at least one side raised; both raising the same type is agreement."""
+        if type(mine) is type(its):
+            self.both_raised += 1
+            return
+        raised = [side for side, error in zip(self.sides, (mine, its), strict=True) if error is not None]
+        pool, key = _place(operation)
+        self._log.add(
+            Divergence(
+                number=number,
+                operation=_verb(operation),
+                pool=pool,
+                key=key,
+                kind="error",
+                reference=_raised(mine),
+                candidate=_raised(its),
+                wrong=raised[0].role if len(raised) == 1 else "both",
+                explanation=explain.raised(
+                    [(side.name, error) for side, error in zip(self.sides, (mine, its), strict=True)]
+                ),
+            )
+        )
+
+    def stats(self, number: int) -> None:
+        """Hold what each side says that it counted against what was seen of it. Each disagreement is told once."""
+        for side, ideal in zip(self.sides, self._ideals, strict=True):
+            for pool, seen in side.seen.items():
+                if pool.family == "wm":
+                    continue  # how often it is asked depends on how a cache makes its working copies
+                try:
+                    stats = side.stats(pool)
+                except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
+                    self._disagrees(number, side, pool, "stats", f"raised {type(error).__name__}: {error}", "an answer")
+                    continue
+                expected: dict[str, int | None] = {}
+                if pool not in side.lost_track:
+                    expected |= {"hits": seen.hits, "misses": seen.misses}
+                if pool not in side.deviated:
+                    perfect = ideal.pools[pool]
+                    expected |= {"evictions": perfect.evictions, "length": len(perfect)}
+                for name, right in expected.items():
+                    counted = getattr(stats, name)
+                    if counted is not None and counted != right:
+                        self._disagrees(number, side, pool, name, str(counted), str(right))
+
+    # ------------------------------------------------------------------ inside
+
+    def _finding(self, lookup: Lookup, outcome: Outcome, ideal: PoolId | None) -> Finding:
+        if outcome.error is not None:
+            return Finding(RAISED)
+        if outcome.fingerprint is None:
+            return Finding(MISS)
+        key = lookup.operation.key
+        pools = sorted(lookup.pools, key=lambda pool: pool != ideal)  # where it should be comes first
+        for pool in pools:
+            last = self._truth.pools[pool].last_set.get(key)
+            if last is not None and last.fingerprint == outcome.fingerprint:
+                return Finding(RIGHT if device_of(outcome.value) == last.device else MOVED, pool)
+        known = [
+            key in self._truth.pools[pool].last_set or self._truth.pools[pool].complete for pool in lookup.pools
+        ]
+        return Finding(STALE if all(known) else UNKNOWN)
+
+    def _difference(self, lookup: Lookup) -> Difference | None:
+        mine, its = lookup.outcomes
+        if mine.fingerprint is None or its.fingerprint is None:
+            return None
+        return compare(mine.value, its.value)
+
+    def _close(self, lookup: Lookup) -> bool:
+        if self._tolerance is None:
+            return False
+        mine, its = lookup.outcomes
+        return compare(mine.value, its.value, tolerance=self._tolerance) is None
+
+    def _count(self, lookup: Lookup, findings: list[Finding]) -> None:
+        for side, finding, ideal in zip(self.sides, findings, lookup.ideal, strict=True):
+            told = finding.verdict in (RIGHT, MISS, MOVED)
+            if isinstance(lookup.operation, Get):
+                pool = lookup.operation.pool
+                if finding.verdict != RAISED:
+                    side.saw(pool, hit=finding.verdict != MISS)
+            elif told:
+                side.saw_checkout(lookup.operation.env, finding.source)
+            if not told:
+                side.lost_track.update(lookup.pools)
+            if not told or finding.source != ideal:
+                side.deviated.update(lookup.pools)
+
+    def _wrong_bytes(self, lookup: Lookup, findings: list[Finding], difference: Difference | None) -> None:
+        wrong = [side for side, found in zip(self.sides, findings, strict=True) if found.verdict in (STALE, MOVED)]
+        kind = "stale_hit"
+        if len(wrong) == 1 and difference is not None and difference.kind in ("shape", "dtype", "device"):
+            kind = difference.kind
+        elif len(wrong) == 1 and difference is not None and difference.kind == "size" and self._same_tensors(lookup):
+            kind = "size"
+        elif all(found.verdict == MOVED for found in findings if found.verdict in (STALE, MOVED)):
+            kind = "device"
+        role = wrong[0].role if len(wrong) == 1 else "both"
+        explanation = ""
+        if self._log.wants_explanation(kind, role):
+            explanation = "; ".join(
+                explain.wrong_bytes(side, self._truth, lookup.pools, lookup.operation.key, outcome.fingerprint)
+                if found.verdict == STALE
+                else f"{side.name} returned the right bytes on {device_of(outcome.value)}, where they were not set"
+                for side, outcome, found in zip(self.sides, lookup.outcomes, findings, strict=True)
+                if found.verdict in (STALE, MOVED)
+            )
+        self._report(lookup, kind=kind, wrong=role, explanation=explanation, difference=difference)
+
+    def _same_tensors(self, lookup: Lookup) -> bool:
+        mine, its = lookup.outcomes
+        return compare(mine.value, its.value, sizes=False) is None
+
+    def _presence(self, lookup: Lookup, findings: list[Finding]) -> None:
+        """One side found the key where the other did not."""
+        mine, its = findings
+        pool = next(pool for pool in lookup.pools if (mine.source == pool) != (its.source == pool))
+        strayed = [
+            side
+            for side, found, ideal in zip(self.sides, findings, lookup.ideal, strict=True)
+            if (found.source == pool) != (ideal == pool)
+        ]
+        if UNKNOWN in (mine.verdict, its.verdict):
+            wrong = "unknown"
+        else:
+            wrong = ("neither", strayed[0].role if strayed else "", "both")[len(strayed)]
+        explanation = ""
+        if self._log.wants_explanation("presence", wrong):
+            explanation = explain.presence(
+                [
+                    explain.Whereabouts(side=side, ideal=ideal.pools[pool], holds=found.source == pool)
+                    for side, ideal, found in zip(self.sides, self._ideals, findings, strict=True)
+                ],
+                self._truth.pools[pool],
+                pool,
+                lookup.operation.key,
+            )
+        self._report(lookup, kind="presence", wrong=wrong, explanation=explanation, difference=None, pool=pool)
+
+    def _report(
+        self,
+        lookup: Lookup,
+        *,
+        kind: str,
+        wrong: str,
+        explanation: str,
+        difference: Difference | None,
+        pool: PoolId | None = None,
+    ) -> None:
+        mine, its = lookup.outcomes
+        self._log.add(
+            Divergence(
+                number=lookup.number,
+                operation=_verb(lookup.operation),
+                pool=str(pool) if pool else ", ".join(str(each) for each in lookup.pools),
+                key=lookup.operation.key,
+                kind=kind,
+                reference=str(mine),
+                candidate=str(its),
+                wrong=wrong,
+                explanation=explanation,
+                difference=str(difference or ""),
+            )
+        )
+
+    def _disagrees(self, number: int, side: Side, pool: PoolId, name: str, counted: str, right: str) -> None:
+        if (side.role, pool, name) in self._stats_told:
+            return
+        self._stats_told.add((side.role, pool, name))
+        words = {side.role: f"{name} {counted}"}
+        self._log.add(
+            Divergence(
+                number=number,
+                operation="stats",
+                pool=str(pool),
+                key=None,
+                kind="stats",
+                reference=words.get("reference", ""),
+                candidate=words.get("candidate", ""),
+                wrong=side.role,
+                explanation=f"{side.name} says {name} {counted} for {pool}, where {right} is right",
+            )
+        )
+
+
+def _verb(operation: Operation) -> str:
+    return type(operation).__name__.lower()
+
+
+def _place(operation: Operation) -> tuple[str, int | None]:
+    match operation:
+        case Set() | Get():
+            return str(operation.pool), operation.key
+        case Clear():
+            return str(operation.pool), None
+        case Checkout():
+            return f"init[{operation.env}], recur", operation.key
+        case Write():
+            return "wm", None
+
+
+def _raised(error: Exception | None) -> str:
+    return "did not raise" if error is None else f"raised {type(error).__name__}: {error}"

@@ -1,0 +1,225 @@
+"""Driving caches: a scenario's operations, or a trace's, through a `ShadowCache`."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from harness.divergence import DivergenceLog
+from harness.loading import Scenario, build_cache
+from harness.operations import Checkout, Clear, Get, Operation, Set, Write
+from harness.result import RecordedAnswers, Result, result_of
+from harness.shadow import ShadowCache
+from harness.trace import Answer, Recorded, Trace
+from harness.values import KeysValues, copy_into, read, write_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from harness.caches import Cache, CacheSpec
+    from harness.compare import Tolerance
+    from harness.divergence import KnownDifference
+    from harness.recording import TraceWriter
+
+_PROGRESS_EVERY = 256
+
+
+class Driver:
+    """Does to a cache what operations say, with the habits of the real producer and consumer.
+
+    All values are handed over in one producer object, which by turns is pointed at a value's own tensors and
+    overwritten in place. Working copies are written into.
+
+    Args:
+        cache: the cache, which may be a `ShadowCache`.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self._producer: KeysValues | None = None
+        self._in_place: KeysValues | None = None
+        self._sets = 0
+        self._working_copies: dict[int, Any] = {}
+
+    def apply(self, operation: Operation) -> Any | None:
+        """Do one operation; what a lookup returned.
+
+        Raises:
+            Exception: whatever the cache raises.
+        """
+        match operation:
+            case Set():
+                value = self._produce(operation.value)
+                self.cache.set(operation.pool, operation.key, value, priority=operation.priority)
+            case Get():
+                return self.cache.get(operation.pool, operation.key)
+            case Checkout():
+                self._working_copies[operation.env] = None
+                copy = self.cache.checkout(operation.env, operation.key)
+                self._working_copies[operation.env] = copy
+                return copy
+            case Write():
+                copy = self._working_copies.get(operation.env)
+                if copy is not None:
+                    for layer in copy._keys_values:
+                        write_token(layer._k_cache, operation.fill)
+                        write_token(layer._v_cache, operation.fill)
+            case Clear():
+                self.cache.clear(operation.pool)
+        return None
+
+    def _produce(self, value: Any) -> KeysValues:
+        self._sets += 1
+        tensors, sizes = read(value)
+        if self._sets % 2:
+            # Overwritten in place: whoever kept the tensors of an earlier set sees them change.
+            self._in_place = copy_into(value, self._in_place)
+            tensors = read(self._in_place)[0]
+        if self._producer is None or len(self._producer) * 2 != len(tensors):
+            self._producer = KeysValues(tensors, sizes)
+            return self._producer
+        pairs = iter(zip(tensors, sizes, strict=True))
+        for layer in self._producer._keys_values:
+            layer._k_cache._cache, layer._k_cache._size = next(pairs)
+            layer._v_cache._cache, layer._v_cache._size = next(pairs)
+        return self._producer
+
+
+class Comparison:
+    """A pair of caches by name and how they are compared; runs workloads through new instances of both.
+
+    Args:
+        reference: name of the cache that serves.
+        candidate: name of the cache on trial.
+        tolerance: how far a candidate's numbers may lie from right ones; None asks for equal bits.
+        known: differences that are accepted.
+        progress: called now and then with the number of operations done.
+    """
+
+    def __init__(
+        self,
+        reference: str,
+        candidate: str,
+        *,
+        tolerance: Tolerance | None = None,
+        known: Sequence[KnownDifference] = (),
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.reference = reference
+        self.candidate = candidate
+        self._tolerance = tolerance
+        self._known = known
+        self._progress = progress or (lambda done: None)
+
+    def shadow(self, spec: CacheSpec, log: DivergenceLog | None = None) -> ShadowCache:
+        """New, empty caches of `spec`, one shadowing the other."""
+        return ShadowCache(
+            reference=build_cache(self.reference, spec),
+            candidate=build_cache(self.candidate, spec),
+            spec=spec,
+            names=_distinct(self.reference, self.candidate),
+            tolerance=self._tolerance,
+            log=DivergenceLog(self._known) if log is None else log,
+        )
+
+    def scenario(self, scenario: Scenario, *, seed: int, steps: int, writer: TraceWriter | None = None) -> Result:
+        """The first `steps` operations of a scenario. An interrupt ends it early, with what was found so far."""
+        shadow = self.shadow(scenario.spec)
+        stream = writer.stream(scenario.name, scenario.spec) if writer else 0
+        operations = (
+            Recorded(number=number, stream=stream, operation=operation, answer=None)
+            for number, operation in enumerate(islice(scenario.operations(seed), steps))
+        )
+        return self._drive({stream: shadow}, operations, workload=scenario.name, seed=seed, writer=writer)
+
+    def trace(self, trace: Trace, *, workload: str, steps: int | None = None) -> Result:
+        """A recorded trace, or its first `steps` operations."""
+        log = DivergenceLog(self._known)
+        shadows = {number: self.shadow(stream.spec, log) for number, stream in trace.streams.items()}
+        return self._drive(shadows, trace.operations(0, steps), workload=workload, seed=trace.header.seed)
+
+    def _drive(
+        self,
+        shadows: dict[int, ShadowCache],
+        operations: Iterator[Recorded],
+        *,
+        workload: str,
+        seed: int | None,
+        writer: TraceWriter | None = None,
+    ) -> Result:
+        drivers = {number: Driver(shadow) for number, shadow in shadows.items()}
+        answers = _Answers()
+        interrupted = False
+        began = time.perf_counter()
+        done = 0
+        try:
+            for done, recorded in enumerate(operations, start=1):
+                shadow = shadows[recorded.stream]
+                shadow.next_number = recorded.number
+                try:
+                    drivers[recorded.stream].apply(recorded.operation)
+                except Exception as error:
+                    if error is not shadow.raised:
+                        raise
+                if isinstance(recorded.operation, Write):
+                    shadow.operations["write"] += 1
+                if recorded.answer is not None:
+                    answers.compare(recorded, shadow)
+                if writer is not None:
+                    writer.record(recorded.stream, recorded.operation, _answer(recorded.operation, shadow))
+                if done % _PROGRESS_EVERY == 0:
+                    self._progress(done)
+        except KeyboardInterrupt:
+            interrupted = True
+        self._progress(done)
+        for shadow in shadows.values():
+            shadow.check_stats()
+        return result_of(
+            list(shadows.values()),
+            workload=workload,
+            seed=seed,
+            elapsed_s=time.perf_counter() - began,
+            interrupted=interrupted,
+            recorded=answers.summary(),
+        )
+
+
+class _Answers:
+    """Counts how often the reference answers as a trace says that its owner was answered."""
+
+    def __init__(self) -> None:
+        self._given = 0
+        self._reproduced = 0
+        self._first_other = ""
+
+    def compare(self, recorded: Recorded, shadow: ShadowCache) -> None:
+        answer, outcome = recorded.answer, shadow.answers[0]
+        assert answer is not None
+        self._given += 1
+        error = None if outcome.error is None else type(outcome.error).__name__
+        if outcome.fingerprint == answer.fingerprint and error == answer.error:
+            self._reproduced += 1
+        elif not self._first_other:
+            said = answer.error or ("miss" if answer.fingerprint is None else f"hit {answer.fingerprint.hex()[:12]}")
+            self._first_other = f"operation {recorded.number}: recorded {said}, {shadow.reference.name}: {outcome}"
+
+    def summary(self) -> RecordedAnswers | None:
+        if not self._given:
+            return None
+        return RecordedAnswers(given=self._given, reproduced=self._reproduced, first_other=self._first_other)
+
+
+def _answer(operation: Operation, shadow: ShadowCache) -> Answer | None:
+    if not isinstance(operation, Get | Checkout):
+        return None
+    outcome = shadow.answers[0]
+    error = None if outcome.error is None else type(outcome.error).__name__
+    return Answer(fingerprint=outcome.fingerprint, error=error)
+
+
+def _distinct(reference: str, candidate: str) -> tuple[str, str]:
+    """The names, told apart where one cache is compared with itself."""
+    if reference != candidate:
+        return reference, candidate
+    return f"{reference} (reference)", f"{candidate} (candidate)"

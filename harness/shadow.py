@@ -1,0 +1,260 @@
+"""`ShadowCache`: a cache that serves the reference, shadows the candidate and checks every lookup of both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from harness.divergence import DivergenceLog
+from harness.judge import Judge, Lookup
+from harness.operations import RECUR, Checkout, Clear, Get, Operation, PoolId, Set, Write, init
+from harness.oracle import Contents, IdealCache, LastSet, Truth, covered
+from harness.side import Outcome, Side
+from harness.values import KeysValues, copy_into, device_of, fingerprint, write_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.caches import Cache, CacheSpec
+    from harness.compare import Tolerance
+
+_STATS_EVERY = 10_000
+
+
+class ShadowCache:
+    """Two caches behind the face of one. What a caller gets is the reference's own answer, exceptions included.
+
+    Each operation goes to the reference and then to the candidate. The candidate gets its own copy of what is set,
+    in an object that is reused as a producer's is; its exceptions are caught and become divergences; its working
+    copies are written into as a consumer would. It can change neither what the caller gets nor what the caller gave.
+
+    Args:
+        reference: the cache that serves.
+        candidate: the cache on trial.
+        spec: the sizes of both.
+        names: of the reference and of the candidate, for people.
+        tolerance: how far a candidate's numbers may lie from right ones; None asks for equal bits.
+        log: takes the divergences; several shadows may share one.
+        complete: False where the reference may hold entries from before, which the candidate never saw.
+
+    Attributes:
+        log: the divergences.
+        operations: how many of each kind there were.
+        gets_compared: lookups, of which `values_compared` were hits on both sides.
+        number: of the operation under way or last done.
+        next_number: of the next one; whoever drives a part of a longer stream may set it.
+        answers: what reference and candidate did at the last lookup.
+        raised: the last exception of the reference that was passed on.
+    """
+
+    def __init__(
+        self,
+        *,
+        reference: Cache,
+        candidate: Cache,
+        spec: CacheSpec,
+        names: tuple[str, str] = ("reference", "candidate"),
+        tolerance: Tolerance | None = None,
+        log: DivergenceLog | None = None,
+        complete: bool = True,
+    ) -> None:
+        self.spec = spec
+        self.reference = Side("reference", names[0], reference, spec)
+        self.candidate = Side("candidate", names[1], candidate, spec)
+        self.log = DivergenceLog() if log is None else log
+        self.operations: Counter[str] = Counter()
+        self.gets_compared = 0
+        self.values_compared = 0
+        self.number = -1
+        self.next_number = 0
+        self._until_stats = _STATS_EVERY
+        self.answers = (Outcome(), Outcome())
+        self.raised: Exception | None = None
+        self._key = 0
+        self._truth = Truth.empty(spec, complete=complete)
+        mine = IdealCache(spec, self.reference.strategy)
+        its = IdealCache(spec, self.candidate.strategy)
+        # Where both sides declare the same strategies, one ideal serves both.
+        self._ideals = (mine, mine if its.strategies == mine.strategies else its)
+        self._judge = Judge(self.reference, self.candidate, self._truth, self._ideals, self.log, tolerance)
+        self._handed_over: KeysValues | None = None
+        for side in (self.reference, self.candidate):
+            side.listen(lambda: (self.number, self._key))
+
+    def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
+        """Store `value` on both sides.
+
+        Raises:
+            Exception: whatever the reference raises, after the candidate had its turn.
+        """
+        self._begin("set")
+        self._key = key
+        contents = self._contents(pool)
+        # One object, overwritten by each set, as a producer's is: a candidate that keeps it is found out.
+        copy = self._handed_over = copy_into(value, self._handed_over)
+        contents.set(key, fingerprint(copy), device_of(copy), self.number)
+        mine = _attempt(self.reference.cache.set, pool, key, value, priority=priority)
+        its = _attempt(self.candidate.cache.set, pool, key, copy, priority=priority)
+        for ideal in self._distinct_ideals:
+            ideal.pools[pool].set(key, self.number, priority)
+        self._judge_errors(Set(pool=pool, key=key, value=None), mine, its)
+        self._raise(mine)
+
+    def get(self, pool: PoolId, key: int) -> Any | None:
+        """Look `key` up on both sides, compare, and return the reference's answer.
+
+        Raises:
+            Exception: whatever the reference raises, after the candidate had its turn.
+        """
+        self._begin("get")
+        contents = self._contents(pool)
+        self.gets_compared += 1
+        reference, candidate = self.reference, self.candidate
+        mine = reference.ask(reference.cache.get, pool, key)
+        its = candidate.ask(candidate.cache.get, pool, key)
+        self.answers = (mine, its)
+        held = [pool if ideal.pools[pool].get(key) else None for ideal in self._distinct_ideals]
+        if mine.fingerprint is not None and its.fingerprint is not None:
+            self.values_compared += 1
+        if _agree(mine, its, contents.last_set.get(key)):
+            reference.saw(pool, hit=mine.fingerprint is not None)
+            candidate.saw(pool, hit=mine.fingerprint is not None)
+        else:
+            self._judge_lookup(Get(pool=pool, key=key), (pool,), held)
+        self._raise(mine.error if mine.value is None else None)
+        return mine.value
+
+    def checkout(self, env: int, key: int) -> Any | None:
+        """The search's lookup on both sides; the working copy that is returned is the reference's.
+
+        Raises:
+            Exception: whatever the reference raises, after the candidate had its turn.
+        """
+        self._begin("checkout")
+        self._contents(init(env))
+        self.gets_compared += 1
+        reference, candidate = self.reference, self.candidate
+        mine = reference.ask(reference.cache.checkout, env, key)
+        its = candidate.ask(candidate.cache.checkout, env, key)
+        self.answers = (mine, its)
+        held = [ideal.checkout(env, key, self.number) for ideal in self._distinct_ideals]
+        if mine.fingerprint is not None and its.fingerprint is not None:
+            self.values_compared += 1
+        source = held[0]
+        last = self._truth.pools[source].last_set.get(key) if source else None
+        if held[-1] == source and _agree(mine, its, last):
+            answered = None if mine.fingerprint is None else source
+            reference.saw_checkout(env, answered)
+            candidate.saw_checkout(env, answered)
+            self._note_ambiguity(source, key, last)
+        else:
+            self._judge_lookup(Checkout(env=env, key=key), (init(env), RECUR), held)
+        if its.value is not None:
+            self._write_into(env, its.value)
+        self._raise(mine.error if mine.value is None else None)
+        return mine.value
+
+    def clear(self, pool: PoolId) -> None:
+        """Clear `pool` on both sides.
+
+        Raises:
+            Exception: whatever the reference raises, after the candidate had its turn.
+        """
+        self._begin("clear")
+        mine = _attempt(self.reference.cache.clear, pool)
+        its = _attempt(self.candidate.cache.clear, pool)
+        for each in covered(pool, self._truth.pools):
+            self._truth.pools[each].clear(self.number)
+            for ideal in self._distinct_ideals:
+                ideal.pools[each].clear()
+        for side in (self.reference, self.candidate):
+            side.forget_drops(pool)
+        self._judge_errors(Clear(pool=pool), mine, its)
+        self._raise(mine)
+
+    def check_stats(self) -> None:
+        """Hold what each side counted against what was seen of it. Done now and then, and by whoever ends a run."""
+        self._judge.stats(self.number)
+
+    # ------------------------------------------------------------------ inside
+
+    @property
+    def _distinct_ideals(self) -> tuple[IdealCache, ...]:
+        mine, its = self._ideals
+        return (mine,) if mine is its else (mine, its)
+
+    @property
+    def both_raised(self) -> int:
+        """Operations in which both sides raised the same type of exception."""
+        return self._judge.both_raised
+
+    def _contents(self, pool: PoolId) -> Contents:
+        try:
+            return self._truth.pools[pool]
+        except KeyError:
+            raise ValueError(f"there is no pool {pool}: the caches were built with {self.spec}") from None
+
+    def _begin(self, kind: str) -> None:
+        self.number = self.next_number
+        self.next_number += 1
+        self.operations[kind] += 1
+        self._until_stats -= 1
+        if not self._until_stats:
+            self._until_stats = _STATS_EVERY
+            self.check_stats()
+
+    def _note_ambiguity(self, source: PoolId | None, key: int, last: LastSet | None) -> None:
+        """Where recur holds the same bytes, nobody can tell from outside which of the two pools answered."""
+        if source is None or last is None or source == RECUR:
+            return
+        other = self._truth.pools[RECUR].last_set.get(key)
+        if other is not None and other.fingerprint == last.fingerprint:
+            for side in (self.reference, self.candidate):
+                side.lost_track.update((source, RECUR))
+
+    def _write_into(self, env: int, working_copy: Any) -> None:
+        """Append a token to one of the working copy's tensors, a different one each time."""
+        turn = self.operations["checkout"]
+        try:
+            layer = working_copy._keys_values[turn // 2 % len(working_copy._keys_values)]
+            write_token(layer._v_cache if turn % 2 else layer._k_cache, turn % 113 + 1)
+        except Exception as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
+            self._judge_errors(Write(env=env, fill=0), None, error)
+
+    def _judge_lookup(
+        self, operation: Get | Checkout, pools: tuple[PoolId, ...], held: list[PoolId | None]
+    ) -> None:
+        both = (held[0], held[-1])
+        self._judge.lookup(
+            Lookup(number=self.number, operation=operation, pools=pools, outcomes=self.answers, ideal=both)
+        )
+
+    def _judge_errors(self, operation: Operation, mine: Exception | None, its: Exception | None) -> None:
+        if mine is not None or its is not None:
+            self._judge.errors(self.number, operation, mine, its)
+
+    def _raise(self, error: Exception | None) -> None:
+        if error is not None:
+            self.raised = error
+            raise error
+
+
+def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
+    """Whether both missed, or both returned what was last set, on the device that it was on."""
+    if mine.fingerprint is None or its.fingerprint is None:
+        return mine.fingerprint is its.fingerprint and mine.error is None and its.error is None
+    return (
+        last is not None
+        and mine.fingerprint == last.fingerprint
+        and its.fingerprint == last.fingerprint
+        and device_of(mine.value) == last.device
+        and device_of(its.value) == last.device
+    )
+
+
+def _attempt(call: Callable[..., Any], *arguments: Any, **options: Any) -> Exception | None:
+    try:
+        call(*arguments, **options)
+    except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
+        return error
+    return None

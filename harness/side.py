@@ -1,0 +1,133 @@
+"""One of the two caches under comparison, and what has been seen of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from harness.caches import Cache, CacheSpec, DeclaresStrategy, Drop, HasStats, PoolStats, ReportsDrops
+from harness.errors import NotKeysValuesError
+from harness.operations import PoolId, init, RECUR
+from harness.oracle import covered
+from harness.values import check, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_REMEMBERED_DROPS = 4096
+
+
+class Outcome(NamedTuple):
+    """What one side did when asked: a hit (value and fingerprint), a miss (neither), or an exception."""
+
+    value: Any = None
+    fingerprint: bytes | None = None
+    error: Exception | None = None
+
+    def __str__(self) -> str:
+        if self.error is not None:
+            return f"raised {type(self.error).__name__}: {self.error}"
+        return "miss" if self.fingerprint is None else f"hit {self.fingerprint.hex()[:12]}"
+
+
+class SeenDrop(NamedTuple):
+    """A key that a side dropped of its own accord: during which operation, and for the set of which key."""
+
+    number: int
+    for_key: int
+    drop: Drop
+
+
+@dataclass(slots=True)
+class Seen:
+    """Lookups of one pool on one side, as the harness saw them."""
+
+    hits: int = 0
+    misses: int = 0
+
+
+class Side:
+    """A cache on one side.
+
+    Args:
+        role: `reference` or `candidate`.
+        name: as the user knows it.
+        cache: the cache.
+        spec: its sizes.
+    """
+
+    def __init__(self, role: str, name: str, cache: Cache, spec: CacheSpec) -> None:
+        self.role = role
+        self.name = name
+        self.cache = cache
+        self.spec = spec
+        self.seen = {pool: Seen() for pool in spec.pools}
+        self.lost_track: set[PoolId] = set()  # pools whose hits and misses can no longer be told from outside
+        self.deviated: set[PoolId] = set()  # pools that were seen to leave their ideal
+        self._drops: dict[PoolId, dict[int, SeenDrop]] = {pool: {} for pool in spec.pools}
+
+    def listen(self, under_way: Callable[[], tuple[int, int]]) -> None:
+        """Note each drop that the cache reports from now on; `under_way` gives the operation's number and key."""
+        if not isinstance(self.cache, ReportsDrops):
+            return
+
+        def note(drop: Drop) -> None:
+            drops = self._drops[drop.pool]
+            drops.pop(drop.key, None)
+            drops[drop.key] = SeenDrop(*under_way(), drop)
+            if len(drops) > _REMEMBERED_DROPS:
+                del drops[next(iter(drops))]
+
+        self.cache.on_drop = note
+
+    def strategy(self, pool: PoolId) -> str:
+        """The declared eviction strategy of `pool`; first in, first out where nothing is declared."""
+        return self.cache.strategy(pool) if isinstance(self.cache, DeclaresStrategy) else "fifo"
+
+    def stats(self, pool: PoolId) -> PoolStats:
+        """What the cache says that it counted in `pool`; empty where it does not count."""
+        return self.cache.stats(pool) if isinstance(self.cache, HasStats) else PoolStats()
+
+    def last_drop(self, pool: PoolId, key: int) -> SeenDrop | None:
+        """The last reported drop of `key` from `pool` since its last clear."""
+        return self._drops[pool].get(key)
+
+    def forget_drops(self, pool: PoolId) -> None:
+        """After a clear the earlier drops explain nothing any more."""
+        for each in covered(pool, self._drops):
+            self._drops[each].clear()
+
+    def ask(self, lookup: Callable[..., Any], *arguments: Any) -> Outcome:
+        """Call `lookup` and fingerprint what it lends; an exception and rubbish are outcomes like others."""
+        try:
+            value = lookup(*arguments)
+        except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
+            return Outcome(error=error)
+        if value is None:
+            return Outcome()
+        try:
+            return Outcome(value, fingerprint(value))
+        except Exception as error:  # noqa: BLE001  and so is whatever it returns
+            return Outcome(error=_what_is_wrong_with(value) or error)
+
+    def saw(self, pool: PoolId, *, hit: bool) -> None:
+        """Count a lookup of one pool."""
+        if hit:
+            self.seen[pool].hits += 1
+        else:
+            self.seen[pool].misses += 1
+
+    def saw_checkout(self, env: int, source: PoolId | None) -> None:
+        """Count a checkout that was answered from `source`: a miss of the init pool where it was not that."""
+        first = init(env)
+        self.saw(first, hit=source == first)
+        if source != first:
+            self.saw(RECUR, hit=source is not None)
+
+
+def _what_is_wrong_with(value: Any) -> NotKeysValuesError | None:
+    try:
+        check(value)
+    except NotKeysValuesError as error:
+        return error
+    return None
