@@ -1,7 +1,7 @@
-"""Finding caches and scenarios by name, and making anything with `KVCacheManager`'s methods a `Cache`.
+"""Finding caches, scenarios and traces by name, and making anything with `KVCacheManager`'s methods a `Cache`.
 
-A name is that of an installed entry point (group `kvparity.caches` or `kvparity.scenarios`), or
-`package.module:attribute` for what is not installed.
+A name is that of an installed entry point (groups `kvparity.caches`, `kvparity.scenarios`, `kvparity.traces`), or
+`package.module:attribute` for what is not installed, or a trace's path.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CACHES = "kvparity.caches"
 SCENARIOS = "kvparity.scenarios"
+TRACES = "kvparity.traces"
 
 _CACHE_METHODS = ("set", "get", "checkout", "clear")
 _MANAGER_METHODS = (
@@ -57,6 +58,24 @@ def load_scenario(name: str) -> Scenario:
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{name} is not a scenario: it needs name, summary, spec and operations(seed)")
     return scenario
+
+
+def trace_path(name: str) -> Path:
+    """The file of the bundled trace of that name, or the name itself as a path.
+
+    Raises:
+        UsageError: there is neither a bundled trace nor a file of that name.
+    """
+    points = installed(TRACES)
+    path = Path(name)
+    if name in points and not path.is_file():
+        bundled: Path = points[name].load()
+        return bundled
+    if not path.exists():
+        nearest = difflib.get_close_matches(name, points, n=1, cutoff=0.0)
+        hint = f": did you mean the bundled {nearest[0]}?" if nearest else ""
+        raise UsageError(f"there is no trace {name!r}, neither as a file nor bundled{hint}")
+    return path
 
 
 def build_cache(name: str, spec: CacheSpec) -> Cache:

@@ -1,0 +1,228 @@
+"""The command line: `kvparity list`, `run` and `replay`.
+
+Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one line says what, and how to mend it),
+3 interrupted (what was found so far is reported).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from harness.compare import Tolerance
+from harness.errors import KVParityError, UsageError
+from harness.loading import CACHES, SCENARIOS, TRACES, installed, load_scenario, trace_path
+from harness.recording import TraceWriter
+from harness.replay import Comparison
+from harness.report import Progress, render, verdict_line, write_json, write_page
+from harness.result import FAIL_ON, Result, merge
+from harness.settings import read_settings
+from harness.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+PARITY, DIVERGENCE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
+DEFAULT_TRACE = "cartpole-unizero"
+DEFAULT_SCENARIO = "mcts"
+DEFAULT_STEPS = 20_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    try:
+        options = _parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except KVParityError as error:
+        print(f"kvparity: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("kvparity: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return PARITY
+
+
+def _list(options: argparse.Namespace) -> int:  # noqa: ARG001
+    console = Console()
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    table.add_row("caches", "")
+    for name, point in installed(CACHES).items():
+        table.add_row(f"  {name}", point.value)
+    table.add_row("scenarios", "")
+    for name in installed(SCENARIOS):
+        table.add_row(f"  {name}", load_scenario(name).summary)
+    table.add_row("bundled traces", "")
+    for name in installed(TRACES):
+        table.add_row(f"  {name}", _trace_summary(trace_path(name)))
+    console.print(table)
+    return PARITY
+
+
+def _trace_summary(path: Path) -> str:
+    with Trace(path) as trace:
+        return f"{len(trace):,} operations served by {trace.header.served_by}. {trace.header.note}"
+
+
+def _run(options: argparse.Namespace) -> int:
+    session = _Session(options)
+    if options.record and len(options.scenario) != 1:
+        raise UsageError("--record needs exactly one scenario: name it, as in `kvparity run mcts --record FILE`")
+    if not options.scenario:
+        session.trace(DEFAULT_TRACE, steps=None)
+    for name in options.scenario or [DEFAULT_SCENARIO]:
+        session.scenario(name)
+    return session.finish()
+
+
+def _replay(options: argparse.Namespace) -> int:
+    session = _Session(options)
+    for name in options.trace:
+        session.trace(name, steps=options.steps)
+    return session.finish()
+
+
+class _Session:
+    """The workloads of one command, one after the other, until one is interrupted."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        torch.set_num_threads(1)  # the tensors are small: more threads only wait for each other
+        self._options = options
+        self._known = read_settings(options.config).known
+        self._console = Console()
+        self._results: list[Result] = []
+
+    def scenario(self, name: str) -> None:
+        if self._interrupted:
+            return
+        scenario, options = load_scenario(name), self._options
+        steps = DEFAULT_STEPS if options.steps is None else options.steps
+        writer = nullcontext()
+        if options.record:
+            note = f"kvparity run {name} --seed {options.seed} --steps {steps}"
+            writer = TraceWriter(
+                options.record, tensors=options.tensors, served_by=options.reference, seed=options.seed, note=note
+            )
+        with Progress(self._console, scenario.name, steps) as progress, writer as recording:
+            comparison = self._comparison(progress)
+            self._results.append(
+                comparison.scenario(scenario, seed=options.seed, steps=steps, writer=recording)
+            )
+
+    def trace(self, name: str, *, steps: int | None) -> None:
+        if self._interrupted:
+            return
+        with Trace(trace_path(name)) as trace:
+            total = len(trace) if steps is None else min(steps, len(trace))
+            with Progress(self._console, name, total) as progress:
+                self._results.append(self._comparison(progress).trace(trace, workload=name, steps=steps))
+
+    def finish(self) -> int:
+        options, result = self._options, merge(self._results)
+        show = verdict_line if options.quiet else render
+        self._console.print(show(result, fail_on=options.fail_on), soft_wrap=options.quiet)
+        if options.json:
+            write_json(result, options.json)
+        if options.report:
+            write_page(result, options.report, fail_on=options.fail_on)
+        if result.interrupted:
+            return INTERRUPTED
+        return DIVERGENCE if result.fails(options.fail_on) else PARITY
+
+    @property
+    def _interrupted(self) -> bool:
+        return bool(self._results) and self._results[-1].interrupted
+
+    def _comparison(self, progress: Progress) -> Comparison:
+        options = self._options
+        tolerance = None
+        if options.compare == "tolerance":
+            tolerance = Tolerance(rtol=options.rtol, atol=options.atol)
+        return Comparison(
+            options.reference, options.candidate, tolerance=tolerance, known=self._known, progress=progress
+        )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (`{self.prog} --help` explains)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="kvparity",
+        description="Proves, or disproves, that a refactored KV cache behaves like the one it replaces.",
+        epilog="exit status: 0 parity, 1 divergence, 2 bad input, 3 interrupted",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="caches, scenarios and bundled traces")
+    listing.set_defaults(command=_list)
+
+    run = commands.add_parser("run", help="drive both caches with scenarios")
+    run.add_argument(
+        "scenario",
+        nargs="*",
+        metavar="SCENARIO",
+        help=f"names, see `kvparity list`; without one, the trace {DEFAULT_TRACE} and then {DEFAULT_SCENARIO}",
+    )
+    _add_common(run)
+    run.add_argument("--seed", type=_at_least(0), default=0, help="of the scenarios (default 0)")
+    run.add_argument("--record", type=Path, metavar="FILE", help="write what happens to a new .kvtrace file")
+    run.add_argument("--tensors", choices=("full", "fingerprint"), default="full", help="what --record keeps")
+    run.set_defaults(command=_run)
+
+    replay = commands.add_parser("replay", help="recorded traces through both caches")
+    replay.add_argument("trace", nargs="+", metavar="TRACE", help=".kvtrace files or names of bundled traces")
+    _add_common(replay)
+    replay.set_defaults(command=_replay)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    cache = "a name from `kvparity list`, or package.module:attribute"
+    parser.add_argument("--reference", default="legacy-evicting", metavar="NAME", help=f"side that serves: {cache}")
+    parser.add_argument("--candidate", default="refactored-fifo", metavar="NAME", help=f"side on trial: {cache}")
+    parser.add_argument(
+        "--steps", type=_at_least(1), metavar="N", help=f"operations (scenarios: {DEFAULT_STEPS:,}; traces: all)"
+    )
+    parser.add_argument("--compare", choices=("bitwise", "tolerance"), default="bitwise")
+    parser.add_argument("--rtol", type=float, help="with --compare tolerance; default as in torch.testing")
+    parser.add_argument("--atol", type=float, help="with --compare tolerance; default as in torch.testing")
+    parser.add_argument(
+        "--fail-on", choices=FAIL_ON, default="behaviour", help="exit with 1 from this severity on (default behaviour)"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="known differences (default ./kvparity.toml)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write the report as a page, and the JSON result")
+    parser.add_argument("--quiet", action="store_true", help="print the verdict only")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
+        return number
+
+    return parse
+
+
+if __name__ == "__main__":
+    sys.exit(main())
