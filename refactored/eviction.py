@@ -1,0 +1,164 @@
+"""Which slot leaves a full pool: the strategies, and the order of slots that each keeps."""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from enum import Enum
+from itertools import count
+from typing import Protocol
+
+
+class EvictionStrategy(Enum):
+    """Who leaves when a pool is full.
+
+    FIFO: the entry set first; an update in place does not make it younger.
+    LRU: the entry whose last `get` or `set` is longest ago.
+    PRIORITY: the entry of the lowest priority, among equals the one set first. The default priority is 0.0.
+    """
+
+    FIFO = "fifo"
+    LRU = "lru"
+    PRIORITY = "priority"
+
+
+class Order(Protocol):
+    """The order in which slots leave. A pool tells it what happens and asks it who is next."""
+
+    refreshed_by_get: bool
+    """Whether `used` has to be called at all."""
+
+    def added(self, slot: int, priority: float | None) -> None:
+        """A new key took `slot`."""
+
+    def updated(self, slot: int, priority: float | None) -> None:
+        """The key in `slot` got a new value; a priority of None keeps the one it has."""
+
+    def used(self, slot: int, /) -> None:
+        """The entry in `slot` was looked up."""
+
+    def victim(self) -> int:
+        """The slot that leaves next, from a full pool. Asking changes nothing."""
+
+    def clear(self) -> None:
+        """Every slot is free."""
+
+
+class FifoOrder:
+    """First in, first out: slots fill in order, then a pointer goes round. All O(1)."""
+
+    __slots__ = ("_pointer", "_size")
+    refreshed_by_get = False
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._pointer = 0
+
+    def added(self, slot: int, priority: float | None) -> None:  # noqa: ARG002 - see Order
+        """The next one round is the oldest."""
+        self._pointer = (slot + 1) % self._size
+
+    def updated(self, slot: int, priority: float | None) -> None:
+        """An update in place keeps its turn."""
+
+    def used(self, slot: int, /) -> None:
+        """A lookup keeps its turn."""
+
+    def victim(self) -> int:
+        """The slot at the pointer."""
+        return self._pointer
+
+    def clear(self) -> None:
+        """Begin with slot 0 again."""
+        self._pointer = 0
+
+
+class LruOrder:
+    """Least recently used: slots in order of use, the front one leaves. All O(1).
+
+    Attributes:
+        used: every lookup calls it, so it is the dictionary's own method and not one of ours around that.
+    """
+
+    __slots__ = ("_slots", "used")
+    refreshed_by_get = True
+
+    def __init__(self, size: int) -> None:  # noqa: ARG002 - orders are built alike
+        self._slots: OrderedDict[int, None] = OrderedDict()
+        self.used = self._slots.move_to_end
+
+    def added(self, slot: int, priority: float | None) -> None:  # noqa: ARG002 - see Order
+        """To the back."""
+        self._slots[slot] = None
+        self._slots.move_to_end(slot)
+
+    def updated(self, slot: int, priority: float | None) -> None:  # noqa: ARG002 - see Order
+        """To the back."""
+        self._slots.move_to_end(slot)
+
+    def victim(self) -> int:
+        """The slot in front."""
+        return next(iter(self._slots))
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._slots.clear()
+
+
+class PriorityOrder:
+    """Lowest priority first: a heap in which outdated entries stay until they surface. O(log n) amortised.
+
+    An entry is `(priority, age, slot)`. It is outdated once `_current[slot]` is another object. The heap is
+    rebuilt when outdated entries outnumber the slots, so it stays within about twice the pool.
+    """
+
+    __slots__ = ("_ages", "_current", "_heap", "_limit")
+    refreshed_by_get = False
+
+    def __init__(self, size: int) -> None:
+        self._limit = 2 * size + 16
+        self.clear()
+
+    def added(self, slot: int, priority: float | None) -> None:
+        """A new entry, younger than all others."""
+        self._push((0.0 if priority is None else priority, next(self._ages), slot))
+
+    def updated(self, slot: int, priority: float | None) -> None:
+        """A new priority at the old age; without one, nothing changes."""
+        before, age, _ = self._current[slot]
+        if priority is not None and priority != before:
+            self._push((priority, age, slot))
+
+    def used(self, slot: int, /) -> None:
+        """A lookup changes no priority."""
+
+    def victim(self) -> int:
+        """The slot of the lowest entry that is not outdated."""
+        heap, current = self._heap, self._current
+        while current[heap[0][2]] is not heap[0]:
+            heapq.heappop(heap)
+        return heap[0][2]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._heap: list[tuple[float, int, int]] = []
+        self._current: dict[int, tuple[float, int, int]] = {}
+        self._ages = count()
+
+    def _push(self, entry: tuple[float, int, int]) -> None:
+        self._current[entry[2]] = entry
+        if len(self._heap) < self._limit:
+            heapq.heappush(self._heap, entry)
+        else:
+            self._heap = list(self._current.values())
+            heapq.heapify(self._heap)
+
+
+def order_for(strategy: EvictionStrategy, size: int) -> Order:
+    """An empty order of that strategy for a pool of `size` slots."""
+    orders: dict[EvictionStrategy, type[FifoOrder | LruOrder | PriorityOrder]] = {
+        EvictionStrategy.FIFO: FifoOrder,
+        EvictionStrategy.LRU: LruOrder,
+        EvictionStrategy.PRIORITY: PriorityOrder,
+    }
+    return orders[strategy](size)

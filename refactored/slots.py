@@ -1,0 +1,96 @@
+"""`Slot`: the storage of one entry, allocated once and copied into from then on.
+
+Axes: `L` layers, `N` samples, `H` heads, `T` tokens, `D` head dim.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from harness.values import KeysValues, check, clone, read, row_of, size_bytes
+
+
+class Slot:
+    """One contiguous row `[2 * L, N, H, T, D]`, and the `KeysValues` over it that a pool lends.
+
+    A value of the same kind (layers, shape, dtype, device) is copied into the row: one operation, no
+    allocation. A value of another kind gets a new row. One whose own tensors differ in kind is kept as
+    separate clones.
+
+    Attributes:
+        value: what is stored, None before the first `store`. Its tensors are views of the row. The consumer
+            of a working copy may write into them, or put others in their place, which `store` undoes.
+    """
+
+    __slots__ = ("_device", "_dtype", "_end", "_row", "_shape", "_slices", "_start", "_tokens", "value")
+
+    def __init__(self) -> None:
+        self.value: KeysValues | None = None
+        self._row: torch.Tensor | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Tensor bytes of what is stored."""
+        return 0 if self.value is None else size_bytes(self.value)
+
+    def store(self, value: Any) -> None:
+        """Copy `value`: every layer, K and V, sizes and padding. It succeeds or changes nothing.
+
+        Raises:
+            NotKeysValuesError: `value` is not a key/value object.
+        """
+        tensors, sizes = read(value)
+        row = self._row
+        if row is None or not self._overwrite(row, tensors, row_of(value)):
+            self._adopt(_copy(value))
+            return
+        # A consumer may have put other tensors into a working copy: here the row's slices come back.
+        for token, own, size in zip(self._tokens, self._slices, sizes):  # noqa: B905 - strict costs 0.1 us
+            token._cache = own
+            token._size = size
+
+    def _overwrite(self, row: torch.Tensor, tensors: list[torch.Tensor], source: torch.Tensor | None) -> bool:
+        """Copy `tensors`, or `source` of which they are the slices, over `row`; False if they do not fit."""
+        sources = tensors if source is None else [source]
+        try:
+            if (
+                len(tensors) != len(self._slices)
+                or tensors[0].shape != self._shape
+                or tensors[0].device != self._device
+            ):
+                return False
+            dtype, start, end = self._dtype, self._start, self._end
+            for tensor in sources:
+                # Torch would cast another dtype, and not notice every source that lies in the row itself.
+                if tensor.dtype is not dtype or start <= tensor.data_ptr() < end:
+                    return False
+            if torch.is_grad_enabled():
+                sources = [tensor.detach() if tensor.requires_grad else tensor for tensor in sources]
+            if source is None:
+                torch.stack(sources, out=row)
+            else:
+                row.copy_(sources[0])
+        except (AttributeError, RuntimeError):
+            # No tensors at all, or of several shapes or devices, which torch refuses before it writes.
+            return False
+        return True
+
+    def _adopt(self, value: KeysValues) -> None:
+        """Make `value`, which nobody else holds, what is stored."""
+        self.value = value
+        self._tokens = [token for layer in value._keys_values for token in (layer._k_cache, layer._v_cache)]
+        row = self._row = row_of(value)
+        if row is not None:
+            self._slices = tuple(token._cache for token in self._tokens)
+            self._shape, self._dtype, self._device = row.shape[1:], row.dtype, row.device
+            self._start = row.data_ptr()
+            self._end = self._start + row.nbytes
+
+
+def _copy(value: Any) -> KeysValues:
+    check(value)
+    # Rows born in inference mode could not be written to outside of it.
+    with torch.inference_mode(False):
+        return clone(value)
