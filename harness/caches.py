@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from harness.operations import PoolId, init, RECUR, WM
+from harness.operations import RECUR, WM, PoolId, init
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,17 +108,19 @@ class _Session:
             return
         scenario, options = load_scenario(name), self._options
         steps = DEFAULT_STEPS if options.steps is None else options.steps
-        writer = nullcontext()
+        writer: TraceWriter | nullcontext[None] = nullcontext()
         if options.record:
             note = f"kvparity run {name} --seed {options.seed} --steps {steps}"
             writer = TraceWriter(
-                options.record, tensors=options.tensors, served_by=options.reference, seed=options.seed, note=note
+                options.record,
+                tensors=options.tensors,
+                served_by=options.reference,
+                seed=options.seed,
+                note=note,
             )
         with Progress(self._console, scenario.name, steps) as progress, writer as recording:
             comparison = self._comparison(progress)
-            self._results.append(
-                comparison.scenario(scenario, seed=options.seed, steps=steps, writer=recording)
-            )
+            self._results.append(comparison.scenario(scenario, seed=options.seed, steps=steps, writer=recording))
 
     def trace(self, name: str, *, steps: int | None) -> None:
         if self._interrupted:
@@ -130,8 +132,9 @@ class _Session:
 
     def finish(self) -> int:
         options, result = self._options, merge(self._results)
-        show = verdict_line if options.quiet else render
-        self._console.print(show(result, fail_on=options.fail_on), soft_wrap=options.quiet)
+        if not options.quiet:
+            self._console.print(render(result))
+        self._console.print(verdict_line(result, fail_on=options.fail_on), soft_wrap=True)
         if options.json:
             write_json(result, options.json)
         if options.report:
@@ -197,13 +200,19 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", default="legacy-evicting", metavar="NAME", help=f"side that serves: {cache}")
     parser.add_argument("--candidate", default="refactored-fifo", metavar="NAME", help=f"side on trial: {cache}")
     parser.add_argument(
-        "--steps", type=_at_least(1), metavar="N", help=f"operations (scenarios: {DEFAULT_STEPS:,}; traces: all)"
+        "--steps",
+        type=_at_least(1),
+        metavar="N",
+        help=f"operations (scenarios: {DEFAULT_STEPS:,}; traces: all)",
     )
     parser.add_argument("--compare", choices=("bitwise", "tolerance"), default="bitwise")
     parser.add_argument("--rtol", type=float, help="with --compare tolerance; default as in torch.testing")
     parser.add_argument("--atol", type=float, help="with --compare tolerance; default as in torch.testing")
     parser.add_argument(
-        "--fail-on", choices=FAIL_ON, default="behaviour", help="exit with 1 from this severity on (default behaviour)"
+        "--fail-on",
+        choices=FAIL_ON,
+        default="behaviour",
+        help="exit with 1 from this severity on (default behaviour)",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="known differences (default ./kvparity.toml)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")

@@ -101,7 +101,7 @@ def _bitwise(tensor: torch.Tensor, other: torch.Tensor) -> str:
     # Equal as numbers: zeros of either sign, or NaNs with other payloads.
     differ = bits != other_bits
     index = tuple(differ.nonzero()[0].tolist())
-    mine, its = bits[index].item(), other_bits[index].item()
+    mine, its = int(bits[index].item()), int(other_bits[index].item())
     width = bits.element_size() * 2
     mask = (1 << bits.element_size() * 8) - 1
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import fnmatch
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -86,7 +86,7 @@ class KnownDifference:
     pattern: str
     side: str
     reason: str
-    until: datetime.date | None = None
+    until: dt.date | None = None
     corruption: bool = False
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ class KnownDifference:
         if not self.reason.strip():
             raise UsageError(f"known difference {self.pattern!r}: a reason is needed")
 
-    def accepts(self, divergence: Divergence, today: datetime.date) -> bool:
+    def accepts(self, divergence: Divergence, today: dt.date) -> bool:
         """Whether this covers `divergence` today."""
         line = f"{divergence.kind} {divergence.pool}: {divergence.explanation}"
         return (
@@ -112,7 +112,7 @@ class KnownDifference:
         Raises:
             UsageError: a field is missing, unknown or of the wrong type.
         """
-        types = {"pattern": str, "side": str, "reason": str, "until": datetime.date, "corruption": bool}
+        types = {"pattern": str, "side": str, "reason": str, "until": dt.date, "corruption": bool}
         for name, value in fields.items():
             if name not in types:
                 raise UsageError(f"known difference: there is no field {name!r}; there are {', '.join(types)}")
@@ -134,9 +134,9 @@ class DivergenceLog:
 
     KEPT = 1000
 
-    def __init__(self, known: Sequence[KnownDifference] = (), *, today: datetime.date | None = None) -> None:
+    def __init__(self, known: Sequence[KnownDifference] = (), *, today: dt.date | None = None) -> None:
         self.known = tuple(known)
-        self.today = today or datetime.datetime.now(tz=datetime.timezone.utc).date()
+        self.today = today or dt.datetime.now(tz=dt.timezone.utc).date()
         self.total = 0
         self.unexpected: Counter[str] = Counter()
         self.by_kind: Counter[str] = Counter()

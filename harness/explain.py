@@ -68,9 +68,7 @@ def _removal(where: Whereabouts, pool: PoolId, key: int) -> str:
     return f"{ideal} evicted it at operation {removal.number} to make room for key {removal.for_key:#018x}"
 
 
-def wrong_bytes(
-    side: Side, truth: Truth, pools: tuple[PoolId, ...], key: int, fingerprint: bytes | None
-) -> str:
+def wrong_bytes(side: Side, truth: Truth, pools: tuple[PoolId, ...], key: int, fingerprint: bytes | None) -> str:
     """Whose bytes `side` returned for `key`, as far as they are still known."""
     owner = truth.find(fingerprint, pools[-1]) if fingerprint else None
     if owner:

@@ -52,24 +52,23 @@ class Judge:
     """Turns disagreements of two sides into divergences.
 
     Args:
-        reference: the side that serves.
-        candidate: the side on trial.
+        sides: the reference and the candidate.
         truth: what was last set under each key.
-        ideals: what the reference's and the candidate's strategies should hold.
+        ideals: what the strategies of each should hold.
         log: takes the divergences.
         tolerance: how far a candidate's numbers may lie from right ones.
     """
 
     def __init__(
         self,
-        reference: Side,
-        candidate: Side,
+        sides: tuple[Side, Side],
+        *,
         truth: Truth,
         ideals: tuple[IdealCache, IdealCache],
         log: DivergenceLog,
         tolerance: Tolerance | None,
     ) -> None:
-        self.sides = (reference, candidate)
+        self.sides = sides
         self._truth = truth
         self._ideals = ideals
         self._log = log
@@ -80,8 +79,7 @@ class Judge:
     def lookup(self, lookup: Lookup) -> None:
         """Judge one lookup."""
         findings = [
-            self._finding(lookup, outcome, ideal)
-            for outcome, ideal in zip(lookup.outcomes, lookup.ideal, strict=True)
+            self._finding(lookup, outcome, ideal) for outcome, ideal in zip(lookup.outcomes, lookup.ideal, strict=True)
         ]
         mine, its = findings
         difference = self._difference(lookup)
@@ -105,9 +103,7 @@ class Judge:
         elif (mine.verdict == MISS) != (its.verdict == MISS) or mine.source != its.source:
             self._presence(lookup, findings)
 
-    def errors(
-        self, number: int, operation: Operation, mine: Exception | None, its: Exception | None
-    ) -> None:
+    def errors(self, number: int, operation: Operation, mine: Exception | None, its: Exception | None) -> None:
         """Judge an operation in which at least one side raised; both raising the same type is agreement."""
         if type(mine) is type(its):
             self.both_raised += 1
@@ -139,7 +135,7 @@ class Judge:
                 try:
                     stats = side.stats(pool)
                 except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
-                    self._disagrees(number, side, pool, "stats", f"raised {type(error).__name__}: {error}", "an answer")
+                    self._disagrees(number, side, pool, name="stats", counted=_raised(error), right="an answer")
                     continue
                 expected: dict[str, int | None] = {}
                 if pool not in side.lost_track:
@@ -150,7 +146,7 @@ class Judge:
                 for name, right in expected.items():
                     counted = getattr(stats, name)
                     if counted is not None and counted != right:
-                        self._disagrees(number, side, pool, name, str(counted), str(right))
+                        self._disagrees(number, side, pool, name=name, counted=str(counted), right=str(right))
 
     # ------------------------------------------------------------------ inside
 
@@ -165,9 +161,7 @@ class Judge:
             last = self._truth.pools[pool].last_set.get(key)
             if last is not None and last.fingerprint == outcome.fingerprint:
                 return Finding(RIGHT if device_of(outcome.value) == last.device else MOVED, pool)
-        known = [
-            key in self._truth.pools[pool].last_set or self._truth.pools[pool].complete for pool in lookup.pools
-        ]
+        known = [key in self._truth.pools[pool].last_set or self._truth.pools[pool].complete for pool in lookup.pools]
         return Finding(STALE if all(known) else UNKNOWN)
 
     def _difference(self, lookup: Lookup) -> Difference | None:
@@ -273,7 +267,7 @@ class Judge:
             )
         )
 
-    def _disagrees(self, number: int, side: Side, pool: PoolId, name: str, counted: str, right: str) -> None:
+    def _disagrees(self, number: int, side: Side, pool: PoolId, *, name: str, counted: str, right: str) -> None:
         if (side.role, pool, name) in self._stats_told:
             return
         self._stats_told.add((side.role, pool, name))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from harness.caches import Cache, CacheFactory, CacheSpec, PoolStats
 from harness.errors import UnusableCacheError, UsageError
-from harness.operations import ALL, ALL_INIT, PoolId, Operation
+from harness.operations import ALL, ALL_INIT, Operation, PoolId
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from harness.operations import PoolId, init, RECUR, WM
+from harness.operations import RECUR, WM, PoolId, init
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -87,9 +87,15 @@ class Ideal(Protocol):
     misses: int
     evictions: int
 
-    def set(self, key: int, number: int, priority: float | None) -> None: ...
-    def get(self, key: int) -> bool: ...
-    def clear(self) -> None: ...
+    def set(self, key: int, number: int, priority: float | None) -> None:
+        """Hold `key` from operation `number` on, evicting another where the pool is full."""
+
+    def get(self, key: int) -> bool:
+        """Whether `key` is held; counts as a use."""
+
+    def clear(self) -> None:
+        """Hold nothing."""
+
     def __contains__(self, key: object) -> bool: ...
     def __len__(self) -> int: ...
 

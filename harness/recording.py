@@ -239,7 +239,8 @@ class _Store:
         if value is not None and not has_tensors:
             layout, sizes, chunks = self._parts(value)
             self._database.execute(
-                "UPDATE value SET layout = ?, sizes = ?, chunks = ? WHERE id = ?", (layout, sizes, chunks, identity)
+                "UPDATE value SET layout = ?, sizes = ?, chunks = ? WHERE id = ?",
+                (layout, sizes, chunks, identity),
             )
             has_tensors = True
         # The sign remembers whether the tensors are stored too.

@@ -110,7 +110,7 @@ class Comparison:
         self.candidate = candidate
         self._tolerance = tolerance
         self._known = known
-        self._progress = progress or (lambda done: None)
+        self._progress = progress or (lambda _: None)
 
     def shadow(self, spec: CacheSpec, log: DivergenceLog | None = None) -> ShadowCache:
         """New, empty caches of `spec`, one shadowing the other."""

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.caches import PoolStats
 from harness.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES, SIDES, Divergence
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class Result:
         by_group: all, by (kind, who is wrong).
         first: the first of each group, whole.
         kept: the first ones, whole.
-        stats: per side and pool: hits and misses as seen, evictions, length and bytes as the cache says.
+        stats: per side and pool: hits and misses as seen from outside (as the cache says, where wrong answers left
+            that open); evictions, length and bytes as the cache says.
         elapsed_s: wall time.
         seed: of the workload, where it has one.
         interrupted: whether it was stopped early.
@@ -218,10 +220,16 @@ def _side_stats(side: Side) -> dict[str, dict[str, int | None]]:
     for pool, seen in side.seen.items():
         try:
             says = side.stats(pool)
-            own = {"evictions": says.evictions, "length": says.length, "size_bytes": says.size_bytes}
         except Exception:  # noqa: BLE001  a cache whose statistics fail is reported as a divergence already
-            own = {"evictions": None, "length": None, "size_bytes": None}
-        rows[str(pool)] = {"hits": seen.hits, "misses": seen.misses, **own}
+            says = PoolStats()
+        told = pool in side.lost_track  # then the harness cannot count, and the cache's own word must do
+        rows[str(pool)] = {
+            "hits": says.hits if told else seen.hits,
+            "misses": says.misses if told else seen.misses,
+            "evictions": says.evictions,
+            "length": says.length,
+            "size_bytes": says.size_bytes,
+        }
     return rows
 
 

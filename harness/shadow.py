@@ -76,7 +76,9 @@ class ShadowCache:
         its = IdealCache(spec, self.candidate.strategy)
         # Where both sides declare the same strategies, one ideal serves both.
         self._ideals = (mine, mine if its.strategies == mine.strategies else its)
-        self._judge = Judge(self.reference, self.candidate, self._truth, self._ideals, self.log, tolerance)
+        self._judge = Judge(
+            (self.reference, self.candidate), truth=self._truth, ideals=self._ideals, log=self.log, tolerance=tolerance
+        )
         self._handed_over: KeysValues | None = None
         for side in (self.reference, self.candidate):
             side.listen(lambda: (self.number, self._key))
@@ -221,9 +223,7 @@ class ShadowCache:
         except Exception as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
             self._judge_errors(Write(env=env, fill=0), None, error)
 
-    def _judge_lookup(
-        self, operation: Get | Checkout, pools: tuple[PoolId, ...], held: list[PoolId | None]
-    ) -> None:
+    def _judge_lookup(self, operation: Get | Checkout, pools: tuple[PoolId, ...], held: list[PoolId | None]) -> None:
         both = (held[0], held[-1])
         self._judge.lookup(
             Lookup(number=self.number, operation=operation, pools=pools, outcomes=self.answers, ideal=both)

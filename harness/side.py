@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.caches import Cache, CacheSpec, DeclaresStrategy, Drop, HasStats, PoolStats, ReportsDrops
 from harness.errors import NotKeysValuesError
-from harness.operations import PoolId, init, RECUR
+from harness.operations import RECUR, PoolId, init
 from harness.oracle import covered
 from harness.values import check, fingerprint
 

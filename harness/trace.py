@@ -1,4 +1,4 @@
-"""Reading `.kvtrace` files: operations on a cache, with the answers that its owner got. The format is in docs/trace-format.md.
+"""Reading `.kvtrace` files: operations on a cache, with the answers that its owner got (docs/trace-format.md).
 
 A trace is one SQLite database, told from others by its application id, and holds data only: nothing in it is ever
 executed or unpickled. Tensors are stored once per distinct content, cut into tokens, because a search's contexts
@@ -114,9 +114,7 @@ class Trace:
             self.header = self._read_header()
             self.streams = self._read_streams()
             self._length = self._one("SELECT coalesce(max(number) + 1, 0) FROM operation")
-            self._layouts = {
-                row[0]: _Layout.parse(row[1]) for row in self._rows("SELECT id, description FROM layout")
-            }
+            self._layouts = {row[0]: _Layout.parse(row[1]) for row in self._rows("SELECT id, description FROM layout")}
         except TraceError:
             raise
         except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -162,7 +160,7 @@ class Trace:
         number, stream, kind, family, env, key, value, amount, outcome = row
         if stream not in self.streams:
             raise ValueError(f"operation {number} names stream {stream}, which is not in the file")
-        key = None if key is None else key % (1 << 64)
+        key = (key or 0) % (1 << 64)
         pool = PoolId(_FAMILIES[family], env) if family else None
         operation: Operation
         if kind == "S" and pool:

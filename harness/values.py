@@ -23,7 +23,6 @@ from harness.errors import NotKeysValuesError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
 
 # numpy has no such types: their bytes are read through an integer of the same width.
 _NUMPY_LACKS = {2: torch.int16, 1: torch.uint8, 4: torch.int32, 8: torch.int64}
@@ -96,7 +95,7 @@ class KeysValues:
     """One cache entry, in LightZero's structure, so that a cache written for LightZero takes it unchanged.
 
     Args:
-        tensors: `2 * L` tensors `[N, H, T, D]`: K of layer 0, V of layer 0, K of layer 1, ... They are held, not copied.
+        tensors: `2 * L` tensors `[N, H, T, D]`: K of layer 0, V of layer 0, K of layer 1, ... Held, not copied.
         sizes: `2 * L` valid lengths, in the same order.
         row: one contiguous tensor `[2 * L, N, H, T, D]` of which the tensors are the slices, where there is one.
             It makes copying and fingerprinting one operation instead of `2 * L`.
@@ -108,9 +107,7 @@ class KeysValues:
         self, tensors: Sequence[torch.Tensor], sizes: Sequence[int], *, row: torch.Tensor | None = None
     ) -> None:
         caches = [TokenCache(tensor, size) for tensor, size in zip(tensors, sizes, strict=True)]
-        self._keys_values = tuple(
-            LayerCache(k, v) for k, v in zip(caches[::2], caches[1::2], strict=True)
-        )
+        self._keys_values = tuple(LayerCache(k, v) for k, v in zip(caches[::2], caches[1::2], strict=True))
         self._row = row
         self._slices = tuple(tensors) if row is not None else ()
 
@@ -247,7 +244,7 @@ def _fits(tensors: list[torch.Tensor], row: torch.Tensor) -> bool:
 
 
 def write_token(cache: TokenCache, fill: float) -> None:
-    """Append one token of the constant `fill` in place, over the first one where there is no room, as a consumer might."""
+    """Append one token of the constant `fill` in place, as a consumer does; over the first where there is no room."""
     tensor, size = cache._cache, cache._size
     tokens = tensor.shape[2]
     tensor.detach().select(2, size % tokens).fill_(fill)
@@ -261,7 +258,7 @@ def fingerprint(value: Any) -> bytes:
     """
     row = row_of(value)
     if row is not None:
-        row_sizes = []
+        row_sizes: list[int] = []
         for layer in value._keys_values:
             row_sizes += (layer._k_cache._size, layer._v_cache._size)
         digest = xxhash.xxh3_128(_row_header(row.dtype, row.shape, tuple(row_sizes)))
@@ -278,7 +275,7 @@ def fingerprint(value: Any) -> bytes:
     return digest.digest()
 
 
-def raw_bytes(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+def raw_bytes(tensor: torch.Tensor) -> Any:
     """A C-contiguous numpy array over the tensor's bytes: a view where it can be, a copy where it must.
 
     Types that numpy lacks (bfloat16, the 8-bit floats) come as integers of the same width.
@@ -291,8 +288,7 @@ def raw_bytes(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
         tensor = tensor.view(_NUMPY_LACKS[tensor.element_size()])
     if tensor.device.type != "cpu":
         tensor = tensor.cpu()
-    array: np.ndarray[Any, Any] = tensor.numpy()
-    return array
+    return tensor.numpy()
 
 
 def device_of(value: Any) -> torch.device:

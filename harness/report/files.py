@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from harness.errors import UsageError
-from harness.report.terminal import render
+from harness.report.terminal import render, verdict_line
 
 if TYPE_CHECKING:
     from harness.result import Result
@@ -40,7 +40,8 @@ def write_page(result: Result, folder: Path, *, fail_on: str) -> None:
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
     console = Console(record=True, width=_PAGE_WIDTH, file=StringIO(), force_terminal=False)
-    console.print(render(result, fail_on=fail_on))
+    console.print(render(result))
+    console.print(verdict_line(result, fail_on=fail_on))
     write_json(result, folder / "result.json")
     _write(folder / "index.html", console.export_html(inline_styles=True))
 

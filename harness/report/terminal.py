@@ -27,15 +27,14 @@ _SHOW_AFTER_S = 1.0
 _STYLES = {CORRUPTION: "bold red", BEHAVIOUR: "yellow"}
 
 
-def render(result: Result, *, fail_on: str) -> RenderableType:
-    """Everything that was found, for people; several workloads one under the other."""
+def render(result: Result) -> RenderableType:
+    """Everything that was found, for people; several workloads one under the other. The verdict comes after it."""
     parts: list[RenderableType] = []
     for run in result.runs or [result]:
         parts += [_heading(run), _stats_table(run)]
         parts += [_group(run, group) for group in sorted(run.by_group, key=_order)]
         if run.recorded is not None:
             parts.append(_recorded(run))
-    parts.append(verdict_line(result, fail_on=fail_on))
     return Group(*parts)
 
 
