@@ -92,9 +92,7 @@ def _pool_pressure(spec: CacheSpec, rng: Random) -> Iterator[Operation]:
 
 
 def _revisit(spec: CacheSpec, rng: Random) -> Iterator[Operation]:
-    habits = Habits(
-        env_num=spec.env_num, simulations=2 * spec.num_simulations, latent_dim=2, grid=0.5, noise=0.3
-    )
+    habits = Habits(env_num=spec.env_num, simulations=2 * spec.num_simulations, latent_dim=2, grid=0.5, noise=0.3)
     return probed(_collect(habits, rng), spec, rng)
 
 

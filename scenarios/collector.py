@@ -104,9 +104,7 @@ class Collector:
         self._rng = rng
         self._model = ToyModel(rng, latent_dim=habits.latent_dim, grid=habits.grid)
         self._transformers = [
-            ToyTransformer(
-                rng, geometry=geometry, num_actions=self._model.num_actions, latent_dim=habits.latent_dim
-            )
+            ToyTransformer(rng, geometry=geometry, num_actions=self._model.num_actions, latent_dim=habits.latent_dim)
             for geometry in habits.geometries
         ]
         self._environments = [
@@ -145,9 +143,7 @@ class Collector:
         """
         tasks = [environment.task for environment in self._environments]
         for _ in range(batches):
-            latents = np.stack(
-                [self._model.disturbed(self._rng.choice(self._replay), self._rng) for _ in tasks]
-            )
+            latents = np.stack([self._model.disturbed(self._rng.choice(self._replay), self._rng) for _ in tasks])
             trees = self._plant(latents, self._begin(tasks, latents))
             yield Clear(pool=RECUR)
             for _ in range(self._habits.simulations):
@@ -253,9 +249,7 @@ class Collector:
     def _begin(self, tasks: list[int], latents: Latents) -> list[Context]:
         return self._per_task(tasks, lambda transformer, lanes: transformer.begin(latents[lanes]))
 
-    def _extend(
-        self, tasks: list[int], parents: list[Context], actions: list[int], latents: Latents
-    ) -> list[Context]:
+    def _extend(self, tasks: list[int], parents: list[Context], actions: list[int], latents: Latents) -> list[Context]:
         return self._per_task(
             tasks,
             lambda transformer, lanes: transformer.extend(
@@ -263,9 +257,7 @@ class Collector:
             ),
         )
 
-    def _per_task(
-        self, tasks: list[int], make: Callable[[ToyTransformer, list[int]], list[Context]]
-    ) -> list[Context]:
+    def _per_task(self, tasks: list[int], make: Callable[[ToyTransformer, list[int]], list[Context]]) -> list[Context]:
         """Contexts in the order of `tasks`, made in one batch for each task: a batch has one geometry."""
         contexts: dict[int, Context] = {}
         for task in sorted(set(tasks)):

@@ -64,9 +64,7 @@ def cleared(operations: Iterator[Operation], spec: CacheSpec, rng: Random) -> It
         past.note(operation)
         working = _working(operation)
         if rng.random() < _CLEAR_CHANCE:
-            pool = rng.choice(
-                (init(rng.randrange(spec.env_num)), ALL_INIT, RECUR, *(() if working else (ALL, WM)))
-            )
+            pool = rng.choice((init(rng.randrange(spec.env_num)), ALL_INIT, RECUR, *(() if working else (ALL, WM))))
             yield Clear(pool=pool)
             yield from _set_again(pool, past, rng)
         if not working:

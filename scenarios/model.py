@@ -2,10 +2,10 @@
 
 Axes: `E` environments in the batch, `Z` latent dimensions, `A` actions.
 
-The dynamics are one smooth nonlinear step per action, expanding enough that two paths never meet. They use
-only additions, multiplications and divisions of float64, one element at a time, so a latent has the same
-bytes, hence the same key, on every machine. Rewards, priors and values are linear in the latent; they only
-steer the search.
+The dynamics are chaotic: each action stretches the latent and folds it back into [-1, 1), so paths neither
+meet nor settle. They are additions, multiplications and remainders of float64, one element at a time, which
+are exact or rounded alike everywhere: a latent has the same bytes, hence the same key, on every machine.
+Rewards, priors and values are linear in the latent; they only steer the search.
 """
 
 from __future__ import annotations
@@ -37,9 +37,7 @@ class ToyModel:
             never repeat.
     """
 
-    def __init__(
-        self, rng: Random, *, num_actions: int = 4, latent_dim: int = 8, grid: float | None = None
-    ) -> None:
+    def __init__(self, rng: Random, *, num_actions: int = 4, latent_dim: int = 8, grid: float | None = None) -> None:
         self.num_actions = num_actions
         self.latent_dim = latent_dim
         self._grid = grid
@@ -63,7 +61,7 @@ class ToyModel:
         """The latents `[E, Z]` after one action each, new, and the `E` rewards for that."""
         driven = latents[:, self._order] * self._twist[actions] + latents * self._keep[actions]
         driven += self._drift[actions]
-        after = self._settled(driven / (1.0 + np.abs(driven)))
+        after = self._settled(np.remainder(driven + 1.0, 2.0) - 1.0)
         rewards: list[float] = (after * self._reward[actions]).sum(-1).tolist()
         return after, rewards
 
