@@ -70,18 +70,14 @@ class EvictingRing(Ring):
             if newest == slot:
                 reason = f"the ring came round to slot {slot}, which held it"
             else:
-                reason = (
-                    f"slot {slot} still named it as its owner although its newest value was in slot {newest}"
-                )
+                reason = f"slot {slot} still named it as its owner although its newest value was in slot {newest}"
             self.on_drop(Drop(pool=self.pool, key=owner, slot=slot, reason=reason))
 
     def _ready_slot(self, slot: int, value: Any) -> KeysValues:
         stored = self._slots[slot]
         if stored is None or not _same_kind(stored, value):
             tensors, sizes = read(value)
-            stored = KeysValues(
-                [torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in tensors], sizes
-            )
+            stored = KeysValues([torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in tensors], sizes)
             self._slots[slot] = stored
         return stored
 

@@ -186,8 +186,7 @@ class RingCache:
     def _no_such(self, pool: PoolId) -> ValueError:
         if pool.family == "init" and pool.env is not None:
             return ValueError(
-                f"env_id {pool.env} is outside [0, {self.env_num}):"
-                f" this cache was built with env_num={self.env_num}"
+                f"env_id {pool.env} is outside [0, {self.env_num}): this cache was built with env_num={self.env_num}"
             )
         return ValueError(f"{pool} is not one pool of a cache: expected init[env], recur or wm")
 

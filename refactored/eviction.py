@@ -23,7 +23,10 @@ class EvictionStrategy(Enum):
 
 
 class Order(Protocol):
-    """The order in which slots leave. A pool tells it what happens and asks it who is next."""
+    """The order in which slots leave. A pool tells it what happens and asks it who is next.
+
+    It need not hear of a clear: a pool asks only when full, and then every slot has been added since.
+    """
 
     refreshed_by_get: bool
     """Whether `used` has to be called at all."""
@@ -39,9 +42,6 @@ class Order(Protocol):
 
     def victim(self) -> int:
         """The slot that leaves next, from a full pool. Asking changes nothing."""
-
-    def clear(self) -> None:
-        """Every slot is free."""
 
 
 class FifoOrder:
@@ -67,10 +67,6 @@ class FifoOrder:
     def victim(self) -> int:
         """The slot at the pointer."""
         return self._pointer
-
-    def clear(self) -> None:
-        """Begin with slot 0 again."""
-        self._pointer = 0
 
 
 class LruOrder:
@@ -100,10 +96,6 @@ class LruOrder:
         """The slot in front."""
         return next(iter(self._slots))
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._slots.clear()
-
 
 class PriorityOrder:
     """Lowest priority first: a heap in which outdated entries stay until they surface. O(log n) amortised.
@@ -117,7 +109,9 @@ class PriorityOrder:
 
     def __init__(self, size: int) -> None:
         self._limit = 2 * size + 16
-        self.clear()
+        self._heap: list[tuple[float, int, int]] = []
+        self._current: dict[int, tuple[float, int, int]] = {}
+        self._ages = count()
 
     def added(self, slot: int, priority: float | None) -> None:
         """A new entry, younger than all others."""
@@ -125,8 +119,8 @@ class PriorityOrder:
 
     def updated(self, slot: int, priority: float | None) -> None:
         """A new priority at the old age; without one, nothing changes."""
-        before, age, _ = self._current[slot]
-        if priority is not None and priority != before:
+        if priority is not None:
+            _, age, _ = self._current[slot]
             self._push((priority, age, slot))
 
     def used(self, slot: int, /) -> None:
@@ -138,12 +132,6 @@ class PriorityOrder:
         while current[heap[0][2]] is not heap[0]:
             heapq.heappop(heap)
         return heap[0][2]
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._heap: list[tuple[float, int, int]] = []
-        self._current: dict[int, tuple[float, int, int]] = {}
-        self._ages = count()
 
     def _push(self, entry: tuple[float, int, int]) -> None:
         self._current[entry[2]] = entry

@@ -128,7 +128,6 @@ class KVCachePool:
     def clear(self) -> None:
         """Forget every key; statistics and the slots' storage stay, and slots fill from the first again."""
         self._index.clear()
-        self._order.clear()
 
 
 def _orderable(priority: Any) -> float:

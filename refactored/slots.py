@@ -44,7 +44,8 @@ class Slot:
         tensors, sizes = read(value)
         row = self._row
         if row is None or not self._overwrite(row, tensors, row_of(value)):
-            self._adopt(_copy(value))
+            check(value)
+            self._adopt(clone(value))
             return
         # A consumer may have put other tensors into a working copy: here the row's slices come back.
         for token, own, size in zip(self._tokens, self._slices, sizes):  # noqa: B905 - strict costs 0.1 us
@@ -73,7 +74,8 @@ class Slot:
             else:
                 row.copy_(sources[0])
         except (AttributeError, RuntimeError):
-            # No tensors at all, or of several shapes or devices, which torch refuses before it writes.
+            # No tensors, or of several shapes or devices, or a row born in inference mode: all refused by torch
+            # before it writes.
             return False
         return True
 
@@ -87,10 +89,3 @@ class Slot:
             self._shape, self._dtype, self._device = row.shape[1:], row.dtype, row.device
             self._start = row.data_ptr()
             self._end = self._start + row.nbytes
-
-
-def _copy(value: Any) -> KeysValues:
-    check(value)
-    # Rows born in inference mode could not be written to outside of it.
-    with torch.inference_mode(False):
-        return clone(value)

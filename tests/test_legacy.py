@@ -157,6 +157,18 @@ def test_a_checkout_drops_the_wm_key_whose_slot_it_takes() -> None:
     assert same(cache.get(WM, 6), entry(6))
 
 
+def test_a_working_copy_owns_its_slot() -> None:
+    """A slot that a working copy took names no key any more, so no later one leaves on account of it."""
+    cache = EvictingCache(SPEC.config(), SPEC.env_num)
+    cache.set(RECUR, 1, entry(1))
+    cache.set(WM, 5, entry(5))
+    cache.set(WM, 6, entry(6))
+    cache.checkout(0, 1)
+    cache.set(WM, 5, entry(7))
+    cache.checkout(1, 1)
+    assert same(cache.get(WM, 5), entry(7))
+
+
 def test_released_reports_no_drops() -> None:
     """The released generation never removes a key, so it has no listener to call."""
     assert not isinstance(ReleasedCache(SPEC.config(), SPEC.env_num), ReportsDrops)
