@@ -105,14 +105,13 @@ class EvictingCache(RingCache):
 
 
 def _same_kind(stored: KeysValues, value: Any) -> bool:
-    layers = value._keys_values
-    if len(layers) != len(stored._keys_values):
+    if len(stored._keys_values) != len(value._keys_values):
         return False
-    for target, source in zip(stored._keys_values, layers, strict=True):
-        for a, b in (
-            (target._k_cache._cache, source._k_cache._cache),
-            (target._v_cache._cache, source._v_cache._cache),
-        ):
-            if a.dtype is not b.dtype or a.shape != b.shape or a.device != b.device:
-                return False
+    for own, new in zip(stored._keys_values, value._keys_values, strict=True):
+        if not (_alike(own._k_cache._cache, new._k_cache._cache) and _alike(own._v_cache._cache, new._v_cache._cache)):
+            return False
     return True
+
+
+def _alike(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.dtype is b.dtype and a.device == b.device and a.is_same_size(b)
