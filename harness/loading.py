@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -43,6 +44,7 @@ class Scenario(Protocol):
         """The operations of this seed, without end."""
 
 
+@lru_cache(maxsize=8)
 def installed(group: str) -> dict[str, metadata.EntryPoint]:
     """What is installed in `group`, by name."""
     return {point.name: point for point in sorted(metadata.entry_points(group=group))}

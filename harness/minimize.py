@@ -1,0 +1,342 @@
+"""A failing stream of operations made small: delta debugging that keeps the *same* divergence.
+
+The same is: of the same kind, with the same side wrong, for the same reason (the explanation without its numbers).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.divergence import Divergence, DivergenceLog
+from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write, init
+from harness.replay import Comparison, Driver
+from harness.values import KeysValues, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from harness.caches import CacheSpec
+
+_FEW = 12
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
+
+
+class Signature(NamedTuple):
+    """What must stay the same while a stream is made smaller."""
+
+    kind: str
+    wrong: str
+    explanation: str
+
+    @classmethod
+    def of(cls, divergence: Divergence) -> Signature:
+        """The signature of `divergence`."""
+        return cls(divergence.kind, divergence.wrong, _NUMBER.sub("#", divergence.explanation))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A stream of operations for caches of one spec."""
+
+    spec: CacheSpec
+    operations: tuple[Operation, ...]
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minimal:
+    """The smallest case that was found.
+
+    Attributes:
+        case: it.
+        divergence: what it shows.
+        plain_values: whether its values are the small ones of `plain`.
+        tests: how many cases were tried.
+        needed: the place of the last operation without which it passes; None where none was tried.
+        interrupted: whether the search was stopped before it was done.
+    """
+
+    case: Case
+    divergence: Divergence
+    plain_values: bool
+    tests: int
+    needed: int | None
+    interrupted: bool
+
+
+def first_divergence(
+    comparison: Comparison, spec: CacheSpec, operations: Iterable[Operation], wanted: Signature | None = None
+) -> Divergence | None:
+    """The first divergence of that signature (of any, without one) that the operations show."""
+    log = _Watch(wanted)
+    shadow = comparison.shadow(spec, log)
+    driver = Driver(shadow)
+    for number, operation in enumerate(operations):
+        shadow.next_number = number
+        try:
+            driver.apply(operation)
+        except Exception as error:
+            if error is not shadow.raised:
+                raise
+        if log.found is not None:
+            return log.found
+    shadow.check_stats()
+    return log.found
+
+
+class _Watch(DivergenceLog):
+    """Notices the first divergence of a signature, and explains all."""
+
+    def __init__(self, wanted: Signature | None) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self.found: Divergence | None = None
+
+    def wants_explanation(self, kind: str, wrong: str) -> bool:
+        return self._wanted is None or (kind, wrong) == self._wanted[:2]
+
+    def add(self, divergence: Divergence) -> Divergence:
+        if self.found is None and self._wanted in (None, Signature.of(divergence)):
+            self.found = divergence
+        return divergence
+
+
+def plain(number: int) -> KeysValues:
+    """A small value that is like no other number's: one layer, `[1, 1, 2, 2]` float32, all its numbers `number`."""
+    value = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, size=1)
+    assert value._row is not None
+    value._row.fill_(number)
+    return value
+
+
+class Minimizer:
+    """Makes a case smaller while its divergence stays the same. Deterministic.
+
+    Args:
+        comparison: the two caches.
+        case: the stream, which shows the divergence.
+        signature: the divergence to keep.
+        progress: called now and then with the present number of operations and of tests.
+    """
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        case: Case,
+        signature: Signature,
+        *,
+        progress: Callable[[int, int], None] = lambda _operations, _tests: None,
+    ) -> None:
+        self._comparison = comparison
+        self._signature = signature
+        self._progress = progress
+        self._tests = 0
+        self._best = case
+        self._plain = False
+        self._needed: int | None = None
+
+    def run(self) -> Minimal:
+        """Search until nothing gets smaller, or until interrupted, which keeps the best so far."""
+        interrupted = False
+        try:
+            self._cut_after()
+            self._take(self._with_plain_values(self._best), plain_values=True)
+            self._search()
+        except KeyboardInterrupt:
+            interrupted = True
+        found = first_divergence(self._comparison, self._best.spec, self._best.operations, self._signature)
+        assert found is not None, "the best case shows its divergence: it was taken because it did"
+        return Minimal(
+            case=self._best,
+            divergence=found,
+            plain_values=self._plain,
+            tests=self._tests,
+            needed=self._needed,
+            interrupted=interrupted,
+        )
+
+    # ------------------------------------------------------------------ inside
+
+    def _search(self) -> None:
+        self._shortest_suffix()
+        before = None
+        while before is not self._best:
+            before = self._best
+            self._shrink_spec()
+            self._without_pools()
+            self._ddmin()
+            self._merge_environments()
+            self._shrink_together()
+        self._without_priorities()
+        self._small_keys()
+        self._one_by_one()
+
+    def _take(self, case: Case, *, plain_values: bool = False) -> bool:
+        """Make `case` the best one if it shows the divergence too."""
+        self._tests += 1
+        self._progress(len(self._best), self._tests)
+        found = first_divergence(self._comparison, case.spec, case.operations, self._signature)
+        if found is None:
+            return False
+        # What comes after the divergence is not needed; one of the end (statistics) needs all.
+        end = len(case) if found.kind == "stats" else found.number + 1
+        self._best = case if end == len(case) else replace(case, operations=case.operations[:end])
+        self._plain = self._plain or plain_values
+        return True
+
+    def _keep(self, operations: Sequence[Operation]) -> bool:
+        return self._take(replace(self._best, operations=tuple(operations)))
+
+    def _cut_after(self) -> None:
+        if not self._take(self._best):
+            raise ValueError("the case does not show the divergence that it is to be minimized for")
+
+    def _with_plain_values(self, case: Case) -> Case:
+        numbers: dict[bytes, int] = {}
+        operations: list[Operation] = []
+        for operation in case.operations:
+            if isinstance(operation, Set):
+                number = numbers.setdefault(fingerprint(operation.value), len(numbers) + 1)
+                operations.append(replace(operation, value=plain(number)))
+            else:
+                operations.append(operation)
+        return replace(case, operations=tuple(operations))
+
+    def _shortest_suffix(self) -> None:
+        """The last 1, 2, 4, ... operations, until they are enough."""
+        length = 1
+        operations = self._best.operations
+        while length < len(operations):
+            if self._keep(operations[-length:]):
+                return
+            length *= 2
+
+    def _shrink_spec(self) -> None:
+        """Smaller pools need fewer operations to fill."""
+        spec = self._best.spec
+        used = {env for operation in self._best.operations if (env := _env(operation)) is not None}
+        recur = {
+            (env_num, simulations)
+            for env_num in (*range(max(used, default=0) + 1, spec.env_num), spec.env_num)
+            for simulations in (*_smaller(spec.num_simulations), spec.num_simulations)
+        }
+        for env_num, simulations in sorted(recur, key=lambda size: (size[0] * size[1], size)):
+            smaller = replace(spec, env_num=env_num, num_simulations=simulations)
+            if smaller == spec or self._take(replace(self._best, spec=smaller)):
+                break
+        for slots in _smaller(spec.init_pool_size):
+            if self._take(replace(self._best, spec=replace(self._best.spec, init_pool_size=slots))):
+                break
+
+    def _shrink_together(self) -> None:
+        """A smaller recur pool and one operation fewer: neither alone may show the divergence."""
+        best = self._best
+        if len(best) > _FEW:
+            return
+        for env_num in range(1, best.spec.env_num + 1):
+            for simulations in range(1, min(best.spec.num_simulations, _FEW) + 1):
+                spec = replace(best.spec, env_num=env_num, num_simulations=simulations)
+                if spec.recur_pool_size >= best.spec.recur_pool_size:
+                    continue
+                for at in range(len(best)):
+                    operations = best.operations[:at] + best.operations[at + 1 :]
+                    if _fits(operations, spec) and self._take(Case(spec=spec, operations=operations)):
+                        return
+
+    def _without_pools(self) -> None:
+        for pool in {_pool(operation) for operation in self._best.operations}:
+            rest = [operation for operation in self._best.operations if _pool(operation) != pool]
+            if len(rest) < len(self._best):
+                self._keep(rest)
+
+    def _ddmin(self) -> None:
+        """Zeller's delta debugging: leave out ever smaller parts."""
+        parts = 2
+        while len(self._best) > 1:
+            operations = self._best.operations
+            parts = min(parts, len(operations))
+            bounds = [len(operations) * part // parts for part in range(parts + 1)]
+            for start, stop in pairwise(bounds):
+                if self._keep(operations[:start] + operations[stop:]):
+                    parts = max(parts - 1, 2)
+                    break
+            else:
+                if parts == len(operations):
+                    return
+                parts *= 2
+
+    def _one_by_one(self) -> None:
+        """No single operation can be left out; remember the last one whose absence makes the rest pass."""
+        at = 0
+        while at < len(self._best):
+            operations = self._best.operations
+            if self._keep(operations[:at] + operations[at + 1 :]):
+                at = 0
+            else:
+                at += 1
+        self._needed = max(len(self._best) - 2, 0)
+
+    def _merge_environments(self) -> None:
+        """Environments renumbered from 0."""
+        used = sorted({env for operation in self._best.operations if (env := _env(operation)) is not None})
+        number = {env: at for at, env in enumerate(used)}
+        if any(env != at for env, at in number.items()):
+            self._keep([_with_env(operation, number) for operation in self._best.operations])
+
+    def _without_priorities(self) -> None:
+        if any(isinstance(operation, Set) and operation.priority is not None for operation in self._best.operations):
+            self._keep(
+                [
+                    replace(operation, priority=None) if isinstance(operation, Set) else operation
+                    for operation in self._best.operations
+                ]
+            )
+
+    def _small_keys(self) -> None:
+        number: dict[int, int] = {}
+        operations: list[Operation] = []
+        for operation in self._best.operations:
+            if isinstance(operation, Set | Get | Checkout):
+                key = number.setdefault(operation.key, len(number) + 1)
+                operations.append(replace(operation, key=key))
+            else:
+                operations.append(operation)
+        self._keep(operations)
+
+
+def _smaller(size: int) -> list[int]:
+    """Sizes to try instead of `size`: 1 to 8, 16, 32, ..."""
+    return [
+        *range(1, min(size, 9)),
+        *(1 << exponent for exponent in range(4, size.bit_length()) if 1 << exponent < size),
+    ]
+
+
+def _pool(operation: Operation) -> PoolId | None:
+    if isinstance(operation, Set | Get | Clear):
+        return operation.pool
+    return None
+
+
+def _env(operation: Operation) -> int | None:
+    if isinstance(operation, Checkout | Write):
+        return operation.env
+    return operation.pool.env
+
+
+def _fits(operations: Sequence[Operation], spec: CacheSpec) -> bool:
+    return all((_env(operation) or 0) < spec.env_num for operation in operations)
+
+
+def _with_env(operation: Operation, number: dict[int, int]) -> Operation:
+    env = _env(operation)
+    if env is None:
+        return operation
+    if isinstance(operation, Checkout | Write):
+        return replace(operation, env=number[env])
+    return replace(operation, pool=init(number[env]))
