@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from harness.commands.minimize import minimize
 from harness.compare import Tolerance
 from harness.errors import KVParityError, UsageError
 from harness.loading import CACHES, SCENARIOS, TRACES, installed, load_scenario, trace_path
@@ -91,6 +92,17 @@ def _replay(options: argparse.Namespace) -> int:
     for name in options.trace:
         session.trace(name, steps=options.steps)
     return session.finish()
+
+
+def _minimize(options: argparse.Namespace) -> int:
+    torch.set_num_threads(1)
+    comparison = Comparison(options.reference, options.candidate)
+    path = trace_path(options.trace)
+    found = minimize(path, options.output, comparison, console=Console())
+    if found is None:
+        print(f"{path}: {options.reference} and {options.candidate} agree; there is nothing to minimize")
+        return PARITY
+    return INTERRUPTED if found.interrupted else DIVERGENCE
 
 
 class _Session:
@@ -192,13 +204,23 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("trace", nargs="+", metavar="TRACE", help=".kvtrace files or names of bundled traces")
     _add_common(replay)
     replay.set_defaults(command=_replay)
+
+    smaller = commands.add_parser("minimize", help="the shortest trace that shows a trace's first divergence")
+    smaller.add_argument("trace", metavar="TRACE", help="a .kvtrace file or the name of a bundled trace")
+    smaller.add_argument("-o", "--output", type=Path, required=True, metavar="SMALL", help="a new .kvtrace file")
+    _add_sides(smaller)
+    smaller.set_defaults(command=_minimize)
     return parser
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def _add_sides(parser: argparse.ArgumentParser) -> None:
     cache = "a name from `kvparity list`, or package.module:attribute"
     parser.add_argument("--reference", default="legacy-evicting", metavar="NAME", help=f"side that serves: {cache}")
     parser.add_argument("--candidate", default="refactored-fifo", metavar="NAME", help=f"side on trial: {cache}")
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    _add_sides(parser)
     parser.add_argument(
         "--steps",
         type=_at_least(1),

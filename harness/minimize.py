@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from harness.caches import CacheSpec
 
-_FEW = 12
+_FEW = 64
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
 
@@ -234,19 +234,30 @@ class Minimizer:
                 break
 
     def _shrink_together(self) -> None:
-        """A smaller recur pool and one operation fewer: neither alone may show the divergence."""
+        """A slot and an operation fewer, again and again: neither alone may show the divergence."""
+        while len(self._best) <= _FEW and (
+            self._drop_slot_and_operation("recur") or self._drop_slot_and_operation("init")
+        ):
+            pass
+
+    def _drop_slot_and_operation(self, family: str) -> bool:
         best = self._best
-        if len(best) > _FEW:
-            return
-        for env_num in range(1, best.spec.env_num + 1):
-            for simulations in range(1, min(best.spec.num_simulations, _FEW) + 1):
-                spec = replace(best.spec, env_num=env_num, num_simulations=simulations)
-                if spec.recur_pool_size >= best.spec.recur_pool_size:
-                    continue
-                for at in range(len(best)):
-                    operations = best.operations[:at] + best.operations[at + 1 :]
-                    if _fits(operations, spec) and self._take(Case(spec=spec, operations=operations)):
-                        return
+        spec = best.spec
+        if family == "init":
+            smaller = [replace(spec, init_pool_size=spec.init_pool_size - 1)] if spec.init_pool_size > 1 else []
+        else:
+            smaller = [
+                replace(spec, env_num=env_num, num_simulations=slots // env_num)
+                for slots in range(spec.recur_pool_size - 1, max(spec.recur_pool_size - 4, 0), -1)
+                for env_num in range(1, spec.env_num + 1)
+                if slots % env_num == 0
+            ]
+        for each in smaller:
+            for at in range(len(best)):
+                operations = best.operations[:at] + best.operations[at + 1 :]
+                if _fits(operations, each) and self._take(Case(spec=each, operations=operations)):
+                    return True
+        return False
 
     def _without_pools(self) -> None:
         for pool in {_pool(operation) for operation in self._best.operations}:
