@@ -211,18 +211,46 @@ class IdealCache:
     def __init__(self, spec: CacheSpec, strategy: Callable[[PoolId], str]) -> None:
         self.strategies = {pool: strategy(pool) for pool in spec.pools}
         self.pools = {pool: STRATEGIES[name](spec.slots(pool)) for pool, name in self.strategies.items()}
+        self._recur = self.pools[RECUR]
+        self._wm_slots = spec.slots(WM)
         self._checkouts = 0
+        self._not_in_wm = 0  # checkouts since wm was last up to date
 
-    def checkout(self, env: int, key: int, number: int) -> PoolId | None:
+    def set(self, pool: PoolId, key: int, number: int, priority: float | None) -> None:
+        """Set `key` in `pool`."""
+        if pool == WM:
+            self._bring_wm_up_to_date()
+        self.pools[pool].set(key, number, priority)
+
+    def get(self, pool: PoolId, key: int) -> PoolId | None:
+        """`pool` where it holds the key, else None."""
+        if pool == WM:
+            self._bring_wm_up_to_date()
+        return pool if self.pools[pool].get(key) else None
+
+    def checkout(self, env: int, key: int) -> PoolId | None:
         """Where a search's lookup finds the key: `init[env]`, recur, or nowhere."""
         pool = init(env)
         if not self.pools[pool].get(key):
-            pool = RECUR
-            if not self.pools[pool].get(key):
+            if not self._recur.get(key):
                 return None
+            pool = RECUR
         self._checkouts += 1
-        self.pools[WM].set(-self._checkouts, number, None)  # a key that no workload has
+        self._not_in_wm += 1
         return pool
+
+    def clear(self, pool: PoolId) -> None:
+        """Clear one pool."""
+        if pool == WM:
+            self._not_in_wm = 0
+        self.pools[pool].clear()
+
+    def _bring_wm_up_to_date(self) -> None:
+        """Each working copy takes a wm slot; but hardly any workload asks the wm pool for keys of its own."""
+        missing = min(self._not_in_wm, self._wm_slots)
+        self._not_in_wm = 0
+        for checkout in range(self._checkouts - missing + 1, self._checkouts + 1):
+            self.pools[WM].set(-checkout, 0, None)  # a key that no workload has
 
 
 @dataclass(frozen=True, slots=True)

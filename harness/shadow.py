@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness.divergence import DivergenceLog
 from harness.judge import Judge, Lookup
-from harness.operations import RECUR, Checkout, Clear, Get, Operation, PoolId, Set, Write, init
+from harness.operations import RECUR, Checkout, Clear, Get, PoolId, Set, Write, init
 from harness.oracle import Contents, IdealCache, LastSet, Truth, covered
 from harness.side import Outcome, Side
-from harness.values import KeysValues, copy_into, device_of, fingerprint, write_token
+from harness.values import KeysValues, copy_into, device_of, fingerprint, scribble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,9 +75,14 @@ class ShadowCache:
         mine = IdealCache(spec, self.reference.strategy)
         its = IdealCache(spec, self.candidate.strategy)
         # Where both sides declare the same strategies, one ideal serves both.
-        self._ideals = (mine, mine if its.strategies == mine.strategies else its)
+        shared = its.strategies == mine.strategies
+        self._distinct_ideals = (mine,) if shared else (mine, its)
         self._judge = Judge(
-            (self.reference, self.candidate), truth=self._truth, ideals=self._ideals, log=self.log, tolerance=tolerance
+            (self.reference, self.candidate),
+            truth=self._truth,
+            ideals=(mine, mine if shared else its),
+            log=self.log,
+            tolerance=tolerance,
         )
         self._handed_over: KeysValues | None = None
         for side in (self.reference, self.candidate):
@@ -98,9 +103,10 @@ class ShadowCache:
         mine = _attempt(self.reference.cache.set, pool, key, value, priority=priority)
         its = _attempt(self.candidate.cache.set, pool, key, copy, priority=priority)
         for ideal in self._distinct_ideals:
-            ideal.pools[pool].set(key, self.number, priority)
-        self._judge_errors(Set(pool=pool, key=key, value=None), mine, its)
-        self._raise(mine)
+            ideal.set(pool, key, self.number, priority)
+        if mine is not None or its is not None:
+            self._judge.errors(self.number, Set(pool=pool, key=key, value=None), mine, its)
+            self._raise(mine)
 
     def get(self, pool: PoolId, key: int) -> Any | None:
         """Look `key` up on both sides, compare, and return the reference's answer.
@@ -115,7 +121,7 @@ class ShadowCache:
         mine = reference.ask(reference.cache.get, pool, key)
         its = candidate.ask(candidate.cache.get, pool, key)
         self.answers = (mine, its)
-        held = [pool if ideal.pools[pool].get(key) else None for ideal in self._distinct_ideals]
+        held = [ideal.get(pool, key) for ideal in self._distinct_ideals]
         if mine.fingerprint is not None and its.fingerprint is not None:
             self.values_compared += 1
         if _agree(mine, its, contents.last_set.get(key)):
@@ -123,7 +129,8 @@ class ShadowCache:
             candidate.saw(pool, hit=mine.fingerprint is not None)
         else:
             self._judge_lookup(Get(pool=pool, key=key), (pool,), held)
-        self._raise(mine.error if mine.value is None else None)
+        if mine.error is not None and mine.value is None:
+            self._raise(mine.error)
         return mine.value
 
     def checkout(self, env: int, key: int) -> Any | None:
@@ -133,13 +140,14 @@ class ShadowCache:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
         self._begin("checkout")
-        self._contents(init(env))
+        if not 0 <= env < self.spec.env_num:
+            self._contents(init(env))
         self.gets_compared += 1
         reference, candidate = self.reference, self.candidate
         mine = reference.ask(reference.cache.checkout, env, key)
         its = candidate.ask(candidate.cache.checkout, env, key)
         self.answers = (mine, its)
-        held = [ideal.checkout(env, key, self.number) for ideal in self._distinct_ideals]
+        held = [ideal.checkout(env, key) for ideal in self._distinct_ideals]
         if mine.fingerprint is not None and its.fingerprint is not None:
             self.values_compared += 1
         source = held[0]
@@ -153,7 +161,8 @@ class ShadowCache:
             self._judge_lookup(Checkout(env=env, key=key), (init(env), RECUR), held)
         if its.value is not None:
             self._write_into(env, its.value)
-        self._raise(mine.error if mine.value is None else None)
+        if mine.error is not None and mine.value is None:
+            self._raise(mine.error)
         return mine.value
 
     def clear(self, pool: PoolId) -> None:
@@ -168,22 +177,18 @@ class ShadowCache:
         for each in covered(pool, self._truth.pools):
             self._truth.pools[each].clear(self.number)
             for ideal in self._distinct_ideals:
-                ideal.pools[each].clear()
+                ideal.clear(each)
         for side in (self.reference, self.candidate):
             side.forget_drops(pool)
-        self._judge_errors(Clear(pool=pool), mine, its)
-        self._raise(mine)
+        if mine is not None or its is not None:
+            self._judge.errors(self.number, Clear(pool=pool), mine, its)
+            self._raise(mine)
 
     def check_stats(self) -> None:
         """Hold what each side counted against what was seen of it. Done now and then, and by whoever ends a run."""
         self._judge.stats(self.number)
 
     # ------------------------------------------------------------------ inside
-
-    @property
-    def _distinct_ideals(self) -> tuple[IdealCache, ...]:
-        mine, its = self._ideals
-        return (mine,) if mine is its else (mine, its)
 
     @property
     def both_raised(self) -> int:
@@ -215,13 +220,11 @@ class ShadowCache:
                 side.lost_track.update((source, RECUR))
 
     def _write_into(self, env: int, working_copy: Any) -> None:
-        """Append a token to one of the working copy's tensors, a different one each time."""
-        turn = self.operations["checkout"]
+        """Do as a consumer does, who owns it."""
         try:
-            layer = working_copy._keys_values[turn // 2 % len(working_copy._keys_values)]
-            write_token(layer._v_cache if turn % 2 else layer._k_cache, turn % 113 + 1)
+            scribble(working_copy, self.operations["checkout"])
         except Exception as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
-            self._judge_errors(Write(env=env, fill=0), None, error)
+            self._judge.errors(self.number, Write(env=env, fill=0), None, error)
 
     def _judge_lookup(self, operation: Get | Checkout, pools: tuple[PoolId, ...], held: list[PoolId | None]) -> None:
         both = (held[0], held[-1])
@@ -229,11 +232,8 @@ class ShadowCache:
             Lookup(number=self.number, operation=operation, pools=pools, outcomes=self.answers, ideal=both)
         )
 
-    def _judge_errors(self, operation: Operation, mine: Exception | None, its: Exception | None) -> None:
-        if mine is not None or its is not None:
-            self._judge.errors(self.number, operation, mine, its)
-
     def _raise(self, error: Exception | None) -> None:
+        """Pass on what the reference raised, if it did."""
         if error is not None:
             self.raised = error
             raise error

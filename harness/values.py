@@ -35,6 +35,8 @@ _NUMPY_HAS = frozenset(
 
 # Tensors up to this size are copied into one row and hashed at once: the copy costs less than a call per tensor.
 _STACK_BYTES = 8192
+_FILLS = 113
+_STRIDE = 7919  # a prime, so that scribbles wander over all of a tensor
 
 
 class TokenCache:
@@ -101,7 +103,7 @@ class KeysValues:
             It makes copying and fingerprinting one operation instead of `2 * L`.
     """
 
-    __slots__ = ("_keys_values", "_row", "_slices")
+    __slots__ = ("__weakref__", "_bytes", "_keys_values", "_row", "_slices")
 
     def __init__(
         self, tensors: Sequence[torch.Tensor], sizes: Sequence[int], *, row: torch.Tensor | None = None
@@ -110,6 +112,7 @@ class KeysValues:
         self._keys_values = tuple(LayerCache(k, v) for k, v in zip(caches[::2], caches[1::2], strict=True))
         self._row = row
         self._slices = tuple(tensors) if row is not None else ()
+        self._bytes: _Bytes | None = None
 
     @classmethod
     def from_row(cls, row: torch.Tensor, sizes: Sequence[int]) -> KeysValues:
@@ -218,29 +221,37 @@ def clone(value: Any) -> KeysValues:
 def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
     """Copy `value` over `target`, in place where `target` has a row of the same kind, otherwise into a new entry.
 
+    The two must not share memory.
+
     Returns:
         `target`, its tensors again the slices of its row; or the new entry.
     """
     tensors, sizes = read(value)
-    row = None if target is None else target._row
-    if target is None or row is None or not _fits(tensors, row):
+    if target is None or target._row is None or not _overwrite(target._row, target._slices, tensors):
         return clone(value)
-    if torch.is_grad_enabled():
-        tensors = [tensor.detach() for tensor in tensors]
-    torch.stack(tensors, out=row)
     slices, lengths = iter(target._slices), iter(sizes)
     for layer in target._keys_values:
-        for cache in (layer._k_cache, layer._v_cache):
-            cache._cache = next(slices)
-            cache._size = next(lengths)
+        k, v = layer._k_cache, layer._v_cache
+        k._cache, k._size = next(slices), next(lengths)
+        v._cache, v._size = next(slices), next(lengths)
     return target
 
 
-def _fits(tensors: list[torch.Tensor], row: torch.Tensor) -> bool:
-    if len(tensors) != len(row):
+def _overwrite(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: list[torch.Tensor]) -> bool:
+    """Copy `tensors` over `row`, or tell that they are of another kind."""
+    first, dtype = slices[0], row.dtype
+    if len(tensors) != len(slices) or tensors[0].shape != first.shape or tensors[0].device != first.device:
         return False
-    shape, dtype, device = row.shape[1:], row.dtype, row.device
-    return all([t.shape == shape and t.dtype == dtype and t.device == device for t in tensors])
+    for tensor in tensors:
+        if tensor.dtype is not dtype:  # torch would cast
+            return False
+    if torch.is_grad_enabled():
+        tensors = [tensor.detach() for tensor in tensors]
+    try:
+        torch.stack(tensors, out=row)
+    except RuntimeError:  # of several shapes or devices, or a row born in inference mode: refused before it writes
+        return False
+    return True
 
 
 def write_token(cache: TokenCache, fill: float) -> None:
@@ -251,19 +262,30 @@ def write_token(cache: TokenCache, fill: float) -> None:
     cache._size = size % tokens + 1
 
 
+def scribble(value: Any, turn: int) -> None:
+    """Change one number and one size of `value` in place; which ones goes with `turn`."""
+    layers = value._keys_values
+    layer = layers[turn // 2 % len(layers)]
+    cache = layer._v_cache if turn % 2 else layer._k_cache
+    known = value._bytes if type(value) is KeysValues else None
+    if known is None:
+        write_token(cache, turn % _FILLS + 1)
+        return
+    known.scribble(turn)
+    cache._size = (cache._size + 1) % (cache._cache.shape[-2] + 1)
+
+
 def fingerprint(value: Any) -> bytes:
     """16 bytes that tell entries apart: xxh3-128 over dtype, shape and size of each tensor and all raw bytes.
 
     Bytes, not numbers: a NaN equals the same NaN, -0.0 differs from 0.0, padding counts.
     """
-    row = row_of(value)
-    if row is not None:
-        row_sizes: list[int] = []
-        for layer in value._keys_values:
-            row_sizes += (layer._k_cache._size, layer._v_cache._size)
-        digest = xxhash.xxh3_128(_row_header(row.dtype, row.shape, tuple(row_sizes)))
-        digest.update(raw_bytes(row))
-        return digest.digest()
+    if type(value) is KeysValues:
+        known = value._bytes
+        if known is None or not known.still_of(value):
+            known = value._bytes = _Bytes.of(value)
+        if known is not None:
+            return known.fingerprint(value)
     tensors, sizes = read(value)
     dtypes, shapes = tuple([t.dtype for t in tensors]), tuple([t.shape for t in tensors])
     digest = xxhash.xxh3_128(_header(dtypes, shapes, tuple(sizes)))
@@ -273,6 +295,65 @@ def fingerprint(value: Any) -> bytes:
     for tensor in tensors:
         digest.update(raw_bytes(tensor))
     return digest.digest()
+
+
+class _Bytes:
+    """Views of the memory behind a `KeysValues`, kept while its tensors stay the same ones.
+
+    To make them costs more than to hash a small entry. Only for memory that numpy can look at as it is.
+    """
+
+    __slots__ = ("_arrays", "_header", "_kinds", "_sizes", "_tensors")
+
+    def __init__(self, tensors: list[torch.Tensor], arrays: list[Any]) -> None:
+        self._tensors = [(tensor, tensor.data_ptr(), tensor.shape) for tensor in tensors]
+        self._kinds = tuple(t.dtype for t in tensors), tuple(t.shape for t in tensors)
+        self._arrays = arrays
+        self._sizes: tuple[int, ...] = ()
+        self._header = b""
+
+    @classmethod
+    def of(cls, value: KeysValues) -> _Bytes | None:
+        """The views of `value`; None where some tensor's bytes cannot be seen without a copy."""
+        tensors, _ = read(value)
+        if not all(
+            [t.device.type == "cpu" and t.is_contiguous() and not t.is_conj() and not t.is_neg() for t in tensors]
+        ):
+            return None
+        row = row_of(value)
+        return cls(tensors, [raw_bytes(row)] if row is not None else [raw_bytes(tensor) for tensor in tensors])
+
+    def still_of(self, value: KeysValues) -> bool:
+        """Whether `value` still has the tensors that were looked at, and these the same memory and shape."""
+        known = iter(self._tensors)
+        if 2 * len(value._keys_values) != len(self._tensors):
+            return False
+        for layer in value._keys_values:
+            for cache in (layer._k_cache, layer._v_cache):
+                tensor, pointer, shape = next(known)
+                if cache._cache is not tensor or tensor.data_ptr() != pointer or tensor.shape != shape:
+                    return False
+        return True
+
+    def scribble(self, turn: int) -> None:
+        """Invert the bits of one byte."""
+        array = self._arrays[turn % len(self._arrays)]
+        if array.size:
+            octets = memoryview(array).cast("B")
+            at = turn * _STRIDE % array.nbytes
+            octets[at] ^= 0xFF
+
+    def fingerprint(self, value: KeysValues) -> bytes:
+        """See the function of that name."""
+        sizes: list[int] = []
+        for layer in value._keys_values:
+            sizes += (layer._k_cache._size, layer._v_cache._size)
+        if (lengths := tuple(sizes)) != self._sizes or not self._header:
+            self._sizes, self._header = lengths, _header(*self._kinds, lengths)
+        digest = xxhash.xxh3_128(self._header)
+        for array in self._arrays:
+            digest.update(array)
+        return digest.digest()
 
 
 def raw_bytes(tensor: torch.Tensor) -> Any:
@@ -315,8 +396,3 @@ def size_bytes(value: Any) -> int:
 def _header(dtypes: tuple[torch.dtype, ...], shapes: tuple[torch.Size, ...], sizes: tuple[int, ...]) -> bytes:
     parts = zip(dtypes, shapes, sizes, strict=True)
     return ";".join(f"{dtype},{tuple(shape)},{size}" for dtype, shape, size in parts).encode()
-
-
-@lru_cache(maxsize=1024)
-def _row_header(dtype: torch.dtype, row_shape: torch.Size, sizes: tuple[int, ...]) -> bytes:
-    return _header((dtype,) * len(sizes), (row_shape[1:],) * len(sizes), sizes)
