@@ -22,6 +22,7 @@ class ReleasedRing(Ring):
     # the ring (test_released_holds_more_keys_than_slots).
 
     __slots__ = ()
+    evicts = False
 
     def _ready_slot(self, slot: int, value: Any) -> KeysValues:
         stored = self._slots[slot]

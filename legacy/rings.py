@@ -31,6 +31,7 @@ class Ring:
     """
 
     __slots__ = ("_index", "_pointer", "_slots", "evictions", "hits", "misses", "pool")
+    evicts: ClassVar[bool] = True  # whether this generation removes a key when it overwrites the key's slot
 
     def __init__(self, pool: PoolId, slot_count: int) -> None:
         self.pool = pool
@@ -172,7 +173,7 @@ class RingCache:
         return PoolStats(
             hits=ring.hits,
             misses=ring.misses,
-            evictions=ring.evictions,
+            evictions=ring.evictions if ring.evicts else None,
             length=len(ring),
             size_bytes=ring.size_bytes,
         )

@@ -1,0 +1,1 @@
+"""kvparity inside real training runs."""

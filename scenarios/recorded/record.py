@@ -1,0 +1,302 @@
+"""Trains CartPole UniZero with LightZero 0.2.0 and records what it does with its caches.
+
+Run it in an environment of its own, made from requirements.txt beside this file, with kvparity installed there too
+(both with `pip install --no-deps`):
+
+    python record.py cartpole-unizero -o cartpole-unizero.kvtrace
+
+One collect phase is recorded at a time: before each one LightZero clears all its caches. The first phase that is as
+the recording should be is kept, and the training ends. One thread, seeded environments: the same operations each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.operations import RECUR, Checkout, Clear, Get, PoolId, Set, init
+from harness.recording import TraceWriter
+from harness.trace import Trace
+from harness.training.lightzero import Recording, identity_of, world_models_of
+from harness.values import fingerprint
+
+SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to train, and which phase of it to keep.
+
+    Attributes:
+        tensors: `full` or `fingerprint`.
+        note: goes into the trace's header.
+        environments: of the collector.
+        policy: changes to LightZero's policy configuration; the rest is its CartPole configuration.
+        world_model: changes to the world model's configuration.
+        operations: least number of them.
+        limit: operations, after which a recording ends with the search.
+        branching: least number of searches with a branch.
+        episode_end: whether an environment must finish before the others do.
+        wrong_hits: least and greatest number of answers that are another key's value.
+    """
+
+    tensors: str
+    note: str
+    environments: int
+    policy: dict[str, Any]
+    world_model: dict[str, Any]
+    operations: int
+    limit: int
+    branching: int
+    episode_end: bool
+    wrong_hits: tuple[int, float]
+
+
+LEARNING = {"update_per_collect": 60, "learning_rate": 1e-3, "batch_size": 64, "replay_buffer_size": 10_000}
+PLANS = {
+    "cartpole-unizero": Plan(
+        tensors="full",
+        note="CartPole UniZero, 25 simulations, from where searches branch; no wrong answer in it",
+        environments=2,
+        policy={**LEARNING, "num_simulations": 25},
+        world_model={},
+        operations=2_000,
+        limit=2_700,
+        branching=10,
+        episode_end=True,
+        wrong_hits=(0, 0),
+    ),
+    "cartpole-unizero-100sims": Plan(
+        tensors="fingerprint",
+        note="CartPole UniZero, policy.num_simulations=100 and nothing else changed; it returns wrong tensors",
+        environments=8,
+        policy={**LEARNING, "num_simulations": 100},
+        world_model={},
+        operations=40_000,
+        limit=40_000,
+        branching=10,
+        episode_end=False,
+        wrong_hits=(500, float("inf")),
+    ),
+    "fresh": Plan(
+        tensors="full",
+        note="CartPole UniZero with a ring smaller than a search",
+        environments=4,
+        policy={**LEARNING, "update_per_collect": 20, "num_simulations": 25},
+        world_model={"num_simulations": 4},
+        operations=2_000,
+        limit=4_000,
+        branching=5,
+        episode_end=False,
+        wrong_hits=(1, float("inf")),
+    ),
+}
+
+
+class Done(BaseException):
+    """The recording is made; the training may end."""
+
+
+def main() -> None:
+    """Make the recording that the command line asks for."""
+    parser = argparse.ArgumentParser(description="Record LightZero 0.2.0 training CartPole UniZero.")
+    parser.add_argument("plan", choices=PLANS)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--max-env-step", type=int, default=20_000, help="give up after that many")
+    options = parser.parse_args()
+    if options.output.exists():
+        sys.exit(f"{options.output} exists already")
+    torch.set_num_threads(1)
+    plan, output = PLANS[options.plan], options.output.resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            train(plan, output, options.max_env_step)
+        except Done:
+            print(f"{output}: {output.stat().st_size:,} bytes")
+            return
+    sys.exit(f"no phase of {options.max_env_step} environment steps was as the recording should be")
+
+
+def train(plan: Plan, output: Path, max_env_step: int) -> None:
+    """LightZero's own training loop, with a collector that records and no evaluation."""
+    from lzero.entry import train_unizero  # noqa: PLC0415  LightZero is only there in an environment of its own
+    from zoo.classic_control.cartpole.config import cartpole_unizero_config as cartpole  # noqa: PLC0415
+
+    logging.disable(logging.CRITICAL)
+    loop = sys.modules["lzero.entry.train_unizero"]
+    seed_every_reset()
+    phases = Phases(plan, output)
+    loop.create_policy = phases.of_policy(loop.create_policy)
+    loop.Collector = phases.of_collector(loop.Collector)
+    loop.Evaluator = without_evaluation(loop.Evaluator)
+
+    config, create = cartpole.main_config, cartpole.create_config
+    create.env_manager.type = "base"
+    config.exp_name = "training"
+    config.env.collector_env_num = plan.environments
+    policy = config.policy
+    policy.cuda, policy.device = False, "cpu"
+    policy.collector_env_num = policy.n_episode = plan.environments
+    policy.update(plan.policy)
+    policy.model.world_model_cfg.update(
+        {
+            "device": "cpu",
+            "collector_env_num": plan.environments,
+            "env_num": max(plan.environments, policy.evaluator_env_num),
+            **plan.world_model,
+        }
+    )
+    train_unizero([config, create], seed=SEED, max_env_step=max_env_step)
+
+
+def seed_every_reset() -> None:
+    """LightZero's CartPole resets unseeded: give each reset a seed, counted up."""
+    from gymnasium.envs.classic_control import CartPoleEnv  # noqa: PLC0415  only there in an environment of its own
+
+    own, seeds = CartPoleEnv.reset, count(SEED)
+
+    def reset(self: Any, *, seed: int | None = None, options: Any = None) -> Any:
+        return own(self, seed=next(seeds) if seed is None else seed, options=options)
+
+    CartPoleEnv.reset = reset
+
+
+def without_evaluation(evaluator: type) -> type:
+    """The evaluator, which does nothing."""
+    return type("NoEvaluator", (evaluator,), {"eval": lambda *_: (False, 0.0), "should_eval": lambda *_: False})
+
+
+class Phases:
+    """Records each collect phase; the first that fits the plan becomes the output and ends the training."""
+
+    def __init__(self, plan: Plan, output: Path) -> None:
+        self._plan = plan
+        self._output = output
+        self._policy: Any = None
+        self._number = 0
+        self._writer: TraceWriter | None = None
+        self._recording: Recording | None = None
+
+    def of_policy(self, create: Any) -> Any:
+        """LightZero's `create_policy`, watched."""
+
+        def create_policy(*arguments: Any, **options: Any) -> Any:
+            self._policy = create(*arguments, **options)
+            return self._policy
+
+        return create_policy
+
+    def of_collector(self, collector: type) -> type:
+        """LightZero's collector, which begins and ends phases."""
+        phases = self
+
+        class RecordingCollector(collector):  # type: ignore[misc]
+            def collect(self, *arguments: Any, **options: Any) -> Any:
+                phases.end()
+                phases.begin()
+                return super().collect(*arguments, **options)
+
+        return RecordingCollector
+
+    def begin(self) -> None:
+        """Record from here on, into a file of its own."""
+        self._number += 1
+        models = world_models_of(self._policy)
+        self._writer = TraceWriter(
+            Path(f"phase-{self._number}.kvtrace").resolve(),
+            tensors=self._plan.tensors,  # type: ignore[arg-type]
+            served_by="legacy-released",
+            seed=SEED,
+            model=identity_of(next(iter(models.values()))),
+            note=self._plan.note,
+            versions={name: metadata.version(name) for name in ("lightzero", "di-engine")},
+        )
+        self._recording = Recording(models, self._writer, limit=self._plan.limit)
+
+    def end(self) -> None:
+        """Look at what was recorded, and keep it or drop it."""
+        if self._writer is None or self._recording is None:
+            return
+        self._recording.detach()
+        self._writer.close()
+        path = self._writer.path
+        facts = look_at(path)
+        print(f"phase {self._number}: {facts}", flush=True)
+        if fits(facts, self._plan):
+            shutil.move(path, self._output)
+            raise Done
+        path.unlink()
+
+
+@dataclass(kw_only=True)
+class Facts:
+    """What a recorded phase holds."""
+
+    operations: int = 0
+    lookups: int = 0
+    searches: int = 0
+    branching: int = 0
+    wrong_hits: int = 0
+    resets: int = 0
+    episode_end: bool = False
+
+
+def look_at(path: Path) -> Facts:
+    """Count what the plans ask for."""
+    facts = Facts()
+    truth: dict[tuple[int, PoolId], dict[int, bytes]] = {}
+    checkouts: list[Checkout] = []
+    sizes: set[int] = set()
+    with Trace(path) as trace:
+        for recorded in trace:
+            facts.operations += 1
+            operation, answer = recorded.operation, recorded.answer
+            if isinstance(operation, Set):
+                known = truth.setdefault((recorded.stream, operation.pool), {})
+                facts.resets += operation.key in known
+                known[operation.key] = fingerprint(operation.value)
+            elif isinstance(operation, Clear):
+                truth.pop((recorded.stream, operation.pool), None)
+                if operation.pool == RECUR and checkouts:
+                    facts.searches += 1
+                    facts.branching += len({checkout.key for checkout in checkouts}) < len(checkouts)
+                    sizes.add(len({checkout.env for checkout in checkouts}))
+                    checkouts = []
+            elif isinstance(operation, Get | Checkout) and answer is not None:
+                facts.lookups += 1
+                pool = operation.pool if isinstance(operation, Get) else init(operation.env)
+                if isinstance(operation, Checkout):
+                    checkouts.append(operation)
+                    pool = RECUR if answer.source == "recur" else pool
+                known = truth.get((recorded.stream, pool), {})
+                facts.wrong_hits += answer.fingerprint not in (None, known.get(operation.key))
+    facts.episode_end = len(sizes) > 1
+    return facts
+
+
+def fits(facts: Facts, plan: Plan) -> bool:
+    """Whether that is the phase to keep."""
+    least, greatest = plan.wrong_hits
+    return (
+        facts.operations >= plan.operations
+        and facts.branching >= plan.branching
+        and least <= facts.wrong_hits <= greatest
+        and (facts.episode_end or not plan.episode_end)
+        and (facts.resets == 0 or greatest > 0)
+    )
+
+
+if __name__ == "__main__":
+    main()
