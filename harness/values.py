@@ -210,8 +210,14 @@ def row_of(value: Any) -> torch.Tensor | None:
 
 
 def clone(value: Any) -> KeysValues:
-    """A copy of any key/value object as our own class; one row where all its tensors are of one kind."""
+    """A copy of any key/value object as our own class; one row where all its tensors are of one kind.
+
+    Raises:
+        NotKeysValuesError: `value` has not the structure, no layers, or no tensors in it.
+    """
     tensors, sizes = read(value)
+    if not tensors or not all([isinstance(tensor, torch.Tensor) for tensor in tensors]):
+        check(value)
     first = tensors[0]
     if all(t.shape == first.shape and t.dtype == first.dtype and t.device == first.device for t in tensors):
         return KeysValues.from_row(torch.stack([t.detach() for t in tensors]), sizes)
@@ -225,6 +231,9 @@ def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
 
     Returns:
         `target`, its tensors again the slices of its row; or the new entry.
+
+    Raises:
+        NotKeysValuesError: see `clone`.
     """
     tensors, sizes = read(value)
     if target is None or target._row is None or not _overwrite(target._row, target._slices, tensors):
@@ -240,11 +249,13 @@ def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
 def _overwrite(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: list[torch.Tensor]) -> bool:
     """Copy `tensors` over `row`, or tell that they are of another kind."""
     first, dtype = slices[0], row.dtype
-    if len(tensors) != len(slices) or tensors[0].shape != first.shape or tensors[0].device != first.device:
+    if len(tensors) != len(slices):
         return False
     for tensor in tensors:
-        if tensor.dtype is not dtype:  # torch would cast
+        if getattr(tensor, "dtype", None) is not dtype:  # torch would cast; and what has none is no tensor
             return False
+    if tensors[0].shape != first.shape or tensors[0].device != first.device:
+        return False
     if torch.is_grad_enabled():
         tensors = [tensor.detach() for tensor in tensors]
     try:

@@ -180,6 +180,17 @@ def test_a_check_accepts_what_is_right() -> None:
         check(UpstreamKeysValues(read(row())[0], sizes))
 
 
+@pytest.mark.parametrize(
+    "rubbish", [UpstreamKeysValues([], []), UpstreamKeysValues([None, None], [0, 0])], ids=["empty", "none"]
+)
+def test_copying_rubbish_says_what_is_wrong_with_it(rubbish: Any) -> None:
+    """A copy of no layers, or of what are no tensors, raises the same clear error, into a new entry or over one."""
+    with pytest.raises(NotKeysValuesError):
+        clone(rubbish)
+    with pytest.raises(NotKeysValuesError):
+        copy_into(rubbish, KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2))
+
+
 # ---------------------------------------------------------------------- LightZero's interface
 
 
