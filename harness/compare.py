@@ -92,6 +92,8 @@ def _close(tensor: torch.Tensor, other: torch.Tensor, tolerance: Tolerance) -> s
 
 
 def _bitwise(tensor: torch.Tensor, other: torch.Tensor) -> str:
+    if tensor.is_complex():  # there is no integer as wide as the widest; the parts become a last axis
+        tensor, other = (torch.view_as_real(each.detach().resolve_conj()) for each in (tensor, other))
     bits, other_bits = _as_integers(tensor), _as_integers(other)
     if torch.equal(bits, other_bits):
         return ""

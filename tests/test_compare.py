@@ -178,6 +178,18 @@ def test_negative_zero_is_told_by_its_bits(dtype: torch.dtype, shown: str) -> No
     assert found.message.endswith(f"First at index (0, 0, 1, 0): {shown}")
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128], ids=str)
+def test_complex_numbers_are_compared_by_their_parts(dtype: torch.dtype) -> None:
+    """Real and imaginary parts are numbers of their own, and so are their zeros."""
+    assert compare(one(1j, dtype=dtype), one(1j, dtype=dtype)) is None
+    found = compare(one(1 + 1j, 1j, dtype=dtype), one(1 + 1j, 2j, dtype=dtype))
+    assert found is not None
+    assert "Greatest absolute difference: 1.0 at index (0, 0, 1, 0, 1)" in found.message
+    zeros = compare(one(complex(0.0, -0.0), dtype=dtype), one(complex(0.0, 0.0), dtype=dtype))
+    assert zeros is not None
+    assert "First at index (0, 0, 0, 0, 1): -0.0" in zeros.message
+
+
 @pytest.mark.parametrize(
     "dtype",
     [
