@@ -10,15 +10,27 @@ from typing import Any
 
 import torch
 
+from harness.errors import UsageError
 from harness.values import raw_bytes, read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """How far numbers may lie apart, as in `torch.testing.assert_close`; None leaves it to torch, by dtype."""
+    """How far numbers may lie apart, as in `torch.testing.assert_close`; None leaves it to torch, by dtype.
+
+    Raises:
+        UsageError: only one of the two is given, or one is below 0.
+    """
 
     rtol: float | None = None
     atol: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.rtol is None or self.atol is None:
+            if self.rtol is not self.atol:
+                raise UsageError(f"rtol and atol go together: give both or neither, got {self.rtol} and {self.atol}")
+        elif not (self.rtol >= 0 and self.atol >= 0):
+            raise UsageError(f"rtol and atol must be at least 0, got {self.rtol} and {self.atol}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -268,3 +268,17 @@ def test_a_tolerance_excuses_no_attribute() -> None:
     found = compare(entry(), entry(dtype=torch.float64), tolerance=wide)
     assert found is not None
     assert found.kind == "dtype"
+
+
+@pytest.mark.parametrize(("rtol", "atol"), [(0.1, None), (None, 0.1)])
+def test_half_a_tolerance_is_refused(rtol: float | None, atol: float | None) -> None:
+    """Torch takes both or neither, which is said before anything is compared."""
+    with pytest.raises(UsageError, match=rf"^rtol and atol go together: give both or neither, got {rtol} and {atol}$"):
+        Tolerance(rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize(("rtol", "atol"), [(-0.1, 0.0), (0.0, -1.0), (float("nan"), 0.0)])
+def test_a_tolerance_below_zero_is_refused(rtol: float, atol: float) -> None:
+    """Nothing lies nearer than equal."""
+    with pytest.raises(UsageError, match=rf"^rtol and atol must be at least 0, got {rtol} and {atol}$"):
+        Tolerance(rtol=rtol, atol=atol)
