@@ -37,16 +37,14 @@ FRESH = os.environ.get("KVPARITY_FRESH_TRACE")
 
 @pytest.fixture(params=[*BUNDLED, *([FRESH] if FRESH else [])])
 def trace(request: pytest.FixtureRequest) -> Iterator[Trace]:
+    """Each recording, opened."""
     with Trace(trace_path(request.param)) as opened:
         yield opened
 
 
 def _answers(cache: Cache, operation: Get | Checkout) -> list[Answer]:
     """What the original answers to each dict lookup behind one operation."""
-    if isinstance(operation, Get):
-        pools = [operation.pool]
-    else:
-        pools = [init(operation.env), RECUR]
+    pools = [operation.pool] if isinstance(operation, Get) else [init(operation.env), RECUR]
     answers = []
     for pool in pools:
         try:
@@ -61,10 +59,8 @@ def _answers(cache: Cache, operation: Get | Checkout) -> list[Answer]:
 
 
 def test_our_original_gives_every_answer_of_the_real_one(trace: Trace) -> None:
-    """Each lookup of LightZero 0.2.0, hit or miss, right or wrong, is answered alike by legacy-released, pool by pool."""
-    drivers = {
-        number: Driver(build_cache("legacy-released", stream.spec)) for number, stream in trace.streams.items()
-    }
+    """Each lookup of LightZero 0.2.0, hit or miss, right or wrong, has the same answer from legacy-released."""
+    drivers = {number: Driver(build_cache("legacy-released", stream.spec)) for number, stream in trace.streams.items()}
     compared = 0
     for recorded in trace:
         driver = drivers[recorded.stream]
@@ -115,7 +111,7 @@ def test_the_full_recording_branches_and_ends_an_episode() -> None:
 
 
 def test_lightzero_returns_wrong_tensors_in_ordinary_training() -> None:
-    """The second recording has hundreds of hits with another key's tensors; the reference is blamed, and why is said."""
+    """The second recording has hundreds of hits with another key's tensors, and the reference is blamed for them."""
     with Trace(trace_path("cartpole-unizero-100sims")) as trace:
         result = Comparison("legacy-released", "refactored-fifo").trace(trace, workload="100sims")
     assert result.by_group["stale_hit", "reference"] >= 500
