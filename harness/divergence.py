@@ -76,7 +76,8 @@ class KnownDifference:
     """A difference that somebody has looked at and accepts. It is still counted and reported, never called a match.
 
     Attributes:
-        pattern: a glob over `kind pool: explanation`, for example `presence recur: *still named it as its owner*`.
+        pattern: a glob over `kind pool: explanation`, for example `presence init[3]: *still named it as its owner*`.
+            `*` and `?` stand for anything, brackets for themselves.
         side: who must be the one that is wrong, one of `SIDES`, or `any`.
         reason: why it is accepted.
         until: the last day on which it is.
@@ -102,7 +103,7 @@ class KnownDifference:
             (divergence.severity == BEHAVIOUR or self.corruption)
             and self.side in (divergence.wrong, "any")
             and (self.until is None or today <= self.until)
-            and fnmatch.fnmatchcase(line, self.pattern)
+            and fnmatch.fnmatchcase(line, self.pattern.replace("[", "[[]"))  # pools are written with brackets
         )
 
     @classmethod

@@ -121,6 +121,14 @@ def test_a_pattern_covers_kind_pool_and_explanation(pattern: str, accepted: bool
     assert accepts(known(pattern)) is accepted
 
 
+@pytest.mark.parametrize(
+    ("pool", "accepted"), [("init[3]", True), ("init[30]", False), ("init3", False), ("recur", False)]
+)
+def test_a_pattern_names_an_environments_pool_as_reports_do(pool: str, accepted: bool) -> None:  # noqa: FBT001
+    """Brackets stand for themselves, so that `init[3]` is that pool."""
+    assert accepts(known("presence init[3]: *"), divergence(pool=pool)) is accepted
+
+
 @pytest.mark.parametrize("wrong", SIDES)
 def test_the_wrong_side_must_be_the_one_named(wrong: str) -> None:
     """A difference that is accepted of one side is accepted of no other."""
