@@ -117,7 +117,7 @@ class KnownDifference:
         for name, value in fields.items():
             if name not in types:
                 raise UsageError(f"known difference: there is no field {name!r}; there are {', '.join(types)}")
-            if not isinstance(value, types[name]):
+            if type(value) is not types[name]:  # not isinstance: a datetime is a date, but cannot be compared with one
                 raise UsageError(f"known difference: {name} must be a {types[name].__name__}, got {value!r}")
         missing = [name for name in ("pattern", "side", "reason") if name not in fields]
         if missing:

@@ -212,6 +212,13 @@ def test_a_field_of_the_wrong_type_is_named(name: str, value: Any, wanted: str) 
         KnownDifference.parse({**FIELDS, name: value})
 
 
+def test_a_last_moment_is_no_last_day() -> None:
+    """A date with a time of day is refused when it is read, not when it is compared with a day."""
+    noon = dt.datetime(2026, 6, 30, 12, tzinfo=dt.timezone.utc)
+    with pytest.raises(UsageError, match=r"^known difference: until must be a date, got datetime\.datetime\("):
+        KnownDifference.parse({**FIELDS, "until": noon})
+
+
 # ---------------------------------------------------------------------- the log
 
 
