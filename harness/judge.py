@@ -126,6 +126,24 @@ class Judge:
             )
         )
 
+    def working_copy(self, number: int, env: int, key: int, env_num: int) -> None:
+        """The candidate's working copy lent at operation `number` did not stay its consumer's."""
+        candidate = self.sides[1]
+        self._log.add(
+            Divergence(
+                number=number,
+                operation="checkout",
+                pool="wm",
+                key=key,
+                kind="stale_hit",
+                reference="not looked at",
+                candidate="changed",
+                wrong="candidate",
+                explanation=f"the working copy that {candidate.name} lent to env {env} changed while it was the"
+                f" consumer's, which it is for {env_num} checkouts",
+            )
+        )
+
     def stats(self, number: int) -> None:
         """Hold what each side says that it counted against what was seen of it. Each disagreement is told once."""
         for side, ideal in zip(self.sides, self._ideals, strict=True):

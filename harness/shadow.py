@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.divergence import DivergenceLog
 from harness.judge import Judge, Lookup
-from harness.operations import RECUR, Checkout, Clear, Get, PoolId, Set, Write, init
+from harness.operations import RECUR, WM, Checkout, Clear, Get, PoolId, Set, Write, init
 from harness.oracle import Contents, IdealCache, LastSet, Truth, covered
 from harness.side import Outcome, Side
 from harness.values import KeysValues, copy_into, device_of, fingerprint, scribble
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.compare import Tolerance
 
 _STATS_EVERY = 10_000
+_WATCH_EVERY = 4  # checkouts
 
 
 class ShadowCache:
@@ -71,6 +72,7 @@ class ShadowCache:
         self.answers = (Outcome(), Outcome())
         self.raised: Exception | None = None
         self._key = 0
+        self._watched: _WorkingCopy | None = None
         self._truth = Truth.empty(spec, complete=complete)
         mine = IdealCache(spec, self.reference.strategy)
         its = IdealCache(spec, self.candidate.strategy)
@@ -97,6 +99,8 @@ class ShadowCache:
         self._begin("set")
         self._key = key
         contents = self._contents(pool)
+        if pool == WM:
+            self._watched = None  # the caller itself takes a slot that a working copy may be in
         # One object, overwritten by each set, as a producer's is: a candidate that keeps it is found out.
         copy = self._handed_over = copy_into(value, self._handed_over)
         contents.set(key, fingerprint(copy), device_of(copy), self.number)
@@ -144,6 +148,8 @@ class ShadowCache:
             self._contents(init(env))
         self.gets_compared += 1
         reference, candidate = self.reference, self.candidate
+        if self._watched is not None and self.operations["checkout"] >= self._watched.until:
+            self._check_watched(self._watched)
         mine = reference.ask(reference.cache.checkout, env, key)
         its = candidate.ask(candidate.cache.checkout, env, key)
         self.answers = (mine, its)
@@ -160,7 +166,7 @@ class ShadowCache:
         else:
             self._judge_lookup(Checkout(env=env, key=key), (init(env), RECUR), held)
         if its.value is not None:
-            self._write_into(env, its.value)
+            self._write_into(env, key, its.value)
         if mine.error is not None and mine.value is None:
             self._raise(mine.error)
         return mine.value
@@ -175,6 +181,8 @@ class ShadowCache:
         mine = _attempt(self.reference.cache.clear, pool)
         its = _attempt(self.candidate.cache.clear, pool)
         for each in covered(pool, self._truth.pools):
+            if each == WM:
+                self._watched = None
             self._truth.pools[each].clear(self.number)
             for ideal in self._distinct_ideals:
                 ideal.clear(each)
@@ -219,12 +227,23 @@ class ShadowCache:
             for side in (self.reference, self.candidate):
                 side.lost_track.update((source, RECUR))
 
-    def _write_into(self, env: int, working_copy: Any) -> None:
-        """Do as a consumer does, who owns it."""
+    def _write_into(self, env: int, key: int, working_copy: Any) -> None:
+        """Do as a consumer does, who owns the working copy; now and then make sure that it stays the consumer's."""
+        turn = self.operations["checkout"]
         try:
-            scribble(working_copy, self.operations["checkout"])
+            scribble(working_copy, turn)
+            if self._watched is None and turn % _WATCH_EVERY == 0:
+                until = turn + self.spec.env_num
+                self._watched = _WorkingCopy(self.number, env, key, working_copy, fingerprint(working_copy), until)
         except Exception as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
             self._judge.errors(self.number, Write(env=env, fill=0), None, error)
+
+    def _check_watched(self, watched: _WorkingCopy) -> None:
+        """The candidate may have this slot back with the checkout that comes now; until here it was the consumer's."""
+        self._watched = None
+        now = self.candidate.ask(lambda: watched.value)
+        if now.fingerprint != watched.fingerprint:
+            self._judge.working_copy(watched.number, watched.env, watched.key, self.spec.env_num)
 
     def _judge_lookup(self, operation: Get | Checkout, pools: tuple[PoolId, ...], held: list[PoolId | None]) -> None:
         both = (held[0], held[-1])
@@ -237,6 +256,17 @@ class ShadowCache:
         if error is not None:
             self.raised = error
             raise error
+
+
+class _WorkingCopy(NamedTuple):
+    """A working copy of the candidate: lent at operation `number`, the consumer's until the checkout of that count."""
+
+    number: int
+    env: int
+    key: int
+    value: Any
+    fingerprint: bytes
+    until: int
 
 
 def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
