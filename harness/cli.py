@@ -112,6 +112,8 @@ class _Session:
         torch.set_num_threads(1)  # the tensors are small: more threads only wait for each other
         self._options = options
         self._known = read_settings(options.config).known
+        if options.json and not options.json.parent.is_dir():
+            raise UsageError(f"{options.json} cannot be written: there is no directory {options.json.parent}")
         self._console = Console()
         self._results: list[Result] = []
 

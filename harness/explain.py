@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.errors import NotKeysValuesError
+
 if TYPE_CHECKING:
     from harness.operations import PoolId
     from harness.oracle import Contents, Ideal, Truth
@@ -89,8 +91,12 @@ def wrong_bytes(side: Side, truth: Truth, pools: tuple[PoolId, ...], key: int, f
 
 
 def raised(errors: list[tuple[str, Exception | None]]) -> str:
-    """Who raised what."""
-    return "; ".join(
-        f"{name} raised {type(error).__name__}: {error}" if error is not None else f"{name} did not"
-        for name, error in errors
-    )
+    """Which sides raised, or returned what is no entry."""
+    return "; ".join(f"{name} {mishap(error)}" for name, error in errors if error is not None)
+
+
+def mishap(error: Exception) -> str:
+    """What a side did instead of answering."""
+    if isinstance(error, NotKeysValuesError):
+        return f"returned no entry: {error}"
+    return f"raised {type(error).__name__}: {error}"

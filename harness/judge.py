@@ -322,4 +322,4 @@ def _place(operation: Operation) -> tuple[str, int | None]:
 
 
 def _raised(error: Exception | None) -> str:
-    return "did not raise" if error is None else f"raised {type(error).__name__}: {error}"
+    return "did not raise" if error is None else explain.mishap(error)

@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import xxhash
+
 from harness.caches import Cache, CacheFactory, CacheSpec, PoolStats
 from harness.errors import UnusableCacheError, UsageError
 from harness.operations import ALL, ALL_INIT, Operation, PoolId
@@ -71,7 +73,7 @@ def trace_path(name: str) -> Path:
     points = installed(TRACES)
     path = Path(name)
     if name in points and not path.is_file():
-        bundled: Path = points[name].load()
+        bundled: Path = _load(TRACES, "trace", name)
         return bundled
     if not path.exists():
         nearest = difflib.get_close_matches(name, points, n=1, cutoff=0.0)
@@ -117,7 +119,7 @@ def adapt(built: Any, *, name: str = "") -> Cache:
         return ManagerCache(built)
     if len(lacks) == len(_MANAGER_METHODS):
         raise UnusableCacheError(
-            f"{name} gives a {type(built).__name__}, which is no cache: it has none of KVCacheManager's methods"
+            f"{name} gives a {type(built).__name__}, and that is no cache: it has none of KVCacheManager's methods"
             f" ({_MANAGER_METHODS[0]}, ...)"
         )
     raise UnusableCacheError(f"{name} is no KVCacheManager: it lacks {', '.join(lacks)}")
@@ -156,8 +158,8 @@ class ManagerCache:
         found = self.manager.hierarchical_get(env, key)
         if found is None:
             return None
-        # From the top of the key range down, where no workload's own wm keys are.
-        ticket = (1 << 64) - 1 - self._checkouts
+        # A hash, as the workload's own keys are: these meet it as seldom as each other. The ends of the range they may use.
+        ticket = xxhash.xxh3_64_intdigest(b"kvparity checkout %d" % self._checkouts)
         self._checkouts += 1
         self.manager.set_wm_cache(ticket, found)
         return self.manager.get_wm_cache(ticket)
@@ -203,22 +205,24 @@ def _count(number: Any) -> int | None:
 
 def _load(group: str, noun: str, name: str) -> Any:
     points = installed(group)
-    if name in points:
-        return points[name].load()
-    if ":" not in name:
+    if name not in points and ":" not in name:
         nearest = difflib.get_close_matches(name, points, n=1, cutoff=0.0)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise UsageError(
             f"there is no {noun} {name!r}: {hint}`kvparity list` names all; package.module:attribute also works"
         )
+    try:
+        return points[name].load() if name in points else _attribute(name)
+    except Exception as error:
+        raise UsageError(f"{noun} {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _attribute(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    try:
-        found = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:
-        raise UsageError(f"{noun} {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+    found = importlib.import_module(module_name)
+    for part in attribute.split("."):
+        found = getattr(found, part)
     return found

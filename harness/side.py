@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness import explain
 from harness.caches import Cache, CacheSpec, DeclaresStrategy, Drop, HasStats, PoolStats, ReportsDrops
 from harness.errors import NotKeysValuesError
 from harness.operations import RECUR, PoolId, init
@@ -26,7 +27,7 @@ class Outcome(NamedTuple):
 
     def __str__(self) -> str:
         if self.error is not None:
-            return f"raised {type(self.error).__name__}: {self.error}"
+            return explain.mishap(self.error)
         return "miss" if self.fingerprint is None else f"hit {self.fingerprint.hex()[:12]}"
 
 
