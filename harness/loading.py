@@ -158,7 +158,7 @@ class ManagerCache:
         found = self.manager.hierarchical_get(env, key)
         if found is None:
             return None
-        # A hash, as the workload's own keys are: these meet it as seldom as each other. The ends of the range they may use.
+        # A hash, as a workload's own keys are, so that it meets them as seldom as they meet each other.
         ticket = xxhash.xxh3_64_intdigest(b"kvparity checkout %d" % self._checkouts)
         self._checkouts += 1
         self.manager.set_wm_cache(ticket, found)
