@@ -62,9 +62,10 @@ for divergence in shadow.log.kept:
 
 
 def test_file(trace: Path, *, names: tuple[str, str], title: str) -> str:
-    """A pytest file that replays `trace` and passes once the divergence is mended."""
+    """A pytest file that replays `trace` and passes once the divergence is mended; `title` becomes a comment."""
     return f'''\
-"""{title}"""
+"""What once told two caches apart."""
+# {" ".join(title.split())}
 
 from pathlib import Path
 
@@ -75,7 +76,8 @@ def test_{trace.stem.replace("-", "_")}():
     """The two caches agree on what once told them apart."""
     with Trace(Path(__file__).with_name({trace.name!r})) as trace:
         result = Comparison({names[0]!r}, {names[1]!r}).trace(trace, workload={trace.stem!r})
-    assert not result.total, next(iter(result.first.values()))
+    for divergence in result.kept:
+        raise AssertionError(f"{{divergence.kind}}, wrong: {{divergence.wrong}}\\n{{divergence.explanation}}")
 '''
 
 

@@ -1,0 +1,243 @@
+"""A failing stream is made small, and shows the same divergence still."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness import (
+    RECUR,
+    CacheSpec,
+    Checkout,
+    Clear,
+    Comparison,
+    Get,
+    Operation,
+    Set,
+    Trace,
+    TraceWriter,
+    UnusableCacheError,
+    init,
+    load_scenario,
+)
+from harness.cli import main
+from harness.minimize import Case, Minimal, Minimizer, Signature, first_divergence, plain
+from harness.program import program
+from refactored import KVCacheManager
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVICTING_AGAINST_FIFO = Comparison("legacy-evicting", "refactored-fifo")
+
+
+def minimal(comparison: Comparison, scenario: str, seed: int = 0, steps: int = 3000) -> tuple[Case, Minimal]:
+    """The first divergence of a scenario, minimized."""
+    found = load_scenario(scenario)
+    case = Case(spec=found.spec, operations=tuple(islice(found.operations(seed), steps)))
+    divergence = first_divergence(comparison, case.spec, case.operations)
+    assert divergence is not None
+    return case, Minimizer(comparison, case, Signature.of(divergence)).run()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_reset_quirk_takes_four_operations(seed: int) -> None:
+    """Set a key twice, set another, look the first one up."""
+    _, found = minimal(EVICTING_AGAINST_FIFO, "revisit", seed)
+    assert len(found.case) <= 5
+    assert (found.divergence.kind, found.divergence.wrong) == ("presence", "reference")
+    assert "since the re-set" in found.divergence.explanation
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_clear_quirk_takes_five_operations(seed: int) -> None:
+    """Set a key, clear, set it again, set another, look the first one up."""
+    _, found = minimal(EVICTING_AGAINST_FIFO, "clear-storm", seed)
+    assert len(found.case) <= 6
+    assert any(isinstance(operation, Clear) for operation in found.case.operations)
+    assert "from before the clear" in found.divergence.explanation
+
+
+def test_a_wrong_hit_takes_three_operations() -> None:
+    """Set a key into a ring of one slot, set another, look the first one up."""
+    _, found = minimal(Comparison("legacy-released", "refactored-fifo"), "pool-pressure")
+    assert [type(operation) for operation in found.case.operations[:2]] == [Set, Set]
+    assert len(found.case) == 3
+    assert found.divergence.kind == "stale_hit"
+
+
+def test_no_operation_can_be_left_out() -> None:
+    """Without any one of the operations that are left, the divergence is not there."""
+    _, found = minimal(EVICTING_AGAINST_FIFO, "revisit")
+    operations, wanted = found.case.operations, Signature.of(found.divergence)
+    for at in range(len(operations)):
+        rest = operations[:at] + operations[at + 1 :]
+        assert first_divergence(EVICTING_AGAINST_FIFO, found.case.spec, rest, wanted) is None
+    assert found.needed is not None
+
+
+def test_minimizing_is_deterministic() -> None:
+    """Two searches end with the same case after as many tries."""
+    (_, first), (_, second) = (minimal(EVICTING_AGAINST_FIFO, "revisit") for _ in range(2))
+    assert repr(first.case.spec) == repr(second.case.spec)
+    assert [_plainly(operation) for operation in first.case.operations] == [
+        _plainly(operation) for operation in second.case.operations
+    ]
+    assert first.tests == second.tests
+
+
+def _plainly(operation: Operation) -> Any:
+    return replace(operation, value=None) if isinstance(operation, Set) else operation
+
+
+def test_values_become_small_unless_the_divergence_is_theirs() -> None:
+    """A presence difference needs no real tensors; a cast dtype does."""
+    _, presence = minimal(EVICTING_AGAINST_FIFO, "revisit")
+    _, dtype = minimal(Comparison("legacy-released", "refactored-fifo"), "multitask")
+    assert presence.plain_values
+    assert dtype.divergence.kind == "dtype"
+    assert not dtype.plain_values
+
+
+def test_a_divergence_of_another_kind_does_not_count() -> None:
+    """A stream with two faults is minimized for the one that is asked for."""
+    spec = CacheSpec(env_num=1, init_pool_size=1, num_simulations=2)
+    wrong_hit = [Set(pool=init(0), key=key, value=plain(key)) for key in (1, 2)] + [Get(pool=init(0), key=1)]
+    raises = [Get(pool=RECUR, key=7)]
+    comparison = Comparison("legacy-released", "refactored-fifo")
+    case = Case(spec=spec, operations=(*wrong_hit, *raises))
+    wanted = first_divergence(comparison, spec, raises)
+    assert wanted is not None
+    assert wanted.kind == "error"
+    found = Minimizer(comparison, case, Signature.of(wanted)).run()
+    assert found.case.operations == (Get(pool=RECUR, key=1),)
+
+
+def test_a_case_without_the_divergence_is_refused() -> None:
+    """There is nothing to keep."""
+    case = Case(spec=CacheSpec(env_num=1), operations=(Checkout(env=0, key=1),))
+    with pytest.raises(ValueError, match="does not show the divergence"):
+        Minimizer(EVICTING_AGAINST_FIFO, case, Signature("presence", "reference", "")).run()
+
+
+def test_an_interrupt_keeps_the_best_so_far() -> None:
+    """Ctrl-C ends the search with a case that shows the divergence."""
+    found = load_scenario("revisit")
+    case = Case(spec=found.spec, operations=tuple(islice(found.operations(0), 500)))
+    divergence = first_divergence(EVICTING_AGAINST_FIFO, case.spec, case.operations)
+    assert divergence is not None
+
+    def interrupt(_operations: int, tests: int) -> None:
+        if tests == 10:
+            raise KeyboardInterrupt
+
+    small = Minimizer(EVICTING_AGAINST_FIFO, case, Signature.of(divergence), progress=interrupt).run()
+    assert small.interrupted
+    assert 4 <= len(small.case) < len(case)
+
+
+def test_the_program_shows_the_divergence(tmp_path: Path) -> None:
+    """What is printed is a script that runs as it stands."""
+    spec = CacheSpec(env_num=1, init_pool_size=1, num_simulations=1)
+    operations = [Set(pool=RECUR, key=1, value=None), Set(pool=RECUR, key=2, value=None), Checkout(env=0, key=1)]
+    made = "KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=1, head_dim=1, size={})"
+    source = program(
+        operations,
+        spec=spec,
+        names=("legacy-released", "refactored-fifo"),
+        values={0: made.format(0), 1: made.format(1)},
+        prelude="",
+    )
+    script = tmp_path / "program.py"
+    script.write_text(source)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)  # noqa: S603
+    assert "kind='stale_hit'" in done.stdout
+
+
+def record(path: Path, operations: list[Operation], spec: CacheSpec) -> None:
+    """A trace of `operations`."""
+    with TraceWriter(path, served_by="test") as writer:
+        stream = writer.stream("test", spec)
+        for operation in operations:
+            writer.record(stream, operation)
+
+
+@pytest.fixture
+def revisit(tmp_path: Path) -> Path:
+    """A recorded trace that shows the re-set quirk."""
+    found, path = load_scenario("revisit"), tmp_path / "revisit.kvtrace"
+    record(path, list(islice(found.operations(0), 1000)), found.spec)
+    return path
+
+
+def test_the_command_writes_a_trace_and_a_test(
+    revisit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The small trace shows the divergence, and so does the pytest file beside it."""
+    small = tmp_path / "small.kvtrace"
+    assert main(["minimize", str(revisit), "-o", str(small)]) == 1
+    printed = capsys.readouterr().out
+    assert "minimal: 4 of" in printed
+    assert "it passes without operation" in printed
+    with Trace(small) as trace:
+        assert len(trace) == 4
+    assert main(["replay", str(small), "--quiet"]) == 1
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_small.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)  # noqa: S603
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "still named it as its owner" in done.stdout
+
+
+def test_a_trace_in_parity_has_nothing_to_minimize(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command says so, writes nothing and exits with 0."""
+    found, path = load_scenario("mcts"), tmp_path / "mcts.kvtrace"
+    record(path, list(islice(found.operations(0), 200)), found.spec)
+    assert main(["minimize", str(path), "-o", str(tmp_path / "small.kvtrace")]) == 0
+    assert "there is nothing to minimize" in capsys.readouterr().out
+    assert not (tmp_path / "small.kvtrace").exists()
+
+
+class Moody(KVCacheManager):
+    """Misses once in every three runs of the same operations."""
+
+    built = 0
+
+    def __init__(self, config: Any, env_num: int) -> None:
+        super().__init__(config, env_num)
+        type(self).built += 1
+
+    def get_recur_cache(self, cache_key: int) -> Any:
+        return None if self.built % 3 == 1 else super().get_recur_cache(cache_key)
+
+
+def test_a_flaky_candidate_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A divergence that comes and goes cannot be minimized: one line, exit status 2."""
+    path = tmp_path / "moody.kvtrace"
+    spec = CacheSpec(env_num=1, init_pool_size=1, num_simulations=1)
+    record(path, [Set(pool=RECUR, key=1, value=plain(1)), Get(pool=RECUR, key=1)], spec)
+    Moody.built = 0
+    options = ["--candidate", f"{__name__}:Moody"]
+    assert main(["minimize", str(path), "-o", str(tmp_path / "small.kvtrace"), *options]) == 2
+    error = capsys.readouterr().err
+    assert "is flaky: the first run found presence at operation 1, the second found nothing" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_an_existing_output_is_refused(revisit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is overwritten."""
+    small = tmp_path / "small.kvtrace"
+    small.write_text("precious")
+    assert main(["minimize", str(revisit), "-o", str(small)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert small.read_text() == "precious"
+
+
+def test_a_cache_that_cannot_be_built_is_told() -> None:
+    """As everywhere."""
+    with pytest.raises(UnusableCacheError):
+        first_divergence(Comparison("legacy-evicting", "builtins:len"), CacheSpec(), [])
