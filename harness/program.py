@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from harness.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
@@ -72,13 +73,18 @@ from pathlib import Path
 from harness import Comparison, Trace
 
 
-def test_{trace.stem.replace("-", "_")}():
+def {test_name(trace)}():
     """The two caches agree on what once told them apart."""
     with Trace(Path(__file__).with_name({trace.name!r})) as trace:
         result = Comparison({names[0]!r}, {names[1]!r}).trace(trace, workload={trace.stem!r})
     for divergence in result.kept:
         raise AssertionError(f"{{divergence.kind}}, wrong: {{divergence.wrong}}\\n{{divergence.explanation}}")
 '''
+
+
+def test_name(trace: Path) -> str:
+    """The name of the test that `test_file` writes for `trace`, and of its file."""
+    return "test_" + re.sub(r"\W", "_", trace.stem)
 
 
 def _expression(operation: Operation, value: str) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 from harness.errors import TraceError, UsageError
 from harness.minimize import Case, Minimal, Minimizer, Signature, first_divergence
 from harness.operations import Set, describe
-from harness.program import program, test_file
+from harness.program import program, test_file, test_name
 from harness.recording import TraceWriter
 from harness.report import Progress
 from harness.trace import Trace
@@ -103,7 +103,7 @@ def _write(found: Minimal, output: Path, comparison: Comparison, *, source: Path
         stream = writer.stream("minimal", found.case.spec)
         for operation in found.case.operations:
             writer.record(stream, operation)
-    test = output.with_name(f"test_{output.stem.replace('-', '_')}.py")
+    test = output.with_name(f"{test_name(output)}.py")
     names = (comparison.reference, comparison.candidate)
     title = f"{found.divergence.kind}: {found.divergence.explanation}"
     try:
@@ -132,7 +132,7 @@ def _print(found: Minimal, output: Path, comparison: Comparison, console: Consol
             f"it passes without operation {found.needed}: {escape(describe(case.operations[found.needed]))}",
             soft_wrap=True,
         )
-    console.print(f"written: {output} and test_{output.stem.replace('-', '_')}.py beside it", soft_wrap=True)
+    console.print(f"written: {output} and {test_name(output)}.py beside it", soft_wrap=True)
 
 
 def _values(found: Minimal, output: Path) -> tuple[dict[int, str], str]:
