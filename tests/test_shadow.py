@@ -1,0 +1,448 @@
+"""`ShadowCache` serves the reference untouched, and finds and blames whatever a side does wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import doubles
+import numpy as np
+import pytest
+import torch
+
+from harness import ALL, RECUR, WM, CacheSpec, Divergence, KeysValues, ShadowCache, Tolerance, adapt, fingerprint, init
+from legacy import EvictingCache, ReleasedCache
+from refactored import fifo, lru
+
+if TYPE_CHECKING:
+    from harness import Cache
+
+SPEC = CacheSpec(env_num=2, init_pool_size=2, num_simulations=2)
+ROOMY = CacheSpec(env_num=2, init_pool_size=50, num_simulations=50)
+
+
+def value(number: float, *, tokens: int = 2) -> KeysValues:
+    """An entry `[1, 1, tokens, 2]` x 2 of that number."""
+    entry = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=tokens, head_dim=2, size=1)
+    for layer in entry._keys_values:
+        layer._k_cache._cache.fill_(number)
+        layer._v_cache._cache.fill_(-number)
+    return entry
+
+
+def shadow(candidate: Cache, reference: Cache | None = None, spec: CacheSpec = ROOMY, **options: Any) -> ShadowCache:
+    """`candidate` in the shadow of a sound cache."""
+    return ShadowCache(reference=reference or doubles.Plain(), candidate=candidate, spec=spec, **options)
+
+
+def only(cache: ShadowCache) -> Divergence:
+    """The one divergence that there is."""
+    assert cache.log.total == 1, cache.log.kept
+    return cache.log.kept[0]
+
+
+def found(cache: ShadowCache) -> tuple[str, str, str]:
+    """Kind, severity and side of the one divergence that there is."""
+    divergence = only(cache)
+    return divergence.kind, divergence.severity, divergence.wrong
+
+
+# ---------------------------------------------------------------- what the caller gets
+
+
+def test_the_caller_gets_the_references_own_object() -> None:
+    """Lookups return the very object that the reference lends."""
+    reference = doubles.Plain()
+    cache = shadow(doubles.Plain(), reference)
+    cache.set(RECUR, 1, value(1))
+    assert cache.get(RECUR, 1) is reference.held[RECUR, 1]
+
+
+def test_the_caller_gets_the_references_own_exception() -> None:
+    """What the reference raises reaches the caller as it is, and is kept as `raised`."""
+    cache = shadow(doubles.Plain(), doubles.Raises())
+    with pytest.raises(RuntimeError, match="no 1 in recur") as raised:
+        cache.get(RECUR, 1)
+    assert cache.raised is raised.value
+
+
+@pytest.mark.parametrize("candidate", [doubles.Raises(), doubles.RaisesOnSet(), doubles.ReturnsRubbish()])
+def test_nothing_that_a_candidate_does_reaches_the_caller(candidate: Cache) -> None:
+    """Exceptions and rubbish of the candidate become divergences; the answer is the reference's."""
+    cache = shadow(candidate)
+    cache.set(RECUR, 1, value(1))
+    answer = cache.get(RECUR, 1)
+    cache.clear(RECUR)
+    assert fingerprint(answer) == fingerprint(value(1))
+    assert cache.log.by_side == {"candidate": cache.log.total}
+
+
+def test_a_candidate_cannot_spoil_what_the_caller_sets() -> None:
+    """It gets a copy: writing into it changes neither the producer's object nor the reference's entry."""
+    cache, given = shadow(doubles.WritesIntoWhatItIsGiven()), value(1)
+    cache.set(RECUR, 1, given)
+    assert fingerprint(given) == fingerprint(value(1))
+    assert fingerprint(cache.get(RECUR, 1)) == fingerprint(value(1))
+    assert cache.log.total == 0
+
+
+def test_the_callers_working_copy_is_not_written_into() -> None:
+    """Only the candidate's own working copy is."""
+    cache = shadow(doubles.Plain())
+    cache.set(RECUR, 1, value(1))
+    assert fingerprint(cache.checkout(0, 1)) == fingerprint(value(1))
+
+
+def test_random_states_are_left_alone() -> None:
+    """A training run with the shadow on draws the same numbers."""
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state().clone(), np.random.get_state()[1].copy()  # noqa: NPY002
+    cache = shadow(adapt(fifo(SPEC.config(), 2)), EvictingCache(SPEC.config(), 2), SPEC)
+    for key in range(20):
+        cache.set(RECUR, key, value(key))
+        cache.checkout(0, key)
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_a_pool_that_is_not_there_is_a_value_error() -> None:
+    """It is the caller's mistake, and neither side's."""
+    cache = shadow(doubles.Plain())
+    with pytest.raises(ValueError, match=r"there is no pool init\[2\]: the caches were built with CacheSpec"):
+        cache.get(init(2), 1)
+    with pytest.raises(ValueError, match=r"init\[-1\]"):
+        cache.checkout(-1, 1)
+
+
+# ---------------------------------------------------------------- sound caches
+
+
+def test_sound_caches_have_nothing_between_them() -> None:
+    """Hits, misses, updates, clears and checkouts of two sound caches agree."""
+    cache = shadow(adapt(fifo(ROOMY.config(), 2)), EvictingCache(ROOMY.config(), 2))
+    for pool in (init(0), init(1), RECUR, WM):
+        cache.set(pool, 1, value(1))
+        cache.get(pool, 1)
+        cache.get(pool, 2)
+    cache.checkout(1, 1)
+    cache.clear(ALL)
+    cache.get(RECUR, 1)
+    cache.check_stats()
+    assert cache.log.total == 0
+    assert cache.operations == {"set": 4, "get": 9, "checkout": 1, "clear": 1}
+    assert (cache.gets_compared, cache.values_compared) == (10, 5)
+
+
+# ---------------------------------------------------------------- content
+
+
+@pytest.mark.parametrize("faulty", [doubles.KeepsReferences, doubles.KeepsTensors])
+def test_references_to_the_producers_object_are_found_at_once(faulty: type[Cache]) -> None:
+    """After a second set the first key returns the second's bytes."""
+    cache = shadow(faulty())
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 2, value(2))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+    assert "returned the value that operation 1 set in recur under key 0x0000000000000002" in only(cache).explanation
+
+
+def test_an_entry_that_is_its_own_working_copy_is_found() -> None:
+    """The consumer's write shows at the next lookup."""
+    cache = shadow(doubles.LendsTheEntry())
+    cache.set(RECUR, 1, value(1))
+    cache.checkout(0, 1)
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+    assert "returned bytes that are no key's last value" in only(cache).explanation
+
+
+def test_a_working_copy_that_is_shared_is_found() -> None:
+    """It must stay its consumer's until `env_num` further checkouts."""
+    cache = shadow(doubles.SharesOneWorkingCopy())
+    for key in range(8):
+        cache.set(RECUR, key, value(key))
+        cache.checkout(key % 2, key)
+    divergence = cache.log.first["stale_hit", "candidate"]
+    assert divergence.pool == "wm"
+    assert "changed while it was the consumer's" in divergence.explanation
+
+
+def test_a_hit_after_a_clear_is_stale() -> None:
+    """The key was cleared, so any bytes are wrong."""
+    cache = shadow(doubles.ClearsNothing())
+    cache.set(RECUR, 1, value(1))
+    cache.clear(RECUR)
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+    assert "for a key that was not set since the clear of recur at operation 1" in only(cache).explanation
+
+
+def test_an_old_value_is_stale() -> None:
+    """A re-set that did not take is found."""
+    cache = shadow(doubles.KeepsTheFirstValue())
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 1, value(2))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+    assert "operation 1 set other bytes under it in recur" in only(cache).explanation
+
+
+def test_a_hit_for_a_key_never_set_is_stale() -> None:
+    """Nothing can be right for it."""
+    cache = shadow(doubles.Invents())
+    cache.get(init(1), 7)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+    assert "for a key that was never set there" in only(cache).explanation
+
+
+def test_a_reference_at_fault_is_blamed() -> None:
+    """The side that serves is held to the same truth."""
+    cache = shadow(doubles.Plain(), doubles.KeepsTheFirstValue())
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 1, value(2))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "reference")
+
+
+def test_two_sides_that_are_wrong_alike_are_both_blamed() -> None:
+    """They agree with each other, and not with the truth."""
+    cache = shadow(doubles.KeepsTheFirstValue(), doubles.KeepsTheFirstValue())
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 1, value(2))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "both")
+
+
+def test_the_original_returns_another_keys_tensors() -> None:
+    """LightZero 0.2.0's ring, once it has come round, is blamed for it."""
+    cache = shadow(adapt(fifo(SPEC.config(), 2)), ReleasedCache(SPEC.config(), 2), SPEC)
+    for key in range(5):
+        cache.set(RECUR, key, value(key))
+    cache.get(RECUR, 0)
+    assert found(cache) == ("stale_hit", "corruption", "reference")
+    assert only(cache).candidate == "miss"
+
+
+@pytest.mark.parametrize(
+    ("faulty", "kind"),
+    [(doubles.ForgetsTheSize, "size"), (doubles.Casts, "dtype"), (doubles.Pads, "shape")],
+)
+def test_tensors_of_another_kind_say_so(faulty: type[Cache], kind: str) -> None:
+    """Where not only the numbers differ, the divergence names what does, and shows it."""
+    cache = shadow(faulty())
+    cache.set(RECUR, 1, value(1))
+    cache.get(RECUR, 1)
+    assert found(cache) == (kind, "corruption", "candidate")
+    assert f"the {kind}s do not match" in only(cache).difference
+
+
+def test_another_device_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right bytes on another device are corruption too."""
+    cache = shadow(doubles.Plain())
+    cache.set(RECUR, 1, value(1))
+    own = cache.candidate.cache.held[RECUR, 1]  # type: ignore[attr-defined]
+
+    def device_of(entry: Any) -> torch.device:
+        return torch.device("meta" if entry is own else "cpu")
+
+    monkeypatch.setattr("harness.shadow.device_of", device_of)
+    monkeypatch.setattr("harness.judge.device_of", device_of)
+    cache.get(RECUR, 1)
+    assert found(cache) == ("device", "corruption", "candidate")
+
+
+def test_numbers_within_the_tolerance_are_no_divergence() -> None:
+    """`--compare tolerance` lets small differences of the candidate pass, and no others."""
+    strict, lenient = shadow(doubles.RoundsALittle()), shadow(doubles.RoundsALittle(), tolerance=Tolerance())
+    for cache in (strict, lenient):
+        cache.set(RECUR, 1, value(3))
+        cache.get(RECUR, 1)
+    assert found(strict) == ("stale_hit", "corruption", "candidate")
+    assert lenient.log.total == 0
+
+
+def test_a_tolerance_excuses_no_wrong_reference() -> None:
+    """Two sides that are close to each other may both be wrong."""
+    cache = shadow(doubles.KeepsTheFirstValue(), doubles.KeepsTheFirstValue(), tolerance=Tolerance())
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 1, value(2))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "both")
+
+
+# ---------------------------------------------------------------- no truth is known
+
+
+def test_without_a_truth_two_values_differ_and_nobody_is_blamed() -> None:
+    """Where watching began later, a hit may be of an entry from before."""
+    reference, candidate = doubles.Plain(), doubles.Plain()
+    reference.set(RECUR, 1, value(1))
+    candidate.set(RECUR, 1, value(2))
+    cache = shadow(candidate, reference, complete=False)
+    cache.get(RECUR, 1)
+    assert found(cache) == ("value", "corruption", "unknown")
+
+
+def test_without_a_truth_equal_values_are_parity() -> None:
+    """Nothing is said where nothing differs."""
+    reference, candidate = doubles.Plain(), doubles.Plain()
+    for side in (reference, candidate):
+        side.set(RECUR, 1, value(1))
+    cache = shadow(candidate, reference, complete=False)
+    cache.get(RECUR, 1)
+    assert cache.log.total == 0
+
+
+def test_a_clear_makes_the_truth_complete() -> None:
+    """After it every key is known again."""
+    reference, candidate = doubles.ClearsNothing(), doubles.Plain()
+    reference.set(RECUR, 1, value(1))
+    cache = shadow(candidate, reference, complete=False)
+    cache.clear(RECUR)
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "reference")
+
+
+# ---------------------------------------------------------------- errors
+
+
+def test_one_side_that_raises_is_blamed() -> None:
+    """The other answered."""
+    cache = shadow(doubles.Raises())
+    cache.get(RECUR, 1)
+    assert found(cache) == ("error", "corruption", "candidate")
+    assert only(cache).candidate == "raised RuntimeError: no 1 in recur"
+
+
+def test_both_raising_alike_is_agreement() -> None:
+    """The same type of exception on both sides is counted, and no divergence."""
+    cache = shadow(doubles.Raises(), doubles.Raises())
+    with pytest.raises(RuntimeError):
+        cache.get(RECUR, 1)
+    assert cache.log.total == 0
+    assert cache.both_raised == 1
+
+
+def test_both_raising_differently_blames_both() -> None:
+    """Neither should have raised, and they do not even agree on what."""
+    cache = shadow(doubles.RaisesKeyError(), doubles.Raises())
+    with pytest.raises(RuntimeError):
+        cache.get(RECUR, 1)
+    assert found(cache) == ("error", "corruption", "both")
+
+
+def test_rubbish_is_told_from_an_exception() -> None:
+    """The report says what was expected of an entry."""
+    cache = shadow(doubles.ReturnsRubbish())
+    cache.set(RECUR, 1, value(1))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("error", "corruption", "candidate")
+    assert only(cache).candidate.startswith("returned no entry: str is not a key/value cache entry")
+
+
+# ---------------------------------------------------------------- presence
+
+
+def test_a_side_that_lost_a_key_is_blamed() -> None:
+    """Its declared strategy would still hold it."""
+    cache = shadow(doubles.AlwaysMisses())
+    cache.set(RECUR, 1, value(1))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("presence", "behaviour", "candidate")
+    assert only(cache).explanation == (
+        "candidate lost it since operation 0, which set it, though fifo over 100 slots still holds it"
+    )
+
+
+def test_a_side_that_keeps_too_much_is_blamed() -> None:
+    """At the pool's capacity the key should be gone."""
+    cache = shadow(doubles.Plain(), EvictingCache(SPEC.config(), 2), SPEC)
+    for key in range(3):
+        cache.set(init(0), key, value(key))
+    cache.get(init(0), 0)
+    assert found(cache) == ("presence", "behaviour", "candidate")
+    assert only(cache).explanation == (
+        "candidate still holds it, though fifo over 2 slots evicted it at operation 2 to make room for key"
+        " 0x0000000000000002"
+    )
+
+
+def test_two_strategies_differ_by_design() -> None:
+    """FIFO and LRU each do as they declare: nobody is wrong, and the report says so."""
+    cache = shadow(adapt(lru(SPEC.config(), 2)), adapt(fifo(SPEC.config(), 2)), SPEC)
+    cache.set(init(0), 1, value(1))
+    cache.set(init(0), 2, value(2))
+    cache.get(init(0), 1)
+    cache.set(init(0), 3, value(3))
+    cache.get(init(0), 1)
+    assert found(cache) == ("presence", "behaviour", "neither")
+    assert only(cache).explanation == (
+        "by design: reference has dropped it: fifo over 2 slots evicted it at operation 3 to make room for key"
+        " 0x0000000000000003; candidate holds it, as lru over 2 slots does"
+    )
+
+
+def test_the_reset_quirk_is_explained() -> None:
+    """The drop is traced to the set that caused it and to the re-set that laid the trap."""
+    names = ("legacy-evicting", "refactored-fifo")
+    cache = shadow(adapt(fifo(SPEC.config(), 2)), EvictingCache(SPEC.config(), 2), SPEC, names=names)
+    cache.set(init(0), 1, value(1))
+    cache.set(init(0), 1, value(2))
+    cache.set(init(0), 3, value(3))
+    cache.get(init(0), 1)
+    assert found(cache) == ("presence", "behaviour", "reference")
+    assert only(cache).explanation == (
+        "dropped from legacy-evicting by the set of key 0x0000000000000003 at operation 2: slot 0 still named it as its"
+        " owner although its newest value was in slot 1 since the re-set at operation 1"
+    )
+
+
+def test_the_clear_quirk_is_explained() -> None:
+    """The trap was laid before the clear."""
+    names = ("legacy-evicting", "refactored-fifo")
+    cache = shadow(adapt(fifo(SPEC.config(), 2)), EvictingCache(SPEC.config(), 2), SPEC, names=names)
+    cache.set(init(0), 1, value(1))
+    cache.clear(init(0))
+    cache.set(init(0), 1, value(2))
+    cache.set(init(0), 3, value(3))
+    cache.get(init(0), 1)
+    assert found(cache) == ("presence", "behaviour", "reference")
+    assert only(cache).explanation.endswith(
+        "still named it as its owner although its newest value was in slot 1 from before the clear at operation 1"
+    )
+
+
+def test_a_checkout_from_the_other_pool_is_a_difference_of_presence() -> None:
+    """Both sides hit, but one had lost the key in the init pool and found another value in recur."""
+    cache = shadow(adapt(fifo(SPEC.config(), 2)), EvictingCache(SPEC.config(), 2), SPEC)
+    cache.set(RECUR, 1, value(9))
+    cache.set(init(0), 1, value(1))
+    cache.set(init(0), 1, value(2))
+    cache.set(init(0), 3, value(3))
+    cache.checkout(0, 1)
+    assert found(cache) == ("presence", "behaviour", "reference")
+    assert only(cache).pool == "init[0]"
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def test_counters_that_lie_are_told_once() -> None:
+    """Each of hits, misses, evictions and length, per pool, is told at the first check only."""
+    cache = shadow(doubles.Lies(), spec=CacheSpec(env_num=1))
+    cache.set(RECUR, 1, value(1))
+    cache.get(RECUR, 1)
+    cache.check_stats()
+    cache.check_stats()
+    assert cache.log.by_group == {("stats", "candidate"): 8}
+    explanations = {divergence.explanation for divergence in cache.log.kept}
+    assert "candidate says hits 1000 for recur, where 1 is right" in explanations
+    assert "candidate says length 1000 for init[0], where 0 is right" in explanations
+
+
+def test_statistics_are_checked_during_a_long_run() -> None:
+    """Without anybody asking."""
+    cache = shadow(doubles.Lies(), spec=CacheSpec(env_num=1))
+    for _ in range(10_000):
+        cache.get(RECUR, 1)
+    assert cache.log.by_kind["stats"] > 0
