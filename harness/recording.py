@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 import warnings
+from contextlib import closing, suppress
 from dataclasses import asdict, fields
 from importlib import metadata
 from pathlib import Path
@@ -168,21 +169,23 @@ class TraceWriter:
         database.executemany("INSERT OR REPLACE INTO header VALUES (?, ?)", rows)
 
     def _write_batches(self) -> None:
+        batch: list[tuple[Any, ...]] | None = []
         try:
-            database = _connect(self.path)
-            store = _Store(database)
-            while (batch := self._queue.get()) is not None:
+            with closing(_connect(self.path)) as database:
+                store = _Store(database)
+                while (batch := self._queue.get()) is not None:
+                    with database:
+                        for item in batch:
+                            store.add(item)
                 with database:
-                    for item in batch:
-                        store.add(item)
-            with database:
-                database.execute("UPDATE header SET value = 'true' WHERE name = 'complete'")
-            database.execute("PRAGMA journal_mode = DELETE")
-            database.close()
+                    database.execute("UPDATE header SET value = 'true' WHERE name = 'complete'")
+                database.execute("PRAGMA busy_timeout = 0")
+                with suppress(sqlite3.OperationalError):  # while somebody reads the file, its -wal stays beside it
+                    database.execute("PRAGMA journal_mode = DELETE")
         except Exception as error:  # noqa: BLE001  the recorded program goes on, whatever happens to its recording
             self.failure = error
-            while self._queue.get() is not None:
-                pass
+            while batch is not None:  # the last one was taken already if it was the finish that failed
+                batch = self._queue.get()
 
 
 class _Store:

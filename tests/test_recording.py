@@ -425,6 +425,37 @@ def test_a_failing_disk_warns_and_never_raises(tmp_path: Path, monkeypatch: pyte
         assert 0 < len(trace) <= 20
 
 
+def test_a_failure_of_the_last_write_is_told(tmp_path: Path) -> None:
+    """Closing ends and warns where the finish itself fails."""
+    writer = TraceWriter(tmp_path / "t.kvtrace", served_by="test")
+    other = sqlite3.connect(writer.path)
+    other.execute("DROP TABLE header")
+    other.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        closing = threading.Thread(target=writer.close, daemon=True)
+        closing.start()
+        closing.join(60)
+    assert not closing.is_alive()
+    assert str(writer.failure) == "no such table: header"
+
+
+def test_a_reader_does_not_disturb_the_end_of_a_recording(tmp_path: Path) -> None:
+    """A trace that somebody reads when it is closed is complete."""
+    writer = TraceWriter(tmp_path / "t.kvtrace", served_by="test")
+    writer.record(writer.stream("only", SPEC), Get(pool=RECUR, key=1))
+    with Trace(writer.path) as reader:
+        closing = threading.Thread(target=writer.close, daemon=True)
+        closing.start()
+        closing.join(60)
+        assert not closing.is_alive()
+        assert not reader.header.complete
+    assert writer.failure is None
+    with Trace(writer.path) as trace:
+        assert trace.header.complete
+        assert len(trace) == 1
+
+
 KILLED = """
 import os, signal, sys
 from harness import Answer, CacheSpec, Get, RECUR, Trace, TraceWriter
