@@ -157,12 +157,15 @@ class TraceWriter:
             raise TraceError(f"{self.path} exists already: choose another name or remove it") from None
         except OSError as error:
             raise TraceError(f"{self.path} cannot be made: {error.strerror}") from None
-        with _connect(self.path) as database:
-            database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            database.execute(f"PRAGMA user_version = {SCHEMA}")
-            database.executescript(_TABLES)
-            self._write_header(database, self._header)
-        database.close()
+        try:
+            with closing(_connect(self.path)) as database, database:
+                database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                database.execute(f"PRAGMA user_version = {SCHEMA}")
+                database.executescript(_TABLES)
+                self._write_header(database, self._header)
+        except sqlite3.Error as error:
+            self.path.unlink()
+            raise TraceError(f"{self.path} cannot be made: {error}") from None
 
     def _write_header(self, database: sqlite3.Connection, header: TraceHeader) -> None:
         rows = [(f.name, json.dumps(getattr(header, f.name))) for f in fields(header)]

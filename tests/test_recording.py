@@ -381,6 +381,20 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         TraceWriter(tmp_path / "file" / "t.kvtrace", served_by="test")
 
 
+def test_a_disk_that_takes_no_database_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file can be made but SQLite fails, that is said in its words, and neither file nor thread is left."""
+
+    def fails(_path: Path) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(recording, "_connect", fails)
+    threads = threading.active_count()
+    with pytest.raises(TraceError, match=r"t\.kvtrace cannot be made: disk I/O error$"):
+        TraceWriter(tmp_path / "t.kvtrace", served_by="test")
+    assert threading.active_count() == threads
+    assert not (tmp_path / "t.kvtrace").exists()
+
+
 # ---------------------------------------------------------------------- the recorded program goes on
 
 
