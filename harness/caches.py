@@ -94,12 +94,14 @@ class Drop:
         key: which.
         slot: the slot that the key was removed on account of.
         reason: why, as a clause: `slot 3 still named it as its owner`.
+        spurious: whether the slot no longer held the key's value, so that nothing was gained by it.
     """
 
     pool: PoolId
     key: int
     slot: int
     reason: str
+    spurious: bool = False
 
 
 class Cache(Protocol):

@@ -43,7 +43,9 @@ def _strayed(where: Whereabouts, contents: Contents, pool: PoolId, key: int) -> 
     dropped = side.last_drop(pool, key)
     if dropped is not None and last is not None and dropped.number > last.number:
         origin = ""
-        if last.resets:
+        if not dropped.drop.spurious:
+            origin = f", sooner than {strategy} over {slots} slots would"
+        elif last.resets:
             origin = f" since the re-set at operation {last.number}"
         elif contents.cleared is not None:
             origin = f" from before the clear at operation {contents.cleared}"

@@ -156,14 +156,7 @@ class Comparison:
         try:
             for done, recorded in enumerate(operations, start=1):
                 shadow = shadows[recorded.stream]
-                shadow.next_number = recorded.number
-                try:
-                    drivers[recorded.stream].apply(recorded.operation)
-                except Exception as error:
-                    if error is not shadow.raised:
-                        raise
-                if isinstance(recorded.operation, Write):
-                    shadow.operations["write"] += 1
+                _apply(recorded, drivers[recorded.stream], shadow)
                 if recorded.answer is not None:
                     answers.compare(recorded, shadow)
                 if writer is not None:
@@ -173,8 +166,9 @@ class Comparison:
         except KeyboardInterrupt:
             interrupted = True
         self._progress(done)
-        for shadow in shadows.values():
-            shadow.check_stats()
+        if not interrupted:  # else one side may lack the operation that was under way
+            for shadow in shadows.values():
+                shadow.check_stats()
         return result_of(
             list(shadows.values()),
             workload=workload,
@@ -208,6 +202,18 @@ class _Answers:
         if not self._given:
             return None
         return RecordedAnswers(given=self._given, reproduced=self._reproduced, first_other=self._first_other)
+
+
+def _apply(recorded: Recorded, driver: Driver, shadow: ShadowCache) -> None:
+    """One operation under its number in the stream; what the reference raises is in the log already."""
+    shadow.next_number = recorded.number
+    try:
+        driver.apply(recorded.operation)
+    except Exception as error:
+        if error is not shadow.raised:
+            raise
+    if isinstance(recorded.operation, Write):
+        shadow.operations["write"] += 1
 
 
 def _answer(operation: Operation, shadow: ShadowCache) -> Answer | None:

@@ -71,7 +71,7 @@ class EvictingRing(Ring):
                 reason = f"the ring came round to slot {slot}, which held it"
             else:
                 reason = f"slot {slot} still named it as its owner although its newest value was in slot {newest}"
-            self.on_drop(Drop(pool=self.pool, key=owner, slot=slot, reason=reason))
+            self.on_drop(Drop(pool=self.pool, key=owner, slot=slot, reason=reason, spurious=newest != slot))
 
     def _ready_slot(self, slot: int, value: Any) -> KeysValues:
         stored = self._slots[slot]

@@ -132,7 +132,7 @@ def test_reports_a_spurious_drop() -> None:
     for key in (0, 0, 1, 2):
         cache.set(init(0), key, entry(key))
     reason = "slot 0 still named it as its owner although its newest value was in slot 1"
-    assert drops == [Drop(pool=init(0), key=0, slot=0, reason=reason)]
+    assert drops == [Drop(pool=init(0), key=0, slot=0, reason=reason, spurious=True)]
 
 
 def test_does_not_report_a_key_that_is_set_at_once_again() -> None:
