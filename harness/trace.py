@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import xxhash
 
 from harness.caches import CacheSpec
 from harness.errors import TraceError
@@ -30,6 +32,10 @@ APPLICATION_ID = 0x6B767472  # "kvtr"
 SCHEMA = 1
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _LARGEST_VALUE_BYTES = 1 << 31
+_FINGERPRINT_BYTES = 16
+_DTYPE = re.compile(r"bool|(bfloat|float|complex|u?int)(8|16|32|64|128)(_\w+)?")
+# What reading nonsense can end in. Everything is checked, but a damaged database may claim anything.
+_DAMAGE = (sqlite3.Error, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,20 +115,25 @@ class Trace:
         _refuse_what_is_no_trace(self.path)
         try:
             self._database = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from None
+        try:
             self._database.execute("PRAGMA trusted_schema = OFF")
             self._check_identity()
             self.header = self._read_header()
             self.streams = self._read_streams()
-            self._length = self._one("SELECT coalesce(max(number) + 1, 0) FROM operation")
+            self._length = self._count_operations()
             self._layouts = {row[0]: _Layout.parse(row[1]) for row in self._rows("SELECT id, description FROM layout")}
         except TraceError:
+            self._database.close()
             raise
-        except (sqlite3.Error, ValueError, KeyError, TypeError, AttributeError) as error:
+        except _DAMAGE as error:
+            self._database.close()
             raise self._damaged(error) from None
         self.chunk = lru_cache(maxsize=8192)(self._chunk)
 
     def __len__(self) -> int:
-        return int(self._length)
+        return self._length
 
     def __iter__(self) -> Iterator[Recorded]:
         return self.operations()
@@ -141,7 +152,7 @@ class Trace:
         try:
             for row in self._database.execute(query, (start, len(self) if stop is None else stop)):
                 yield self._recorded(row)
-        except (sqlite3.Error, ValueError, KeyError, TypeError) as error:
+        except _DAMAGE as error:
             raise self._damaged(error) from None
 
     def close(self) -> None:
@@ -160,21 +171,26 @@ class Trace:
         number, stream, kind, family, env, key, value, amount, outcome = row
         if stream not in self.streams:
             raise ValueError(f"operation {number} names stream {stream}, which is not in the file")
-        key = (key or 0) % (1 << 64)
-        pool = PoolId(_FAMILIES[family], env) if family else None
+        env_num = self.streams[stream].spec.env_num
+        several = kind == "X" and env is None
+        if family in (None, "i") and not several and not (isinstance(env, int) and 0 <= env < env_num):
+            raise ValueError(f"operation {number} names env {env}, which is outside [0, {env_num})")
+        pool = PoolId(_FAMILIES[family], env if family == "i" else None) if family else PoolId("")
         operation: Operation
-        if kind == "S" and pool:
-            operation = Set(pool=pool, key=key, value=self._value(value), priority=amount)
-        elif kind == "G" and pool:
-            operation = Get(pool=pool, key=key)
-        elif kind == "C":
-            operation = Checkout(env=env, key=key)
-        elif kind == "W":
-            operation = Write(env=env, fill=amount)
-        elif kind == "X" and pool:
-            operation = Clear(pool=pool)
-        else:
-            raise ValueError(f"operation {number} is of unknown kind {kind!r}")
+        match kind, family:
+            case "S", "i" | "r" | "w":
+                priority = None if amount is None else float(amount)
+                operation = Set(pool=pool, key=_unsigned(key), value=self._value(value), priority=priority)
+            case "G", "i" | "r" | "w":
+                operation = Get(pool=pool, key=_unsigned(key))
+            case "C", None:
+                operation = Checkout(env=env, key=_unsigned(key))
+            case "W", None:
+                operation = Write(env=env, fill=float(amount))
+            case "X", "i" | "r" | "w" | "a":
+                operation = Clear(pool=pool)
+            case _:
+                raise ValueError(f"operation {number} is of unknown kind {kind!r} in pool {family!r}")
         answer = None if outcome is None else self._answer(outcome, value)
         return Recorded(number=number, stream=stream, operation=operation, answer=answer)
 
@@ -183,8 +199,10 @@ class Trace:
             return Answer()
         if outcome.startswith("error "):
             return Answer(error=outcome.removeprefix("error "))
+        if outcome not in ("hit", "hit init", "hit recur"):
+            raise ValueError(f"outcome {outcome!r} is not one")
         source = outcome.removeprefix("hit").strip() or None
-        (digest,) = self._row("SELECT fingerprint FROM value WHERE id = ?", value)
+        digest = _fingerprint(self._row("SELECT fingerprint FROM value WHERE id = ?", value)[0])
         if self.header.tensors == "fingerprint":
             digest = fingerprint(stand_in(digest))
         return Answer(fingerprint=digest, source=source)
@@ -195,14 +213,17 @@ class Trace:
         )
         if layout_id is None:
             if self.header.tensors == "fingerprint":
-                return stand_in(digest)
+                return stand_in(_fingerprint(digest))
             raise ValueError(f"value {value_id} has no tensors")
+        if layout_id not in self._layouts:
+            raise ValueError(f"value {value_id} has layout {layout_id}, which is not in the file")
         ids = np.frombuffer(chunks, dtype="<i8").tolist()
-        layout = self._layouts[layout_id]
-        return layout.join([self.chunk(chunk) for chunk in ids], json.loads(sizes))
+        return self._layouts[layout_id].join([self.chunk(chunk) for chunk in ids], _lengths(sizes))
 
     def _chunk(self, chunk_id: int) -> bytes:
-        data = self._row("SELECT data FROM chunk WHERE id = ?", chunk_id)[0]
+        digest, data = self._row("SELECT digest, data FROM chunk WHERE id = ?", chunk_id)
+        if xxhash.xxh3_128_digest(data) != digest:
+            raise ValueError(f"chunk {chunk_id} is not what was written")
         return bytes(data)
 
     def _check_identity(self) -> None:
@@ -213,25 +234,29 @@ class Trace:
             raise TraceError(
                 f"{self.path} has trace schema {schema}; this kvparity reads schemas up to {SCHEMA}: upgrade kvparity"
             )
-        pages, page_size = self._one("PRAGMA page_count"), self._one("PRAGMA page_size")
-        on_disk = self.path.stat().st_size
-        wal = self.path.with_name(self.path.name + "-wal")
-        if pages * page_size > on_disk and not wal.exists():
-            raise TraceError(
-                f"{self.path} is cut short: {on_disk:,} of {pages * page_size:,} bytes are there; copy it again"
-            )
+        if schema < 1:
+            raise ValueError(f"trace schema {schema} is not one")
 
     def _read_header(self) -> TraceHeader:
         fields = {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM header")}
-        if fields.get("tensors") not in ("full", "fingerprint"):
-            raise ValueError(f"the header says tensors={fields.get('tensors')!r}")
-        return TraceHeader(**fields)
+        header = TraceHeader(**fields)
+        wrong = [name for name, kind in _HEADER_TYPES.items() if not isinstance(getattr(header, name), kind)]
+        if wrong or header.tensors not in ("full", "fingerprint"):
+            name = (*wrong, "tensors")[0]
+            raise ValueError(f"the header says {name}={fields[name]!r}")
+        return header
 
     def _read_streams(self) -> dict[int, Stream]:
         return {
             row[0]: Stream(name=row[1], spec=CacheSpec(**json.loads(row[2])))
             for row in self._rows("SELECT id, name, spec FROM stream ORDER BY id")
         }
+
+    def _count_operations(self) -> int:
+        count, first, last = self._rows("SELECT count(*), min(number), max(number) FROM operation")[0]
+        if count and (first, last) != (0, count - 1):
+            raise ValueError(f"{count} operations are numbered from {first} to {last}: some are missing")
+        return int(count)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._database.execute(query).fetchall()
@@ -266,19 +291,28 @@ class _Layout:
     @classmethod
     def parse(cls, description: str) -> _Layout:
         fields = json.loads(description)
-        dtypes = tuple(getattr(torch, name) for name in fields["dtypes"])
-        shapes = tuple(tuple(int(n) for n in shape) for shape in fields["shapes"])
-        if not all(isinstance(dtype, torch.dtype) for dtype in dtypes) or len(dtypes) != len(shapes):
+        names, shapes, by_token = fields["dtypes"], tuple(map(tuple, fields["shapes"])), fields["by_token"]
+        found = [getattr(torch, name, None) for name in names if _DTYPE.fullmatch(name)]
+        dtypes = tuple(dtype for dtype in found if isinstance(dtype, torch.dtype))
+        if not len(dtypes) == len(names) == len(shapes):
             raise ValueError(f"layout {description} is not one")
-        sizes = [math.prod(shape) * dtype.itemsize for dtype, shape in zip(dtypes, shapes, strict=True)]
-        if any(n < 0 for shape in shapes for n in shape) or sum(sizes) > _LARGEST_VALUE_BYTES:
+        if not all(type(n) is int and 0 <= n <= _LARGEST_VALUE_BYTES for shape in shapes for n in shape):
+            raise ValueError(f"layout {description} has no shapes")
+        # An empty tensor has strides all the same, which overflow where its other axes are huge.
+        pairs = zip(dtypes, shapes, strict=True)
+        sizes = [math.prod(max(n, 1) for n in shape) * dtype.itemsize for dtype, shape in pairs]
+        if sum(sizes) > _LARGEST_VALUE_BYTES:
             raise ValueError(f"layout {description} is larger than any value this program reads")
-        return cls(dtypes=dtypes, shapes=shapes, by_token=bool(fields["by_token"]))
+        if by_token and (len(set(dtypes)) != 1 or len(set(shapes)) != 1 or len(shapes[0]) != 4):  # noqa: PLR2004
+            raise ValueError(f"layout {description} cannot be cut into tokens")
+        return cls(dtypes=dtypes, shapes=shapes, by_token=bool(by_token))
 
     def join(self, chunks: list[bytes], sizes: list[int]) -> KeysValues:
         """The value made of `chunks`; its tensors own their memory."""
         if self.by_token:
             samples, heads, tokens, head_dim = self.shapes[0]
+            if len(chunks) != tokens:
+                raise ValueError(f"{len(chunks)} chunks where {tokens} tokens were expected")
             shape = (tokens, len(self.shapes), samples, heads, head_dim)
             flat = _tensor(b"".join(chunks), self.dtypes[0], shape)
             return KeysValues.from_row(flat.permute(1, 2, 3, 0, 4).contiguous(), sizes)
@@ -303,18 +337,52 @@ def stand_in(digest: bytes) -> KeysValues:
     return KeysValues.from_row(numbers.reshape(2, 1, 1, 4, 2), (4, 4))
 
 
+def _unsigned(key: Any) -> int:
+    if not isinstance(key, int):
+        raise TypeError(f"key {key!r} is not an integer")
+    return key % (1 << 64)
+
+
+def _fingerprint(digest: Any) -> bytes:
+    if not isinstance(digest, bytes) or len(digest) != _FINGERPRINT_BYTES:
+        raise ValueError(f"fingerprint {digest!r} is not one")
+    return digest
+
+
+def _lengths(sizes: str) -> list[int]:
+    lengths = json.loads(sizes)
+    if not isinstance(lengths, list) or not all(type(size) is int for size in lengths):
+        raise ValueError(f"sizes {sizes} are not integers")
+    return lengths
+
+
 def _refuse_what_is_no_trace(path: Path) -> None:
     try:
         with path.open("rb") as file:
-            magic = file.read(len(_SQLITE_MAGIC))
+            head, on_disk = file.read(100), path.stat().st_size
     except FileNotFoundError:
         raise TraceError(f"{path} does not exist") from None
     except IsADirectoryError:
         raise TraceError(f"{path} is a directory, not a trace file") from None
     except OSError as error:
         raise TraceError(f"{path} cannot be read: {error.strerror}") from None
-    if magic != _SQLITE_MAGIC:
+    if not head.startswith(_SQLITE_MAGIC):
         raise TraceError(f"{path} is not a kvparity trace: it does not begin as an SQLite database does")
+    # As SQLite's file format has it: the size of a page, in which 1 stands for 65536, and the number of pages.
+    page_size, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
+    whole = pages * (1 << 16 if page_size == 1 else page_size)
+    if whole > on_disk and not path.with_name(f"{path.name}-wal").exists():
+        raise TraceError(f"{path} is cut short: {on_disk:,} of {whole:,} bytes are there; copy it again")
 
 
 _FAMILIES = {"i": "init", "r": "recur", "w": "wm", "a": "all"}
+_HEADER_TYPES = {
+    "tensors": str,
+    "served_by": str,
+    "seed": int | None,
+    "model": str | None,
+    "note": str,
+    "versions": dict,
+    "device": str,
+    "complete": bool,
+}

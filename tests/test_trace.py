@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 from contextlib import closing
@@ -201,10 +202,26 @@ def test_another_database(tmp_path: Path) -> None:
     assert refusal(tmp_path / "other") == "is an SQLite database, but not a kvparity trace"
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_file_that_is_cut_short(path: Path, share: float) -> None:
+    """Says how much is there and what to do."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    sizes = f"{int(len(whole) * share):,} of {len(whole):,} bytes are there"
+    assert refusal(path) == f"is cut short: {sizes}; copy it again"
+
+
 def test_a_newer_schema(path: Path) -> None:
     """Names both versions and the remedy."""
     change(path, "PRAGMA user_version = 99")
     assert refusal(path) == f"has trace schema 99; this kvparity reads schemas up to {SCHEMA}: upgrade kvparity"
+
+
+@pytest.mark.parametrize("schema", [0, -1])
+def test_a_schema_that_never_was(path: Path, schema: int) -> None:
+    """There is none before the first."""
+    change(path, f"PRAGMA user_version = {schema}")
+    assert refusal(path) == f"is damaged: trace schema {schema} is not one"
 
 
 # ---------------------------------------------------------------------- damage
@@ -215,6 +232,28 @@ def test_a_missing_table(path: Path, table: str) -> None:
     """Is named."""
     change(path, f"DROP TABLE {table}")
     assert refusal(path) == f"is damaged: no such table: {table}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("tensors", '"some"', "the header says tensors='some'"),
+        ("tensors", "[]", "the header says tensors=[]"),
+        ("served_by", "7", "the header says served_by=7"),
+        ("seed", '"x"', "the header says seed='x'"),
+        ("complete", "null", "the header says complete=None"),
+        ("versions", "[]", "the header says versions=[]"),
+        ("note", "{", "Expecting property name"),
+        ("note", "[" * 100_000, ""),
+        ("colour", "1", "unexpected keyword argument 'colour'"),
+    ],
+)
+def test_a_header_that_is_wrong(path: Path, name: str, value: str, message: str) -> None:
+    """Fields of the wrong type, unknown ones, and ones that are no JSON."""
+    change(path, "INSERT OR REPLACE INTO header VALUES (?, ?)", values=(name, value))
+    found = refusal(path)
+    assert found.startswith("is damaged: ")
+    assert message in found
 
 
 def test_a_header_that_lacks_a_field(path: Path) -> None:
@@ -232,10 +271,52 @@ def test_a_stream_of_impossible_sizes(path: Path, spec: str) -> None:
     assert refusal(path).startswith("is damaged: ")
 
 
+HUGE = [1, 2, 1 << 40, 8]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"shapes": [HUGE, HUGE]}, "has no shapes"),
+        ({"shapes": [[1, 2, 1 << 30, 8]] * 2}, "is larger than any value this program reads"),
+        ({"shapes": [[1, 2, 0, 8]] * 2}, "4 chunks where 0 tokens were expected"),
+        ({"shapes": [[0, 1 << 31, 1 << 31, 1 << 31]] * 2, "by_token": False}, "is larger than any value"),
+        ({"shapes": [[1, -2, 4, -8]] * 2}, "has no shapes"),
+        ({"shapes": [[1, 2.5, 4, 8]] * 2}, "has no shapes"),
+        ({"shapes": [[1, 2, 4, float("inf")]] * 2}, "has no shapes"),
+        ({"shapes": [[1, 2, 4, 8]]}, "is not one"),
+        ({"shapes": 7}, ""),
+        ({"shapes": [[1, 2, 4, 8], [1, 2, 8, 4]]}, "cannot be cut into tokens"),
+        ({"shapes": [[2, 4, 8]] * 2}, "cannot be cut into tokens"),
+        ({"shapes": [], "dtypes": []}, "cannot be cut into tokens"),
+        ({"dtypes": ["float32", "int32"]}, "cannot be cut into tokens"),
+        ({"dtypes": ["float32"]}, "is not one"),
+        ({"dtypes": ["float128"] * 2}, "is not one"),
+        ({"dtypes": ["qint32"] * 2}, "is not one"),
+        ({"dtypes": ["compile"] * 2}, "is not one"),
+        ({"dtypes": [7, 7]}, ""),
+        ({"dtypes": None}, ""),
+    ],
+)
+def test_a_layout_that_is_wrong(path: Path, fields: dict[str, Any], message: str) -> None:
+    """Huge, impossible and inconsistent tensors are refused before any memory is asked for."""
+    layout = {"dtypes": ["float32"] * 2, "shapes": [[1, 2, 4, 8]] * 2, "by_token": True, **fields}
+    change(path, "UPDATE layout SET description = ? WHERE id = 1", values=(json.dumps(layout),))
+    found = refusal(path)
+    assert found.startswith("is damaged: ")
+    assert message in found
+
+
 def test_a_layout_that_is_no_json(path: Path) -> None:
     """Is told in the parser's words."""
     change(path, "UPDATE layout SET description = 'x' WHERE id = 1")
     assert refusal(path) == "is damaged: Expecting value: line 1 column 1 (char 0)"
+
+
+def test_a_chunk_that_changed(path: Path) -> None:
+    """Each chunk carries a digest of its bytes."""
+    change(path, "UPDATE chunk SET data = zeroblob(length(data)) WHERE id = 1")
+    assert refusal(path) == "is damaged: chunk 1 is not what was written"
 
 
 @pytest.mark.parametrize("length", [0, 1, 127, 129])
@@ -248,10 +329,110 @@ def test_a_chunk_of_the_wrong_length(path: Path, length: int) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("chunks", "message"),
+    [
+        (b"", "0 chunks where 4 tokens were expected"),
+        (b"\x01" + bytes(7), "1 chunks where 4 tokens were expected"),
+        ((b"\x01" + bytes(7)) * 100_000, "100000 chunks where 4 tokens were expected"),
+        (b"\xff" * 32, "row -1 is missing"),
+        (b"\x01\x00\x00", "buffer size must be a multiple of element size"),
+        (None, ""),
+        ("text", ""),
+    ],
+)
+def test_chunks_that_are_wrong(path: Path, chunks: Any, message: str) -> None:
+    """Too few, too many, absent ones, and what is no list of numbers."""
+    change(path, "UPDATE value SET chunks = ? WHERE id = 1", values=(chunks,))
+    found = refusal(path)
+    assert found.startswith("is damaged: ")
+    assert message in found
+
+
+@pytest.mark.parametrize("sizes", ["[1]", "[1, 2, 3]", '["1", 2]', "[1, 2.5]", "[true, 1]", "7", "x", None])
+def test_sizes_that_are_wrong(path: Path, sizes: Any) -> None:
+    """As many integers as tensors, and nothing else."""
+    change(path, "UPDATE value SET sizes = ? WHERE id = 1", values=(sizes,))
+    assert refusal(path).startswith("is damaged: ")
+
+
+@pytest.mark.parametrize("digest", [b"", bytes(15), bytes(17), "0123456789abcdef"])
+def test_a_fingerprint_that_is_none(path: Path, digest: Any) -> None:
+    """Sixteen bytes, in traces of tensors and of fingerprints."""
+    change(path, "UPDATE value SET fingerprint = ? WHERE id = 1", values=(digest,))
+    assert refusal(path).startswith("is damaged: fingerprint ")
+    change(
+        path, "UPDATE value SET layout = NULL", """UPDATE header SET value = '"fingerprint"' WHERE name = 'tensors'"""
+    )
+    assert refusal(path).startswith("is damaged: fingerprint ")
+
+
 def test_a_value_without_tensors(path: Path) -> None:
     """A trace that says that it has tensors must have them."""
     change(path, "UPDATE value SET layout = NULL WHERE id = 1")
     assert refusal(path) == "is damaged: value 1 has no tensors"
+
+
+def test_a_layout_that_is_not_there(path: Path) -> None:
+    """Is named with the value that wants it."""
+    change(path, "UPDATE value SET layout = 77 WHERE id = 1")
+    assert refusal(path) == "is damaged: value 1 has layout 77, which is not in the file"
+
+
+def test_operations_that_are_missing(path: Path) -> None:
+    """A gap in the numbers is noticed when the file is opened."""
+    change(path, "DELETE FROM operation WHERE number = 20")
+    assert refusal(path) == "is damaged: 39 operations are numbered from 0 to 39: some are missing"
+
+
+@pytest.mark.parametrize("number", [-1, 41, 2**63 - 1])
+def test_an_operation_of_an_impossible_number(path: Path, number: int) -> None:
+    """Numbers are places."""
+    change(path, "UPDATE operation SET number = ? WHERE number = 39", values=(number,))
+    assert "some are missing" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("where", "column", "value", "message"),
+    [
+        ("number = 0", "stream", 5, "operation 0 names stream 5, which is not in the file"),
+        ("number = 0", "kind", "Q", "operation 0 is of unknown kind 'Q' in pool 'i'"),
+        ("number = 0", "kind", b"S", "operation 0 is of unknown kind b'S' in pool 'i'"),
+        ("number = 0", "kind", "C", "operation 0 is of unknown kind 'C' in pool 'i'"),
+        ("number = 0", "family", "q", "'q'"),
+        ("number = 0", "family", "a", "operation 0 is of unknown kind 'S' in pool 'a'"),
+        ("number = 0", "family", None, "operation 0 is of unknown kind 'S' in pool None"),
+        ("number = 0", "env", 4, "operation 0 names env 4, which is outside [0, 4)"),
+        ("number = 0", "env", -1, "operation 0 names env -1, which is outside [0, 4)"),
+        ("number = 0", "env", None, "operation 0 names env None, which is outside [0, 4)"),
+        ("number = 0", "env", "x", "operation 0 names env x, which is outside [0, 4)"),
+        ("number = 1", "env", 4, "operation 1 names env 4, which is outside [0, 4)"),
+        ("number = 1", "env", 0.5, "operation 1 names env 0.5, which is outside [0, 4)"),
+        ("number = 2", "env", 99, "operation 2 names env 99, which is outside [0, 4)"),
+        ("number = 2", "env", None, "operation 2 names env None, which is outside [0, 4)"),
+        ("number = 4", "family", "i", None),
+        ("number = 0", "key", "x", "key 'x' is not an integer"),
+        ("number = 0", "key", None, "key None is not an integer"),
+        ("number = 1", "key", 0.5, "key 0.5 is not an integer"),
+        ("number = 0", "value", 9999, "row 9999 is missing"),
+        ("number = 0", "value", None, "row None is missing"),
+        ("number = 0", "amount", "x", "could not convert string to float: 'x'"),
+        ("number = 2", "amount", None, ""),
+        ("number = 1", "outcome", "maybe", "outcome 'maybe' is not one"),
+        ("number = 1", "outcome", "hit twice", "outcome 'hit twice' is not one"),
+        ("number = 1", "outcome", b"hit", ""),
+        ("number = 1", "value", None, "row None is missing"),
+    ],
+)
+def test_an_operation_that_is_wrong(path: Path, where: str, column: str, value: Any, message: str | None) -> None:
+    """Whatever a column may hold that no writer put there."""
+    change(path, f"UPDATE operation SET {column} = ? WHERE {where}", values=(value,))  # noqa: S608
+    if message is None:  # a clear of every init pool is one
+        assert str(read_all(path)[4].operation) == "Clear(pool=PoolId(family='init', env=None))"
+        return
+    found = refusal(path)
+    assert found.startswith("is damaged: ")
+    assert message in found
 
 
 def flipped(content: bytes, rng: random.Random) -> bytes:
