@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import math
 import os
 import platform
 import queue
@@ -218,13 +219,13 @@ class _Store:
         match operation:
             case Set():
                 value = self._value(content, None) if isinstance(content, bytes) else self._whole(content)
-                return "S", *_pool(operation.pool), _signed(operation.key), value, operation.priority, None
+                return "S", *_pool(operation.pool), _signed(operation.key), value, _real(operation.priority), None
             case Get():
                 return "G", *_pool(operation.pool), _signed(operation.key), found, None, outcome
             case Checkout():
-                return "C", None, operation.env, _signed(operation.key), found, None, outcome
+                return "C", None, int(operation.env), _signed(operation.key), found, None, outcome
             case Write():
-                return "W", None, operation.env, None, None, operation.fill, None
+                return "W", None, int(operation.env), None, None, _real(operation.fill), None
             case Clear():
                 return "X", *_pool(operation.pool), None, None, None, None
 
@@ -312,11 +313,21 @@ def _outcome(answer: Answer) -> str:
 
 
 def _pool(pool: PoolId) -> tuple[str, int | None]:
-    return pool.family[0], pool.env
+    return pool.family[0], None if pool.env is None else int(pool.env)
 
 
 def _signed(key: int) -> int:
+    key = int(key)
+    if not 0 <= key < 1 << 64:
+        raise ValueError(f"key {key} is outside [0, 2**64)")
     return key - (1 << 64) if key >= 1 << 63 else key
+
+
+def _real(number: float | None) -> float | str | None:
+    """SQLite turns a NaN into NULL, but keeps its name."""
+    if number is None:
+        return None
+    return "nan" if math.isnan(number) else float(number)
 
 
 def _library_versions() -> dict[str, str]:

@@ -207,6 +207,27 @@ def test_extreme_numbers_come_back(tmp_path: Path, number: float) -> None:
     assert repr(write.operation.fill) == repr(store.operation.priority) == repr(number)  # type: ignore[union-attr]
 
 
+def test_not_a_number_comes_back(tmp_path: Path) -> None:
+    """A NaN as fill or priority is neither lost nor mistaken for none."""
+    operations = [Write(env=0, fill=float("nan")), Set(pool=RECUR, key=1, value=entry(1), priority=float("nan"))]
+    write, store = recorded(tmp_path / "t.kvtrace", operations)
+    assert repr(write.operation.fill) == repr(store.operation.priority) == "nan"  # type: ignore[union-attr]
+
+
+def test_numbers_of_numpy_are_taken(tmp_path: Path) -> None:
+    """Environments, keys and priorities that a program holds in numpy are numbers like others."""
+    operations = [
+        Set(pool=init(np.int64(1)), key=np.uint64(2**64 - 1), value=entry(1), priority=np.float32(0.5)),  # type: ignore[arg-type]
+        Checkout(env=np.int32(2), key=np.uint64(7)),  # type: ignore[arg-type]
+        Write(env=np.int64(3), fill=np.float64(0.25)),  # type: ignore[arg-type]
+    ]
+    store, checkout, write = recorded(tmp_path / "t.kvtrace", operations)
+    assert isinstance(store.operation, Set)
+    assert (store.operation.pool, store.operation.key, store.operation.priority) == (init(1), 2**64 - 1, 0.5)
+    assert checkout.operation == Checkout(env=2, key=7)
+    assert write.operation == Write(env=3, fill=0.25)
+
+
 def test_a_producer_may_overwrite_its_object_at_once(tmp_path: Path) -> None:
     """What is recorded is the value as it was when `record` returned."""
     with TraceWriter(tmp_path / "t.kvtrace", served_by="test") as writer:
@@ -468,6 +489,15 @@ def test_a_reader_does_not_disturb_the_end_of_a_recording(tmp_path: Path) -> Non
     with Trace(writer.path) as trace:
         assert trace.header.complete
         assert len(trace) == 1
+
+
+@pytest.mark.parametrize("key", [-1, 2**64])
+def test_a_key_beyond_64_bits_ends_the_recording(tmp_path: Path, key: int) -> None:
+    """It is not recorded as some other key, and the program goes on."""
+    writer = TraceWriter(tmp_path / "t.kvtrace", served_by="test")
+    writer.record(writer.stream("only", SPEC), Get(pool=RECUR, key=key))
+    with pytest.warns(UserWarning, match=rf"stopped early: key {key} is outside \[0, 2\*\*64\)$"):
+        writer.close()
 
 
 KILLED = """
