@@ -189,8 +189,8 @@ def test_an_installed_name_is_a_traces_file(name: str) -> None:
         ),
         (
             trace_path,
-            "cartpole-unz",
-            "there is no trace 'cartpole-unz', neither as a file nor bundled: did you mean the bundled cartpole-unizero?",
+            "unizero",
+            "there is no trace 'unizero', neither as a file nor bundled: did you mean the bundled cartpole-unizero?",
         ),
     ],
     ids=["cache", "scenario", "trace"],
