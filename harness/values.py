@@ -170,7 +170,10 @@ def read(value: Any) -> tuple[list[torch.Tensor], list[int]]:
             tensors += (k._cache, v._cache)
             sizes += (k._size, v._size)
     except (AttributeError, TypeError) as error:
-        raise _not_keys_values(value, error) from None
+        raise NotKeysValuesError(
+            f"{type(value).__name__} is not a key/value cache entry: expected"
+            f" ._keys_values[layer]._k_cache._cache and ._size, and ._v_cache likewise ({error})"
+        ) from None
     return tensors, sizes
 
 
@@ -189,13 +192,6 @@ def check(value: Any) -> None:
                 f"{type(value).__name__} is not a key/value cache entry: expected a tensor and an int as its"
                 f" _cache and _size, found {type(tensor).__name__} and {type(size).__name__}"
             )
-
-
-def _not_keys_values(value: Any, error: Exception) -> NotKeysValuesError:
-    return NotKeysValuesError(
-        f"{type(value).__name__} is not a key/value cache entry: expected"
-        f" ._keys_values[layer]._k_cache._cache and ._size, and ._v_cache likewise ({error})"
-    )
 
 
 def row_of(value: Any) -> torch.Tensor | None:
@@ -227,13 +223,10 @@ def clone(value: Any) -> KeysValues:
 def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
     """Copy `value` over `target`, in place where `target` has a row of the same kind, otherwise into a new entry.
 
-    The two must not share memory.
+    The two must not share memory. Raises what `clone` raises.
 
     Returns:
         `target`, its tensors again the slices of its row; or the new entry.
-
-    Raises:
-        NotKeysValuesError: see `clone`.
     """
     tensors, sizes = read(value)
     if target is None or target._row is None or not _overwrite(target._row, target._slices, tensors):
@@ -249,12 +242,10 @@ def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
 def _overwrite(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: list[torch.Tensor]) -> bool:
     """Copy `tensors` over `row`, or tell that they are of another kind."""
     first, dtype = slices[0], row.dtype
-    if len(tensors) != len(slices):
-        return False
     for tensor in tensors:
         if getattr(tensor, "dtype", None) is not dtype:  # torch would cast; and what has none is no tensor
             return False
-    if tensors[0].shape != first.shape or tensors[0].device != first.device:
+    if len(tensors) != len(slices) or tensors[0].shape != first.shape or tensors[0].device != first.device:
         return False
     if torch.is_grad_enabled():
         tensors = [tensor.detach() for tensor in tensors]
@@ -301,8 +292,7 @@ def fingerprint(value: Any) -> bytes:
     dtypes, shapes = tuple([t.dtype for t in tensors]), tuple([t.shape for t in tensors])
     digest = xxhash.xxh3_128(_header(dtypes, shapes, tuple(sizes)))
     if tensors and tensors[0].nbytes <= _STACK_BYTES and len(set(dtypes)) == len(set(shapes)) == 1:
-        digest.update(raw_bytes(torch.stack(tensors)))
-        return digest.digest()
+        tensors = [torch.stack(tensors)]
     for tensor in tensors:
         digest.update(raw_bytes(tensor))
     return digest.digest()
