@@ -1,0 +1,161 @@
+"""Who may import whom, what the facade exports, and how large a file may grow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import harness
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parent.parent
+ARROWS = {
+    "harness": {"harness"},
+    "legacy": {"legacy", "harness"},
+    "refactored": {"refactored", "harness"},
+    "scenarios": {"scenarios", "harness"},
+}
+OURS = {*ARROWS, "tests", "benchmarks"}
+FILES = [path.relative_to(ROOT) for package in ARROWS for path in sorted((ROOT / package).rglob("*.py"))]
+ENTRY_POINTS = [
+    metadata.EntryPoint(name=name, value=value, group=group)
+    for group, points in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"].items()
+    for name, value in points.items()
+]
+
+each_file = pytest.mark.parametrize("path", FILES, ids=str)
+
+
+def imported(source: str, package: str) -> set[str]:
+    """The top-level packages that a module of `package` imports, wherever in it the import stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0] if not node.level else package)
+    return found
+
+
+def test_every_way_to_import_is_seen() -> None:
+    """Plain, dotted, renamed, from, relative and local imports."""
+    source = "import a, b.c as d\nfrom e.f import g\nfrom . import h\ndef i():\n    if j:\n        import k.l\n"
+    assert imported(source, "own") == {"a", "b", "e", "own", "k"}
+
+
+def test_there_are_files_of_every_package() -> None:
+    """The checks below look at something."""
+    assert {path.parts[0] for path in FILES} == set(ARROWS)
+
+
+@each_file
+def test_imports_follow_the_arrows(path: Path) -> None:
+    """The harness knows no particular cache, and caches know neither each other nor the scenarios."""
+    package = path.parts[0]
+    assert imported((ROOT / path).read_text(encoding="utf-8"), package) & OURS <= ARROWS[package]
+
+
+@each_file
+def test_no_file_is_empty_or_long(path: Path) -> None:
+    """1 to 400 lines: a module owns one idea."""
+    assert 1 <= len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@each_file
+def test_every_module_says_what_it_is(path: Path) -> None:
+    """In a docstring."""
+    assert ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("point", ENTRY_POINTS, ids=lambda point: f"{point.group}-{point.name}")
+def test_every_entry_point_loads(point: metadata.EntryPoint) -> None:
+    """What pyproject.toml registers is there."""
+    assert point.load() is not None
+
+
+def test_the_command_is_there() -> None:
+    """The script `kvparity` is something that can be called."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    [(name, value)] = scripts.items()
+    assert name == "kvparity"
+    assert callable(metadata.EntryPoint(name=name, value=value, group="console_scripts").load())
+
+
+def test_the_facade_is_pinned() -> None:
+    """What `harness` exports is promised to users: it changes on purpose only."""
+    assert harness.__all__ == [
+        "ALL",
+        "ALL_INIT",
+        "RECUR",
+        "WM",
+        "Answer",
+        "Cache",
+        "CacheSpec",
+        "Checkout",
+        "Clear",
+        "Comparison",
+        "Difference",
+        "Divergence",
+        "DivergenceLog",
+        "Driver",
+        "Drop",
+        "Get",
+        "KVParityError",
+        "KeysValues",
+        "KnownDifference",
+        "NotKeysValuesError",
+        "Operation",
+        "PoolId",
+        "PoolStats",
+        "Recorded",
+        "Result",
+        "Scenario",
+        "Set",
+        "ShadowCache",
+        "Tolerance",
+        "Trace",
+        "TraceError",
+        "TraceWriter",
+        "UnusableCacheError",
+        "UsageError",
+        "Write",
+        "adapt",
+        "build_cache",
+        "compare",
+        "fingerprint",
+        "init",
+        "load_scenario",
+        "merge",
+        "trace_path",
+    ]
+
+
+def test_the_facade_is_sorted() -> None:
+    """Constants, then classes, then functions, each in the order of the alphabet."""
+
+    def rank(name: str) -> tuple[int, str]:
+        return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+
+    assert sorted(harness.__all__, key=rank) == harness.__all__
+
+
+@pytest.mark.parametrize("name", harness.__all__)
+def test_what_the_facade_names_is_there(name: str) -> None:
+    """Each exported name can be had."""
+    assert getattr(harness, name) is not None
+
+
+def test_the_harness_can_be_imported_without_its_report() -> None:
+    """A training that is shadowed pays for no terminal, and loads no cache that it did not ask for."""
+    code = "import sys, harness; print(*sorted({'rich', 'legacy', 'refactored', 'scenarios'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)  # noqa: S603
+    assert done.stdout.split() == []
