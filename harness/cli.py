@@ -7,6 +7,7 @@ Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one 
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,7 +20,7 @@ from rich.table import Table
 from harness.commands.minimize import minimize
 from harness.compare import Tolerance
 from harness.errors import KVParityError, UsageError
-from harness.loading import CACHES, SCENARIOS, TRACES, installed, load_scenario, trace_path
+from harness.loading import CACHES, FAULT_PREFIX, SCENARIOS, TRACES, faults, installed, load_scenario, trace_path
 from harness.recording import TraceWriter
 from harness.replay import Comparison
 from harness.report import Progress, render, verdict_line, write_json, write_page
@@ -53,22 +54,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return PARITY
 
 
-def _list(options: argparse.Namespace) -> int:  # noqa: ARG001
+def _list(options: argparse.Namespace) -> int:
     console = Console()
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    table.add_row("caches", "")
-    for name, point in installed(CACHES).items():
-        table.add_row(f"  {name}", point.value)
-    table.add_row("scenarios", "")
-    for name in installed(SCENARIOS):
-        table.add_row(f"  {name}", load_scenario(name).summary)
-    table.add_row("bundled traces", "")
-    for name in installed(TRACES):
-        table.add_row(f"  {name}", _trace_summary(trace_path(name)))
+    for section, entries in _SECTIONS.items():
+        if options.section in (None, section):
+            table.add_row(section, "")
+            for name, summary in entries().items():
+                table.add_row(f"  {name}", summary)
     console.print(table)
     return PARITY
+
+
+_SECTIONS: dict[str, Callable[[], dict[str, str]]] = {
+    "caches": lambda: {name: point.value for name, point in installed(CACHES).items()},
+    "scenarios": lambda: {name: load_scenario(name).summary for name in installed(SCENARIOS)},
+    "faults": lambda: {f"{FAULT_PREFIX}{name}": _first_line(fault) for name, fault in faults().items()},
+    "traces": lambda: {name: _trace_summary(trace_path(name)) for name in installed(TRACES)},
+}
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
 
 
 def _trace_summary(path: Path) -> str:
@@ -186,7 +195,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    listing = commands.add_parser("list", help="caches, scenarios and bundled traces")
+    listing = commands.add_parser("list", help="caches, scenarios, faults and bundled traces")
+    listing.add_argument("section", nargs="?", choices=tuple(_SECTIONS), help="only these")
     listing.set_defaults(command=_list)
 
     run = commands.add_parser("run", help="drive both caches with scenarios")
@@ -216,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_sides(parser: argparse.ArgumentParser) -> None:
-    cache = "a name from `kvparity list`, or package.module:attribute"
+    cache = "a name from `kvparity list`, fault:NAME, or package.module:attribute"
     parser.add_argument("--reference", default="legacy-evicting", metavar="NAME", help=f"side that serves: {cache}")
     parser.add_argument("--candidate", default="refactored-fifo", metavar="NAME", help=f"side on trial: {cache}")
 

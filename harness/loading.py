@@ -1,7 +1,8 @@
 """Finding caches, scenarios and traces by name, and making anything with `KVCacheManager`'s methods a `Cache`.
 
 A name is that of an installed entry point (groups `kvparity.caches`, `kvparity.scenarios`, `kvparity.traces`), or
-`package.module:attribute` for what is not installed, or a trace's path.
+`package.module:attribute` for what is not installed, or a trace's path. `fault:NAME` is a faulty cache from the
+galleries installed in `kvparity.faults`, each a mapping from names to caches.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 CACHES = "kvparity.caches"
 SCENARIOS = "kvparity.scenarios"
 TRACES = "kvparity.traces"
+FAULTS = "kvparity.faults"
+FAULT_PREFIX = "fault:"
 
 _CACHE_METHODS = ("set", "get", "checkout", "clear")
 _MANAGER_METHODS = (
@@ -82,6 +85,15 @@ def trace_path(name: str) -> Path:
     return path
 
 
+def faults() -> dict[str, CacheFactory]:
+    """The faulty caches of every installed gallery, by name.
+
+    Raises:
+        UsageError: a gallery cannot be loaded.
+    """
+    return {name: fault for gallery in installed(FAULTS) for name, fault in _load(FAULTS, "gallery", gallery).items()}
+
+
 def build_cache(name: str, spec: CacheSpec) -> Cache:
     """A new, empty cache of that name and these sizes.
 
@@ -89,7 +101,7 @@ def build_cache(name: str, spec: CacheSpec) -> Cache:
         UsageError: there is no such name.
         UnusableCacheError: it cannot be built, or is not a cache.
     """
-    factory: CacheFactory = _load(CACHES, "cache", name)
+    factory = _fault(name) if name.startswith(FAULT_PREFIX) else _load(CACHES, "cache", name)
     if not callable(factory):
         raise UnusableCacheError(
             f"{name} is not a cache: it is a {type(factory).__name__}, expected a class or factory called with"
@@ -201,6 +213,16 @@ class ManagerCache:
 
 def _count(number: Any) -> int | None:
     return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _fault(name: str) -> CacheFactory:
+    gallery = faults()
+    fault = name.removeprefix(FAULT_PREFIX)
+    if fault not in gallery:
+        nearest = difflib.get_close_matches(fault, gallery, n=1, cutoff=0.0)
+        hint = f"did you mean {FAULT_PREFIX}{nearest[0]}? " if nearest else ""
+        raise UsageError(f"there is no fault {fault!r}: {hint}`kvparity list faults` names all")
+    return gallery[fault]
 
 
 def _load(group: str, noun: str, name: str) -> Any:

@@ -1,0 +1,185 @@
+"""What kvparity finds: each cache of the gallery of faults, driven by each scenario and by a recorded real training.
+
+    python benchmarks/detection.py [--steps 5000] [--seed 0] [--json FILE] [--markdown] [FAULT ...]
+
+A fault is compared with the refactored cache of its own eviction strategy. A cell is the number of operations after
+which the comparison found what the fault declares (corruption, or behaviour), with the blame on the candidate.
+`behaviour` stands where a corruption was only seen as behaviour, and `-` where nothing was found. `BLAME` marks a
+comparison in which anybody but the candidate was blamed, whatever else was found.
+
+A method that a fault names gets the number of operations that the fault asks for, if that is more than `--steps`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from harness.divergence import CORRUPTION, SEVERITIES
+from harness.loading import FAULT_PREFIX, SCENARIOS, TRACES, installed, load_scenario, trace_path
+from harness.replay import Comparison
+from harness.trace import Trace
+from scenarios.faults import FAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.result import Result
+    from scenarios.faults import Fault
+
+TRACE = "cartpole-unizero"
+LIMIT_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One fault and one method.
+
+    Attributes:
+        severity: of the worst that was found; None where nothing was.
+        after: operations until the first divergence of the severity that the fault declares; None where there is none.
+        misblamed: divergences that do not blame the candidate.
+        divergences: all.
+    """
+
+    fault: str
+    method: str
+    declared: str
+    severity: str | None
+    after: int | None
+    misblamed: int
+    divergences: int
+    operations: int
+    elapsed_s: float
+
+    @property
+    def caught(self) -> bool:
+        """Whether what the fault declares was found, no more than that, and nobody else was blamed."""
+        return self.after is not None and self.severity == self.declared and not self.misblamed
+
+    def __str__(self) -> str:
+        if self.misblamed:
+            return "BLAME"
+        if self.caught:
+            return f"{self.after:,}"
+        return self.severity or "-"
+
+
+def methods() -> list[str]:
+    """The scenarios, and the bundled trace where it is installed."""
+    return [*installed(SCENARIOS), *(name for name in installed(TRACES) if name == TRACE)]
+
+
+def drive(name: str, fault: type[Fault], method: str, *, steps: int, seed: int) -> Cell:
+    """One fault through one method."""
+    comparison = Comparison(f"refactored-{fault.eviction}", f"{FAULT_PREFIX}{name}")
+    if method in fault.methods:
+        steps = max(steps, fault.steps)
+    began = time.perf_counter()
+    if method == TRACE:
+        with Trace(trace_path(method)) as trace:
+            result = comparison.trace(trace, workload=method, steps=steps)
+    else:
+        result = comparison.scenario(load_scenario(method), seed=seed, steps=steps)
+    found = [kind for kind, count in result.by_kind.items() if count]
+    return Cell(
+        fault=name,
+        method=method,
+        declared=fault.severity,
+        severity=min((SEVERITIES[kind] for kind in found), key=lambda each: each != CORRUPTION, default=None),
+        after=_after(result, fault.severity),
+        misblamed=result.total - result.by_side["candidate"],
+        divergences=result.total,
+        operations=result.operations_total,
+        elapsed_s=time.perf_counter() - began,
+    )
+
+
+def _after(result: Result, severity: str) -> int | None:
+    numbers = [
+        each.number + 1 for each in result.first.values() if each.severity == severity and each.wrong == "candidate"
+    ]
+    return min(numbers, default=None)
+
+
+def table(rows: dict[str, list[Cell]]) -> Table:
+    """For people: a row for each fault, a column for each method."""
+    drawn = Table(title="operations until found", caption=total_line(rows))
+    drawn.add_column("fault", no_wrap=True)
+    for method in next(iter(rows.values()), []):
+        drawn.add_column(method.method, justify="right")
+    drawn.add_column("seconds", justify="right")
+    for name, cells in rows.items():
+        colours = ("green" if cell.caught else "red" if cell.misblamed else "yellow" for cell in cells)
+        drawn.add_row(
+            name,
+            *(f"[{colour}]{cell}[/]" for colour, cell in zip(colours, cells, strict=True)),
+            f"{sum(cell.elapsed_s for cell in cells):.1f}",
+        )
+    return drawn
+
+
+def markdown(rows: dict[str, list[Cell]]) -> str:
+    """The same for a document."""
+    heads = ["fault", "severity", *(cell.method for cell in next(iter(rows.values()), []))]
+    lines = [heads, ["---", "---", *("--:" for _ in heads[2:])]]
+    lines += [[f"`{name}`", cells[0].declared, *map(str, cells)] for name, cells in rows.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{total_line(rows)}"
+
+
+def total_line(rows: dict[str, list[Cell]]) -> str:
+    """What it comes to."""
+    cells = [cell for row in rows.values() for cell in row]
+    caught = sum(any(cell.caught for cell in row) for row in rows.values())
+    kills = sum(cell.caught for cell in cells)
+    misblamed = sum(cell.misblamed > 0 for cell in cells)
+    return (
+        f"{caught} of {len(rows)} faults caught, {kills} of {len(cells)} cells,"
+        f" {misblamed} cells with a wrong blame, {sum(cell.elapsed_s for cell in cells):.0f} s"
+    )
+
+
+def main() -> int:
+    """Measure and print; 1 where a fault was not caught, was blamed on another side, or took too long."""
+    parser = argparse.ArgumentParser(description="What kvparity finds of the gallery of faulty caches.")
+    parser.add_argument("fault", nargs="*", choices=[*FAULTS, []], metavar="FAULT", help="all without a name")
+    parser.add_argument("--steps", type=int, default=5000, help="operations of each comparison (default 5,000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the scenarios (default 0)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the cells there as well")
+    parser.add_argument("--markdown", action="store_true", help="print the table for a document")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    names: Iterable[str] = options.fault or FAULTS
+    console = Console()
+    rows = {
+        name: [drive(name, FAULTS[name], method, steps=options.steps, seed=options.seed) for method in methods()]
+        for name in track(list(names), console=Console(stderr=True), transient=True)
+    }
+    if options.markdown:
+        print(markdown(rows))
+    else:
+        console.print(table(rows))
+    if options.json is not None:
+        cells = [{**asdict(cell), "caught": cell.caught} for row in rows.values() for cell in row]
+        options.json.write_text(json.dumps({"steps": options.steps, "seed": options.seed, "cells": cells}, indent=2))
+    good = all(
+        any(cell.caught for cell in row)
+        and not any(cell.misblamed for cell in row)
+        and sum(cell.elapsed_s for cell in row) < LIMIT_S
+        for row in rows.values()
+    )
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""`Fault`: a sound cache with one thing wrong, and what a comparison should find of it.
+
+Axes: `L` layers, `N` samples, `H` heads, `T` tokens, `D` head dim.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from harness.divergence import CORRUPTION
+from harness.values import read
+from scenarios.sound import SoundCache
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Fault(SoundCache):
+    """A cache with one fault.
+
+    Attributes:
+        severity: the worst that it does: `corruption` or `behaviour`.
+        methods: scenarios, each of which shows that within `steps` operations, the quickest first.
+        steps: operations.
+    """
+
+    severity: ClassVar[str] = CORRUPTION
+    methods: ClassVar[tuple[str, ...]] = ("mcts",)
+    steps: ClassVar[int] = 3000
+
+
+def copies(value: Any) -> tuple[list[torch.Tensor], list[int]]:
+    """Copies of the `2 * L` tensors `[N, H, T, D]` and sizes of an entry: K and V of layer 0, of layer 1, ..."""
+    tensors, sizes = read(value)
+    return [tensor.detach().clone() for tensor in tensors], sizes
