@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from harness import explain
 from harness.compare import Difference, Tolerance, compare
 from harness.divergence import Divergence, DivergenceLog
-from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write
+from harness.operations import WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
 from harness.values import device_of
 
 if TYPE_CHECKING:
@@ -128,21 +128,24 @@ class Judge:
 
     def working_copy(self, number: int, env: int, key: int, env_num: int) -> None:
         """The candidate's working copy lent at operation `number` did not stay its consumer's."""
-        candidate = self.sides[1]
-        self._log.add(
-            Divergence(
-                number=number,
-                operation="checkout",
-                pool="wm",
-                key=key,
-                kind="stale_hit",
-                reference="not looked at",
-                candidate="changed",
-                wrong="candidate",
-                explanation=f"the working copy that {candidate.name} lent to env {env} changed while it was the"
-                f" consumer's, which it is for {env_num} checkouts",
-            )
+        self._changed(
+            number,
+            "checkout",
+            WM,
+            key,
+            f"the working copy that {self.sides[1].name} lent to env {env} changed while"
+            f" it was the consumer's, which it is for {env_num} checkouts",
         )
+
+    def loan(self, number: int, pool: PoolId, key: int) -> None:
+        """What the candidate lent at operation `number` did not stay as it was."""
+        self._changed(
+            number, "get", pool, key, f"what {self.sides[1].name} lent changed before the next set or clear of {pool}"
+        )
+
+    def source(self, number: int, pool: PoolId, key: int) -> None:
+        """The candidate wrote into what it was to copy."""
+        self._changed(number, "set", pool, key, f"{self.sides[1].name} wrote into the value that it was given to copy")
 
     def stats(self, number: int) -> None:
         """Hold what each side says that it counted against what was seen of it. Each disagreement is told once."""
@@ -167,6 +170,21 @@ class Judge:
                         self._disagrees(number, side, pool, name=name, counted=str(counted), right=str(right))
 
     # ------------------------------------------------------------------ inside
+
+    def _changed(self, number: int, operation: str, pool: PoolId, key: int, explanation: str) -> None:
+        self._log.add(
+            Divergence(
+                number=number,
+                operation=operation,
+                pool=str(pool),
+                key=key,
+                kind="stale_hit",
+                reference="not looked at",
+                candidate="changed",
+                wrong="candidate",
+                explanation=explanation,
+            )
+        )
 
     def _finding(self, lookup: Lookup, outcome: Outcome, ideal: PoolId | None) -> Finding:
         if outcome.error is not None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
+
 from harness.divergence import DivergenceLog
 from harness.judge import Judge, Lookup
 from harness.operations import RECUR, WM, Checkout, Clear, Get, PoolId, Set, Write, init
 from harness.oracle import Contents, IdealCache, LastSet, Truth, covered
 from harness.side import Outcome, Side
-from harness.values import KeysValues, copy_into, device_of, fingerprint, scribble
+from harness.values import KeysValues, copy_into, device_of, fingerprint, read, scribble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from harness.compare import Tolerance
 
 _STATS_EVERY = 10_000
-_WATCH_EVERY = 4  # checkouts
+_WATCH_EVERY = 4  # checkouts, gets, sets
 
 
 class ShadowCache:
@@ -73,6 +75,7 @@ class ShadowCache:
         self.raised: Exception | None = None
         self._key = 0
         self._watched: _WorkingCopy | None = None
+        self._loan: _Loan | None = None
         self._truth = Truth.empty(spec, complete=complete)
         mine = IdealCache(spec, self.reference.strategy)
         its = IdealCache(spec, self.candidate.strategy)
@@ -101,11 +104,16 @@ class ShadowCache:
         contents = self._contents(pool)
         if pool == WM:
             self._watched = None  # the caller itself takes a slot that a working copy may be in
+        if self._loan is not None and self._loan.pool == pool:
+            self._check_loan(self._loan)
         # One object, overwritten by each set, as a producer's is: a candidate that keeps it is found out.
-        copy = self._handed_over = copy_into(value, self._handed_over)
-        contents.set(key, fingerprint(copy), device_of(copy), self.number)
+        copy = self._handed_over = _copied(value, self._handed_over)
+        set_to = fingerprint(copy)
+        contents.set(key, set_to, device_of(copy), self.number)
         mine = _attempt(self.reference.cache.set, pool, key, value, priority=priority)
         its = _attempt(self.candidate.cache.set, pool, key, copy, priority=priority)
+        if self.operations["set"] % _WATCH_EVERY == 0 and fingerprint(copy) != set_to:
+            self._judge.source(self.number, pool, key)
         for ideal in self._distinct_ideals:
             ideal.set(pool, key, self.number, priority)
         if mine is not None or its is not None:
@@ -133,6 +141,8 @@ class ShadowCache:
             candidate.saw(pool, hit=mine.fingerprint is not None)
         else:
             self._judge_lookup(Get(pool=pool, key=key), (pool,), held)
+        if self._loan is None and self.operations["get"] % _WATCH_EVERY == 0 and its.fingerprint and pool != WM:
+            self._loan = _Loan(self.number, pool, key, its.value, its.fingerprint)
         if mine.error is not None and mine.value is None:
             self._raise(mine.error)
         return mine.value
@@ -178,6 +188,8 @@ class ShadowCache:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
         self._begin("clear")
+        if self._loan is not None and self._loan.pool in covered(pool, self._truth.pools):
+            self._check_loan(self._loan)
         mine = _attempt(self.reference.cache.clear, pool)
         its = _attempt(self.candidate.cache.clear, pool)
         for each in covered(pool, self._truth.pools):
@@ -245,6 +257,13 @@ class ShadowCache:
         if now.fingerprint != watched.fingerprint:
             self._judge.working_copy(watched.number, watched.env, watched.key, self.spec.env_num)
 
+    def _check_loan(self, loan: _Loan) -> None:
+        """What the candidate lent was good until the operation that comes now."""
+        self._loan = None
+        now = self.candidate.ask(lambda: loan.value)
+        if now.fingerprint != loan.fingerprint:
+            self._judge.loan(loan.number, loan.pool, loan.key)
+
     def _judge_lookup(self, operation: Get | Checkout, pools: tuple[PoolId, ...], held: list[PoolId | None]) -> None:
         both = (held[0], held[-1])
         self._judge.lookup(
@@ -267,6 +286,25 @@ class _WorkingCopy(NamedTuple):
     value: Any
     fingerprint: bytes
     until: int
+
+
+class _Loan(NamedTuple):
+    """What a get of the candidate lent at operation `number`: good until the next set or clear of that pool."""
+
+    number: int
+    pool: PoolId
+    key: int
+    value: Any
+    fingerprint: bytes
+
+
+def _copied(value: Any, target: KeysValues | None) -> KeysValues:
+    """A copy in the memory layout of `value`, over `target` where that is the plain one."""
+    tensors, sizes = read(value)
+    plain = [tensor.is_contiguous() for tensor in tensors if isinstance(tensor, torch.Tensor)]
+    if all(plain) or len(plain) < len(tensors):
+        return copy_into(value, target)
+    return KeysValues([tensor.detach().clone() for tensor in tensors], sizes)
 
 
 def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
