@@ -1,0 +1,200 @@
+"""The truth: what was last set under each key, and what an ideal pool would hold."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness import ALL, ALL_INIT, RECUR, WM, CacheSpec, init
+from harness.oracle import STRATEGIES, Contents, IdealCache, Truth, covered
+
+CPU = torch.device("cpu")
+SPEC = CacheSpec(env_num=2, init_pool_size=2, num_simulations=2)
+
+
+def ideal(strategy: str = "fifo") -> IdealCache:
+    """An ideal cache of one strategy."""
+    return IdealCache(SPEC, lambda _: strategy)
+
+
+# ---------------------------------------------------------------- contents
+
+
+def test_the_last_set_is_remembered_with_its_resets() -> None:
+    """A re-set replaces the fingerprint and is counted."""
+    contents = Contents(4)
+    contents.set(1, b"a", CPU, 0)
+    contents.set(1, b"b", CPU, 7)
+    assert contents.last_set[1] == (b"b", CPU, 7, 1)
+
+
+def test_a_clear_forgets_all_and_is_remembered() -> None:
+    """Resets are counted from the clear on."""
+    contents = Contents(4)
+    contents.set(1, b"a", CPU, 0)
+    contents.clear(3)
+    assert contents.last_set == {}
+    assert contents.cleared == 3
+    contents.set(1, b"a", CPU, 4)
+    assert contents.last_set[1].resets == 0
+
+
+def test_memory_is_bounded_and_what_is_forgotten_is_unknown() -> None:
+    """Beyond the limit the oldest keys go, and the contents no longer claim to know every key, until a clear."""
+    contents = Contents(4)
+    for key in range(100_000):
+        contents.set(key, b"a", CPU, key)
+    assert len(contents.last_set) < 70_000
+    assert 0 not in contents.last_set
+    assert 99_999 in contents.last_set
+    assert not contents.complete
+    contents.clear(100_000)
+    assert contents.complete
+
+
+def test_a_truth_that_began_late_is_incomplete_pool_by_pool() -> None:
+    """A clear makes its own pool complete, and no other."""
+    truth = Truth.empty(SPEC, complete=False)
+    truth.pools[RECUR].clear(0)
+    assert truth.pools[RECUR].complete
+    assert not truth.pools[init(0)].complete
+
+
+def test_an_owner_is_looked_for_nearby_first() -> None:
+    """The same bytes may have been set in several pools."""
+    truth = Truth.empty(SPEC)
+    truth.pools[init(0)].set(1, b"x", CPU, 0)
+    truth.pools[RECUR].set(2, b"x", CPU, 1)
+    assert truth.find(b"x", RECUR)[:2] == (RECUR, 2)
+    assert truth.find(b"x", init(0))[:2] == (init(0), 1)
+    assert truth.find(b"y", RECUR) is None
+
+
+@pytest.mark.parametrize(
+    ("pool", "single"),
+    [(RECUR, [RECUR]), (ALL_INIT, [init(0), init(1)]), (ALL, [init(0), init(1), RECUR, WM]), (init(1), [init(1)])],
+)
+def test_a_clear_covers_the_pools_that_it_names(pool: object, single: list[object]) -> None:
+    """One, every init pool, or all."""
+    assert covered(pool, SPEC.pools) == single
+
+
+# ---------------------------------------------------------------- ideals
+
+
+class Naive:
+    """A pool by the book: a list of `(key, priority, age, use)`, searched from end to end."""
+
+    def __init__(self, strategy: str, slots: int) -> None:
+        self.strategy, self.slots = strategy, slots
+        self.rows: list[list[float]] = []
+        self.clock = 0
+
+    def row(self, key: int) -> list[float] | None:
+        return next((row for row in self.rows if row[0] == key), None)
+
+    def set(self, key: int, priority: float | None) -> None:
+        self.clock += 1
+        row = self.row(key)
+        if row is not None:
+            row[3] = self.clock
+            row[1] = row[1] if priority is None else priority
+            return
+        if len(self.rows) == self.slots:
+            order = {"fifo": lambda r: r[2], "lru": lambda r: r[3], "priority": lambda r: (r[1], r[2])}
+            self.rows.remove(min(self.rows, key=order[self.strategy]))
+        self.rows.append([key, priority or 0.0, self.clock, self.clock])
+
+    def get(self, key: int) -> bool:
+        self.clock += 1
+        row = self.row(key)
+        if row is not None:
+            row[3] = self.clock
+        return row is not None
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), st.integers(0, 6), st.sampled_from([None, -1.0, 0.0, 1.0, 2.0])),
+        st.tuples(st.just("get"), st.integers(0, 6), st.none()),
+        st.tuples(st.just("clear"), st.none(), st.none()),
+    ),
+    max_size=120,
+)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@given(steps=STEPS, slots=st.integers(1, 5))
+@settings(deadline=None, derandomize=True, max_examples=200)
+def test_an_ideal_pool_does_what_its_strategy_says(strategy: str, steps: list[tuple], slots: int) -> None:
+    """After every step it holds what a naive model of the strategy holds."""
+    pool, naive = STRATEGIES[strategy](slots), Naive(strategy, slots)
+    for number, (what, key, priority) in enumerate(steps):
+        if what == "set":
+            pool.set(key, number, priority)
+            naive.set(key, priority)
+        elif what == "get":
+            assert pool.get(key) == naive.get(key)
+        else:
+            pool.clear()
+            naive.rows.clear()
+        assert {key for key in range(7) if key in pool} == {row[0] for row in naive.rows}
+        assert len(pool) == len(naive.rows)
+
+
+def test_an_eviction_is_remembered_with_its_cause() -> None:
+    """Which operation, and for which key; a clear forgets it."""
+    pool = STRATEGIES["fifo"](1)
+    pool.set(1, 10, None)
+    pool.set(2, 11, None)
+    assert pool.evicted[1] == (11, 2)
+    pool.clear()
+    assert pool.evicted == {}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_memory_of_evictions_is_bounded(strategy: str) -> None:
+    """However long the run."""
+    pool = STRATEGIES[strategy](2)
+    for key in range(20_000):
+        pool.set(key, key, float(key % 3))
+    assert len(pool.evicted) < 2_000
+    assert pool.evictions == 19_998
+
+
+def test_a_checkout_looks_into_init_then_recur() -> None:
+    """And counts as a use of the one, a miss of the other."""
+    cache = ideal()
+    cache.set(init(0), 1, 0, None)
+    cache.set(RECUR, 1, 1, None)
+    cache.set(RECUR, 2, 2, None)
+    assert cache.checkout(0, 1) == init(0)
+    assert cache.checkout(1, 1) == RECUR
+    assert cache.checkout(0, 2) == RECUR
+    assert cache.checkout(0, 3) is None
+    assert (cache.pools[init(0)].hits, cache.pools[init(0)].misses) == (1, 2)
+    assert (cache.pools[RECUR].hits, cache.pools[RECUR].misses) == (2, 1)
+
+
+def test_working_copies_use_up_wm_slots() -> None:
+    """A key set in wm is gone after as many checkouts as there are slots."""
+    cache = ideal()
+    cache.set(RECUR, 1, 0, None)
+    cache.checkout(0, 1)
+    cache.set(WM, 9, 1, None)
+    cache.checkout(0, 1)
+    assert cache.get(WM, 9) == WM
+    cache.checkout(0, 1)
+    assert cache.get(WM, 9) is None
+
+
+def test_a_cleared_wm_pool_is_empty() -> None:
+    """Earlier working copies do not come back."""
+    cache = ideal()
+    cache.set(RECUR, 1, 0, None)
+    cache.checkout(0, 1)
+    cache.clear(WM)
+    cache.set(WM, 9, 1, None)
+    assert len(cache.pools[WM]) == 1
