@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from harness.divergence import DivergenceLog
+from harness.errors import TraceError
 from harness.loading import Scenario, build_cache
 from harness.operations import Checkout, Clear, Get, Operation, Set, Write
 from harness.result import RecordedAnswers, Result, result_of
@@ -134,7 +135,13 @@ class Comparison:
         return self._drive({stream: shadow}, operations, workload=scenario.name, seed=seed, writer=writer)
 
     def trace(self, trace: Trace, *, workload: str, steps: int | None = None) -> Result:
-        """A recorded trace, or its first `steps` operations."""
+        """A recorded trace, or its first `steps` operations.
+
+        Raises:
+            TraceError: it is damaged, or its recording ended before any cache was announced.
+        """
+        if not trace.streams:
+            raise TraceError(f"{trace.path} records no cache: its recording ended before the first one; record it again")
         log = DivergenceLog(self._known)
         shadows = {number: self.shadow(stream.spec, log) for number, stream in trace.streams.items()}
         return self._drive(shadows, trace.operations(0, steps), workload=workload, seed=trace.header.seed)

@@ -377,6 +377,14 @@ def test_a_replay_reproduces_what_was_recorded(tmp_path: Path, tensors: Any) -> 
     assert again.values_compared == first.values_compared > 10
 
 
+def test_a_recording_that_ended_before_it_began_is_told(tmp_path: Path) -> None:
+    """A process may be killed before its first batch is written; its trace cannot be replayed, and says why."""
+    TraceWriter(tmp_path / "t.kvtrace", served_by="test").close()
+    comparison = Comparison("legacy-evicting", "refactored-fifo")
+    with Trace(tmp_path / "t.kvtrace") as trace, pytest.raises(TraceError, match=r"t\.kvtrace records no cache: "):
+        comparison.trace(trace, workload="nothing")
+
+
 # ---------------------------------------------------------------------- files that cannot be made
 
 
