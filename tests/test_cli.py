@@ -241,11 +241,16 @@ def test_an_existing_recording_is_kept(capsys: pytest.CaptureFixture[str]) -> No
 def test_an_interrupt_reports_what_was_found(tmp_path: Path) -> None:
     """Ctrl-C ends with status 3, a verdict on what was done so far, and a whole JSON result."""
     path = tmp_path / "result.json"
-    command = [sys.executable, "-m", "harness.cli", "run", "mcts", "--steps", "100000000", "--json", str(path)]
     trace = tmp_path / "mcts.kvtrace"
+    options = ["run", "mcts", "--steps", "3000000", "--json", str(path), "--record", str(trace)]
+    # Who starts the tests may ignore SIGINT (a shell does for its background jobs), and children inherit that.
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        " from harness.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     until = time.monotonic() + 60
     with subprocess.Popen(  # noqa: S603
-        [*command, "--record", str(trace)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         while not _holds(trace.with_name("mcts.kvtrace-wal"), 1_000_000) and time.monotonic() < until:
             os.sched_yield()
