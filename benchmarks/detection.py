@@ -3,11 +3,12 @@
     python benchmarks/detection.py [--steps 5000] [--seed 0] [--json FILE] [--markdown] [FAULT ...]
 
 A fault is compared with the refactored cache of its own eviction strategy. A cell is the number of operations after
-which the comparison found what the fault declares (corruption, or behaviour), with the blame on the candidate.
+which the comparison found what the fault declares (corruption; or behaviour, or worse), and blamed the candidate.
 `behaviour` stands where a corruption was only seen as behaviour, and `-` where nothing was found. `BLAME` marks a
 comparison in which anybody but the candidate was blamed, whatever else was found.
 
-A method that a fault names gets the number of operations that the fault asks for, if that is more than `--steps`.
+A method that a fault names gets the number of operations that the fault asks for, if that is more than `--steps`, and
+the seed that the fault asks for.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Cell:
 
     Attributes:
         severity: of the worst that was found; None where nothing was.
-        after: operations until the first divergence of the severity that the fault declares; None where there is none.
+        after: operations until the first divergence as severe as the fault declares; None where there is none.
         misblamed: divergences that do not blame the candidate.
         divergences: all.
     """
@@ -64,8 +65,8 @@ class Cell:
 
     @property
     def caught(self) -> bool:
-        """Whether what the fault declares was found, no more than that, and nobody else was blamed."""
-        return self.after is not None and self.severity == self.declared and not self.misblamed
+        """Whether what the fault declares was found, or worse, and nobody else was blamed."""
+        return self.after is not None and not self.misblamed
 
     def __str__(self) -> str:
         if self.misblamed:
@@ -84,7 +85,7 @@ def drive(name: str, fault: type[Fault], method: str, *, steps: int, seed: int) 
     """One fault through one method."""
     comparison = Comparison(f"refactored-{fault.eviction}", f"{FAULT_PREFIX}{name}")
     if method in fault.methods:
-        steps = max(steps, fault.steps)
+        steps, seed = max(steps, fault.steps), fault.seed or seed
     began = time.perf_counter()
     if method == TRACE:
         with Trace(trace_path(method)) as trace:
@@ -106,10 +107,9 @@ def drive(name: str, fault: type[Fault], method: str, *, steps: int, seed: int) 
 
 
 def _after(result: Result, severity: str) -> int | None:
-    numbers = [
-        each.number + 1 for each in result.first.values() if each.severity == severity and each.wrong == "candidate"
-    ]
-    return min(numbers, default=None)
+    enough = (severity, CORRUPTION)
+    firsts = [each for each in result.first.values() if each.wrong == "candidate" and each.severity in enough]
+    return min((each.number + 1 for each in firsts), default=None)
 
 
 def table(rows: dict[str, list[Cell]]) -> Table:

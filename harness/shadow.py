@@ -107,7 +107,10 @@ class ShadowCache:
         if self._loan is not None and self._loan.pool == pool:
             self._check_loan(self._loan)
         # One object, overwritten by each set, as a producer's is: a candidate that keeps it is found out.
-        copy = self._handed_over = _copied(value, self._handed_over)
+        earlier, copy = self._handed_over, _copied(value, self._handed_over)
+        if earlier is not None and earlier is not copy:
+            scribble(earlier, self.number)  # it was of another kind: who kept that one is found out as well
+        self._handed_over = copy
         set_to = fingerprint(copy)
         contents.set(key, set_to, device_of(copy), self.number)
         mine = _attempt(self.reference.cache.set, pool, key, value, priority=priority)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.divergence import BEHAVIOUR
-from harness.operations import ALL, ALL_INIT, RECUR, PoolId, init
+from harness.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
 from scenarios.faults.fault import Fault
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class ClearsAllEnvironments(Fault):
     """
 
     severity = BEHAVIOUR
+    methods = ("clear-storm",)
 
     def clear(self, pool: PoolId) -> None:
         """Too many."""
@@ -95,8 +96,8 @@ class ClearKeepsCount(Fault):
     methods = ("clear-storm",)
 
     def forget(self, pool: Pool) -> None:
-        """Slots that are in use stay lost, but for one."""
-        lost = list(pool.held.values())[1:]
+        """Slots that are in use stay lost, but for one; working copies are spared."""
+        lost = [] if pool is self.pools[WM] else list(pool.held.values())[1:]
         super().forget(pool)
         pool.free = [slot for slot in pool.free if slot not in lost]
 

@@ -78,7 +78,7 @@ class CountsUpdatesAsEvictions(Fault):
     """
 
     severity = BEHAVIOUR
-    methods = ("revisit",)
+    methods = ("clear-storm",)
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
         """One too many."""
@@ -106,6 +106,8 @@ class StatisticsRaise(Fault):
     """
 
     severity = BEHAVIOUR
+    methods = ("cartpole-unizero",)
+    steps = 10_000
 
     def stats(self, pool: PoolId) -> PoolStats:
         """Divides by zero."""

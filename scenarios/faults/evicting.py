@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.divergence import BEHAVIOUR
@@ -45,7 +46,7 @@ class OneSlotFewer(Fault):
     """
 
     severity = BEHAVIOUR
-    methods = ("pool-pressure", "revisit")
+    methods = ("pool-pressure", "clear-storm")
 
     def slots_of(self, pool: PoolId, slots: int) -> int:
         """Off by one; working copies are spared."""
@@ -59,7 +60,7 @@ class OneSlotMore(Fault):
     """
 
     severity = BEHAVIOUR
-    methods = ("pool-pressure", "revisit")
+    methods = ("clear-storm",)
 
     def slots_of(self, pool: PoolId, slots: int) -> int:
         """Off by one."""
@@ -132,7 +133,7 @@ class OwnersSurviveClear(UpdateTakesNewSlot):
     The other quirk of the original of October 2025.
     """
 
-    methods = ("clear-storm", "revisit")
+    methods = ("clear-storm",)
 
     def forget(self, pool: Pool) -> None:
         """The dict only."""
@@ -147,6 +148,7 @@ class UpdateEvicts(Fault):
 
     severity = BEHAVIOUR
     methods = ("revisit",)
+    steps = 1500
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
         """Room first."""
@@ -163,6 +165,7 @@ class UpdateRenews(Fault):
 
     severity = BEHAVIOUR
     methods = ("revisit",)
+    steps = 2000
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
         """As good as new."""
@@ -178,7 +181,7 @@ class GetRenews(Fault):
     """
 
     severity = BEHAVIOUR
-    methods = ("pool-pressure", "revisit")
+    methods = ("pool-pressure",)
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
         """A use counts."""
@@ -194,11 +197,11 @@ class LastInFirstOut(Fault):
     """
 
     severity = BEHAVIOUR
-    methods = ("pool-pressure", "revisit")
+    methods = ("pool-pressure",)
 
     def victim(self, pool: Pool) -> int:
-        """The wrong end."""
-        return next(reversed(pool.held))
+        """The wrong end; working copies are spared."""
+        return super().victim(pool) if pool is self.pools[WM] else next(reversed(pool.held))
 
 
 class LruIgnoresGets(Fault):
@@ -209,7 +212,7 @@ class LruIgnoresGets(Fault):
 
     eviction = "lru"
     severity = BEHAVIOUR
-    methods = ("pool-pressure", "revisit")
+    methods = ("pool-pressure",)
 
     def use(self, pool: Pool, key: int) -> None:
         """Nothing is noted."""
@@ -223,7 +226,8 @@ class LruIgnoresUpdates(Fault):
 
     eviction = "lru"
     severity = BEHAVIOUR
-    methods = ("revisit", "clear-storm")
+    methods = ("clear-storm",)
+    seed = 4
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
         """In place, and in turn."""
@@ -239,11 +243,11 @@ class LruEvictsMostRecent(Fault):
 
     eviction = "lru"
     severity = BEHAVIOUR
-    methods = ("pool-pressure", "revisit")
+    methods = ("pool-pressure",)
 
     def victim(self, pool: Pool) -> int:
-        """The wrong end."""
-        return next(reversed(pool.held))
+        """The wrong end; working copies are spared."""
+        return super().victim(pool) if pool is self.pools[WM] else next(reversed(pool.held))
 
 
 class PriorityEvictsHighest(Fault):
@@ -269,10 +273,13 @@ class PriorityEvictsNewestEqual(Fault):
 
     eviction = "priority"
     severity = BEHAVIOUR
-    methods = ("revisit", "clear-storm")
+    methods = ("revisit", "pool-pressure")
+    steps = 1500
 
     def victim(self, pool: Pool) -> int:
-        """The last of the lowest."""
+        """The last of the lowest; working copies are spared."""
+        if pool is self.pools[WM]:
+            return super().victim(pool)
         return min(reversed(pool.held), key=lambda key: pool.priorities[key])
 
 
@@ -283,7 +290,7 @@ class PriorityRaisesUnset(Fault):
     """
 
     eviction = "priority"
-    methods = ("revisit", "clear-storm")
+    methods = ("numeric-edge", "mcts")
 
     def victim(self, pool: Pool) -> int:
         """0 counts as none here."""
@@ -298,20 +305,22 @@ class PriorityHeapSurvivesClear(Fault):
 
     eviction = "priority"
     methods = ("pool-pressure",)
+    steps = 1500
 
     def __init__(self, config: Any, env_num: int) -> None:
         super().__init__(config, env_num)
-        self.heaps: dict[Pool, list[tuple[float, int]]] = {pool: [] for pool in self.pools.values()}
+        self.heaps: dict[Pool, list[tuple[float, int, int]]] = {pool: [] for pool in self.pools.values()}
+        self.ages = count()
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
         """A heap beside the dict."""
         slot = super().take_slot(pool, key, priority)
-        heapq.heappush(self.heaps[pool], (pool.priorities[key], key))
+        heapq.heappush(self.heaps[pool], (pool.priorities[key], next(self.ages), key))
         return slot
 
     def victim(self, pool: Pool) -> int:
         """The top of the heap, held or not."""
-        return heapq.heappop(self.heaps[pool])[1]
+        return heapq.heappop(self.heaps[pool])[-1]
 
 
 class LengthNeverShrinks(Fault):

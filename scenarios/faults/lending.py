@@ -144,7 +144,7 @@ class LendsFalse(Fault):
     Likely from `return key in self and ...`: callers that ask `is not None` take it for an entry.
     """
 
-    methods = ("pool-pressure", "clear-storm")
+    methods = ("clear-storm", "revisit")
 
     def get(self, pool: PoolId, key: int) -> Any | None:
         """Not None."""
@@ -174,7 +174,7 @@ class GetStoresMisses(Fault):
     Likely from a `defaultdict`, or `dict.setdefault` in a getter.
     """
 
-    methods = ("pool-pressure", "clear-storm")
+    methods = ("revisit", "mcts")
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
         """A miss is a set."""
@@ -207,6 +207,8 @@ class WritesIntoLoans(Fault):
 
     Likely in a sliding window: UniZero corrects positions with `+=`, and the second reader gets them twice.
     """
+
+    methods = ("numeric-edge", "revisit")
 
     def lend(self, found: KeysValues) -> Any:
         """Right the first time."""

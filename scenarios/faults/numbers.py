@@ -174,20 +174,6 @@ class HugeSizes(Fault):
         return _resized(value, lambda size: size or 2**32 - 1)
 
 
-class SizesAsTensors(Fault):
-    """Keeps sizes as tensors of one number, which print and compare like integers.
-
-    Likely where sizes are stored in a tensor beside the data; hashing and slicing then behave otherwise.
-    """
-
-    def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Sizes of another type."""
-        del target
-        tensors, sizes = copies(value)
-        stored: list[Any] = [torch.tensor(size) for size in sizes]
-        return KeysValues(tensors, stored)
-
-
 class FlipsABit(Fault):
     """Flips one bit once in 10,000 sets.
 

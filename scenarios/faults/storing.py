@@ -195,7 +195,7 @@ class KeepsOldDtype(Fault):
     UniZero's fix for clones on every set copied into what the slot had; it must reallocate when the dtype differs.
     """
 
-    methods = ("multitask", "numeric-edge")
+    methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
         """In place where layers and shapes fit, whatever the dtype."""
@@ -212,7 +212,7 @@ class KeepsOldShape(Fault):
     The same fix of UniZero's: it must reallocate when the shape differs, as it does between tasks.
     """
 
-    methods = ("multitask", "numeric-edge")
+    methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
         """In place where layers and dtypes fit, whatever the shape."""
@@ -229,7 +229,7 @@ class KeepsOldLayers(Fault):
     LightZero's own copy does so: later layers are dropped, or a slot's stale ones stay.
     """
 
-    methods = ("multitask", "numeric-edge")
+    methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
         """As many layers as the slot had."""

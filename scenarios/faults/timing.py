@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.divergence import BEHAVIOUR
+from harness.operations import WM
 from harness.values import KeysValues, clone, copy_into, read
 from scenarios.faults.fault import Fault
 
@@ -71,7 +72,9 @@ class AgesWrap(Fault):
         return slot
 
     def victim(self, pool: Pool) -> int:
-        """The oldest, as far as 16 bits tell."""
+        """The oldest, as far as 16 bits tell; working copies are spared."""
+        if pool is self.pools[WM]:
+            return super().victim(pool)
         return min(pool.held, key=lambda key: pool.priorities[key])
 
 
@@ -81,7 +84,7 @@ class ZerosInTheLongRun(Fault):
     Likely where a buffer is freed or a resource runs out and the failure is swallowed.
     """
 
-    steps = 30_000
+    steps = 20_000
     right_hits = 5000
 
     def __init__(self, config: Any, env_num: int) -> None:
@@ -104,7 +107,8 @@ class RaisesNowAndThen(Fault):
     Likely from a dict that changes while another thread goes through it.
     """
 
-    steps = 6000
+    methods = ("numeric-edge", "mcts")
+    steps = 2500
 
     def __init__(self, config: Any, env_num: int) -> None:
         super().__init__(config, env_num)
@@ -121,11 +125,10 @@ class RaisesNowAndThen(Fault):
 class LosesSetsNowAndThen(Fault):
     """Ignores one `set` in 100.
 
-    Likely where a set is skipped while a lock is held elsewhere, or an exception is swallowed.
+    A new key then misses, a held one gives its old value. Likely where a set that cannot get a lock is skipped.
     """
 
-    severity = BEHAVIOUR
-    methods = ("numeric-edge", "mcts")
+    methods = ("revisit",)
 
     def __init__(self, config: Any, env_num: int) -> None:
         super().__init__(config, env_num)
