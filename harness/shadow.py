@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -109,13 +110,13 @@ class ShadowCache:
         # One object, overwritten by each set, as a producer's is: a candidate that keeps it is found out.
         earlier, copy = self._handed_over, _copied(value, self._handed_over)
         if earlier is not None and earlier is not copy:
-            scribble(earlier, self.number)  # it was of another kind: who kept that one is found out as well
+            self._discard(earlier)
         self._handed_over = copy
         set_to = fingerprint(copy)
         contents.set(key, set_to, device_of(copy), self.number)
         mine = _attempt(self.reference.cache.set, pool, key, value, priority=priority)
         its = _attempt(self.candidate.cache.set, pool, key, copy, priority=priority)
-        if self.operations["set"] % _WATCH_EVERY == 0 and fingerprint(copy) != set_to:
+        if self.operations["set"] % _WATCH_EVERY == 0 and self.candidate.ask(lambda: copy).fingerprint != set_to:
             self._judge.source(self.number, pool, key)
         for ideal in self._distinct_ideals:
             ideal.set(pool, key, self.number, priority)
@@ -259,6 +260,11 @@ class ShadowCache:
         now = self.candidate.ask(lambda: watched.value)
         if now.fingerprint != watched.fingerprint:
             self._judge.working_copy(watched.number, watched.env, watched.key, self.spec.env_num)
+
+    def _discard(self, handed_over: KeysValues) -> None:
+        """The next value is of another kind and gets an object of its own: who kept this one is found out as well."""
+        with suppress(Exception):  # whatever a candidate made of it
+            scribble(handed_over, self.number)
 
     def _check_loan(self, loan: _Loan) -> None:
         """What the candidate lent was good until the operation that comes now."""
