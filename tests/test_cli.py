@@ -252,10 +252,13 @@ def test_an_interrupt_reports_what_was_found(tmp_path: Path) -> None:
     with subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
-        while not _holds(trace.with_name("mcts.kvtrace-wal"), 1_000_000) and time.monotonic() < until:
-            os.sched_yield()
-        running.send_signal(signal.SIGINT)
-        printed, error = running.communicate()
+        try:
+            while not _holds(trace.with_name("mcts.kvtrace-wal"), 1_000_000) and time.monotonic() < until:
+                os.sched_yield()
+            running.send_signal(signal.SIGINT)
+            printed, error = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert running.returncode == 3, error
     assert printed.splitlines()[-1].startswith("INTERRUPTED: no corruption found so far; ")
     assert json.loads(path.read_text())["interrupted"] is True
@@ -265,7 +268,10 @@ def test_an_interrupt_reports_what_was_found(tmp_path: Path) -> None:
 
 
 def _holds(path: Path, size_bytes: int) -> bool:
-    return path.exists() and path.stat().st_size >= size_bytes
+    try:
+        return path.stat().st_size >= size_bytes
+    except FileNotFoundError:
+        return False
 
 
 def test_a_closed_pipe_is_no_error() -> None:
