@@ -141,7 +141,7 @@ class Comparison:
             TraceError: it is damaged, or its recording ended before any cache was announced.
         """
         if not trace.streams:
-            raise TraceError(f"{trace.path} records no cache: its recording ended before the first one; record it again")
+            raise TraceError(f"{trace.path} records no cache: its recording ended before the first")
         log = DivergenceLog(self._known)
         shadows = {number: self.shadow(stream.spec, log) for number, stream in trace.streams.items()}
         return self._drive(shadows, trace.operations(0, steps), workload=workload, seed=trace.header.seed)
