@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness import explain
 from harness.caches import Cache, CacheSpec, DeclaresStrategy, Drop, HasStats, PoolStats, ReportsDrops
-from harness.errors import NotKeysValuesError
+from harness.errors import NotKeysValuesError, UnusableCacheError
 from harness.operations import RECUR, PoolId, init
-from harness.oracle import covered
+from harness.oracle import STRATEGIES, covered
 from harness.values import check, fingerprint
 
 if TYPE_CHECKING:
@@ -82,8 +82,17 @@ class Side:
         self.cache.on_drop = note
 
     def strategy(self, pool: PoolId) -> str:
-        """The declared eviction strategy of `pool`; first in, first out where nothing is declared."""
-        return self.cache.strategy(pool) if isinstance(self.cache, DeclaresStrategy) else "fifo"
+        """The declared eviction strategy of `pool`; first in, first out where nothing is declared.
+
+        Raises:
+            UnusableCacheError: it declares one that nobody knows.
+        """
+        declared = self.cache.strategy(pool) if isinstance(self.cache, DeclaresStrategy) else "fifo"
+        if declared not in STRATEGIES:
+            raise UnusableCacheError(
+                f"{self.name} declares the eviction strategy {declared!r} for {pool}; known are {', '.join(STRATEGIES)}"
+            )
+        return declared
 
     def stats(self, pool: PoolId) -> PoolStats:
         """What the cache says that it counted in `pool`; empty where it does not count."""

@@ -9,7 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from harness import ALL, RECUR, WM, CacheSpec, Divergence, KeysValues, ShadowCache, Tolerance, adapt, fingerprint, init
+from harness import (
+    ALL,
+    RECUR,
+    WM,
+    CacheSpec,
+    Divergence,
+    KeysValues,
+    PoolId,
+    ShadowCache,
+    Tolerance,
+    UnusableCacheError,
+    adapt,
+    fingerprint,
+    init,
+)
 from legacy import EvictingCache, ReleasedCache
 from refactored import fifo, lru
 
@@ -111,6 +125,17 @@ def test_a_pool_that_is_not_there_is_a_value_error() -> None:
         cache.get(init(2), 1)
     with pytest.raises(ValueError, match=r"init\[-1\]"):
         cache.checkout(-1, 1)
+
+
+def test_a_strategy_that_nobody_knows_is_refused() -> None:
+    """There is no ideal to hold such a cache against."""
+
+    class Mru(doubles.Plain):
+        def strategy(self, pool: PoolId) -> str:
+            return "mru" if pool == RECUR else "fifo"
+
+    with pytest.raises(UnusableCacheError, match="declares the eviction strategy 'mru' for recur; known are fifo"):
+        shadow(Mru())
 
 
 # ---------------------------------------------------------------- sound caches
