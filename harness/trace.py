@@ -8,8 +8,6 @@ share all tokens but their last ones. `harness.recording` writes what this modul
 from __future__ import annotations
 
 import json
-import math
-import re
 import sqlite3
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 import xxhash
 
 from harness.caches import CacheSpec
 from harness.errors import TraceError
+from harness.layout import Layout, stand_in
 from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write
 from harness.values import KeysValues, fingerprint
 
@@ -31,9 +29,8 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x6B767472  # "kvtr"
 SCHEMA = 1
 _SQLITE_MAGIC = b"SQLite format 3\x00"
-_LARGEST_VALUE_BYTES = 1 << 31
 _FINGERPRINT_BYTES = 16
-_DTYPE = re.compile(r"bool|(bfloat|float|complex|u?int)(8|16|32|64|128)(_\w+)?")
+_MOST_SLOTS = 10_000_000
 # What reading nonsense can end in. Everything is checked, but a damaged database may claim anything.
 _DAMAGE = (sqlite3.Error, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError)
 
@@ -123,7 +120,7 @@ class Trace:
             self.header = self._read_header()
             self.streams = self._read_streams()
             self._length = self._count_operations()
-            self._layouts = {row[0]: _Layout.parse(row[1]) for row in self._rows("SELECT id, description FROM layout")}
+            self._layouts = {row[0]: Layout.parse(row[1]) for row in self._rows("SELECT id, description FROM layout")}
         except TraceError:
             self._database.close()
             raise
@@ -247,10 +244,15 @@ class Trace:
         return header
 
     def _read_streams(self) -> dict[int, Stream]:
-        return {
+        streams = {
             row[0]: Stream(name=row[1], spec=CacheSpec(**json.loads(row[2])))
             for row in self._rows("SELECT id, name, spec FROM stream ORDER BY id")
         }
+        for stream in streams.values():
+            spec = stream.spec
+            if spec.env_num * (1 + spec.init_pool_size + spec.num_simulations) > _MOST_SLOTS:
+                raise ValueError(f"stream {stream.name} claims pools of more slots than this program makes: {spec}")
+        return streams
 
     def _count_operations(self) -> int:
         count, first, last = self._rows("SELECT count(*), min(number), max(number) FROM operation")[0]
@@ -272,69 +274,6 @@ class Trace:
 
     def _damaged(self, error: Exception) -> TraceError:
         return TraceError(f"{self.path} is damaged: {error}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Layout:
-    """How the chunks of a value make up its tensors.
-
-    Attributes:
-        dtypes: of each tensor, in the order of `harness.values.read`.
-        shapes: of each tensor.
-        by_token: chunk `t` holds token `t` of all tensors (which are of one kind); else each chunk is a whole tensor.
-    """
-
-    dtypes: tuple[torch.dtype, ...]
-    shapes: tuple[tuple[int, ...], ...]
-    by_token: bool
-
-    @classmethod
-    def parse(cls, description: str) -> _Layout:
-        fields = json.loads(description)
-        names, shapes, by_token = fields["dtypes"], tuple(map(tuple, fields["shapes"])), fields["by_token"]
-        found = [getattr(torch, name, None) for name in names if _DTYPE.fullmatch(name)]
-        dtypes = tuple(dtype for dtype in found if isinstance(dtype, torch.dtype))
-        if not len(dtypes) == len(names) == len(shapes):
-            raise ValueError(f"layout {description} is not one")
-        if not all(type(n) is int and 0 <= n <= _LARGEST_VALUE_BYTES for shape in shapes for n in shape):
-            raise ValueError(f"layout {description} has no shapes")
-        # An empty tensor has strides all the same, which overflow where its other axes are huge.
-        pairs = zip(dtypes, shapes, strict=True)
-        sizes = [math.prod(max(n, 1) for n in shape) * dtype.itemsize for dtype, shape in pairs]
-        if sum(sizes) > _LARGEST_VALUE_BYTES:
-            raise ValueError(f"layout {description} is larger than any value this program reads")
-        if by_token and (len(set(dtypes)) != 1 or len(set(shapes)) != 1 or len(shapes[0]) != 4):  # noqa: PLR2004
-            raise ValueError(f"layout {description} cannot be cut into tokens")
-        return cls(dtypes=dtypes, shapes=shapes, by_token=bool(by_token))
-
-    def join(self, chunks: list[bytes], sizes: list[int]) -> KeysValues:
-        """The value made of `chunks`; its tensors own their memory."""
-        if self.by_token:
-            samples, heads, tokens, head_dim = self.shapes[0]
-            if len(chunks) != tokens:
-                raise ValueError(f"{len(chunks)} chunks where {tokens} tokens were expected")
-            shape = (tokens, len(self.shapes), samples, heads, head_dim)
-            flat = _tensor(b"".join(chunks), self.dtypes[0], shape)
-            return KeysValues.from_row(flat.permute(1, 2, 3, 0, 4).contiguous(), sizes)
-        parts = zip(chunks, self.dtypes, self.shapes, strict=True)
-        return KeysValues([_tensor(chunk, dtype, shape) for chunk, dtype, shape in parts], sizes)
-
-
-def _tensor(data: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
-    if len(data) != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{len(data)} bytes where a tensor {list(shape)} of {dtype} was expected")
-    if not data:
-        return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
-
-
-def stand_in(digest: bytes) -> KeysValues:
-    """A small value made from a fingerprint: different fingerprints give different values.
-
-    Its numbers are the fingerprint's bytes as float32, so that they survive a cache that casts to the default dtype.
-    """
-    numbers = torch.frombuffer(bytearray(digest), dtype=torch.uint8).to(torch.float32)
-    return KeysValues.from_row(numbers.reshape(2, 1, 1, 4, 2), (4, 4))
 
 
 def _unsigned(key: Any) -> int:

@@ -14,9 +14,10 @@ import xxhash
 
 from harness.caches import CacheSpec
 from harness.errors import TraceError
+from harness.layout import stand_in
 from harness.operations import RECUR, Checkout, Clear, Get, Operation, Set, Write, init
 from harness.recording import TraceWriter
-from harness.trace import SCHEMA, Answer, Recorded, Trace, stand_in
+from harness.trace import SCHEMA, Answer, Recorded, Trace
 from harness.values import KeysValues, fingerprint
 
 if TYPE_CHECKING:
@@ -478,3 +479,12 @@ def test_a_damaged_file_is_refused_or_readable(
             assert all(isinstance(recorded.operation, Operation) for recorded in found)
     assert len(lines) > mutants // 20
     assert all(line.startswith("FILE ") and "\n" not in line for line in lines)
+
+
+def test_a_stream_of_absurd_sizes_is_refused(tmp_path: Path) -> None:
+    """Pools are made in memory, so a file may not ask for any number of them."""
+    path = tmp_path / "huge.kvtrace"
+    with TraceWriter(path, served_by="test") as writer:
+        writer.stream("huge", CacheSpec(env_num=1_000_000_000))
+    with pytest.raises(TraceError, match="claims pools of more slots than this program makes"):
+        Trace(path)

@@ -1,0 +1,84 @@
+"""How a trace cuts values into chunks, and makes them whole again."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+
+import torch
+
+from harness.values import KeysValues
+
+_LARGEST_VALUE_BYTES = 1 << 31
+_DTYPE = re.compile(r"bool|(bfloat|float|complex|u?int)(8|16|32|64|128)(_\w+)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How the chunks of a value make up its tensors.
+
+    Attributes:
+        dtypes: of each tensor, in the order of `harness.values.read`.
+        shapes: of each tensor.
+        by_token: chunk `t` holds token `t` of all tensors (which are of one kind); else each chunk is a whole tensor.
+    """
+
+    dtypes: tuple[torch.dtype, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    by_token: bool
+
+    @classmethod
+    def parse(cls, description: str) -> Layout:
+        """From the JSON in a trace.
+
+        Raises:
+            ValueError: it is not a layout, or one of a value too large to read.
+            KeyError: a field is missing.
+        """
+        fields = json.loads(description)
+        names, shapes, by_token = fields["dtypes"], tuple(map(tuple, fields["shapes"])), fields["by_token"]
+        found = [getattr(torch, name, None) for name in names if _DTYPE.fullmatch(name)]
+        dtypes = tuple(dtype for dtype in found if isinstance(dtype, torch.dtype))
+        if not len(dtypes) == len(names) == len(shapes):
+            raise ValueError(f"layout {description} is not one")
+        if not all(type(n) is int and 0 <= n <= _LARGEST_VALUE_BYTES for shape in shapes for n in shape):
+            raise ValueError(f"layout {description} has no shapes")
+        # An empty tensor has strides all the same, which overflow where its other axes are huge.
+        pairs = zip(dtypes, shapes, strict=True)
+        sizes = [math.prod(max(n, 1) for n in shape) * dtype.itemsize for dtype, shape in pairs]
+        if sum(sizes) > _LARGEST_VALUE_BYTES:
+            raise ValueError(f"layout {description} is larger than any value this program reads")
+        if by_token and (len(set(dtypes)) != 1 or len(set(shapes)) != 1 or len(shapes[0]) != 4):  # noqa: PLR2004
+            raise ValueError(f"layout {description} cannot be cut into tokens")
+        return cls(dtypes=dtypes, shapes=shapes, by_token=bool(by_token))
+
+    def join(self, chunks: list[bytes], sizes: list[int]) -> KeysValues:
+        """The value made of `chunks`; its tensors own their memory."""
+        if self.by_token:
+            samples, heads, tokens, head_dim = self.shapes[0]
+            if len(chunks) != tokens:
+                raise ValueError(f"{len(chunks)} chunks where {tokens} tokens were expected")
+            shape = (tokens, len(self.shapes), samples, heads, head_dim)
+            flat = _tensor(b"".join(chunks), self.dtypes[0], shape)
+            return KeysValues.from_row(flat.permute(1, 2, 3, 0, 4).contiguous(), sizes)
+        parts = zip(chunks, self.dtypes, self.shapes, strict=True)
+        return KeysValues([_tensor(chunk, dtype, shape) for chunk, dtype, shape in parts], sizes)
+
+
+def _tensor(data: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{len(data)} bytes where a tensor {list(shape)} of {dtype} was expected")
+    if not data:
+        return torch.empty(shape, dtype=dtype)
+    return torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
+
+
+def stand_in(digest: bytes) -> KeysValues:
+    """A small value made from a fingerprint: different fingerprints give different values.
+
+    Its numbers are the fingerprint's bytes as float32, so that they survive a cache that casts to the default dtype.
+    """
+    numbers = torch.frombuffer(bytearray(digest), dtype=torch.uint8).to(torch.float32)
+    return KeysValues.from_row(numbers.reshape(2, 1, 1, 4, 2), (4, 4))
