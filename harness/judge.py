@@ -92,14 +92,8 @@ class Judge:
             self._wrong_bytes(lookup, findings, difference)
         elif RAISED in (mine.verdict, its.verdict):
             return
-        elif UNKNOWN in (mine.verdict, its.verdict) and difference is not None:
-            self._report(
-                lookup,
-                kind=difference.kind,
-                wrong="unknown",
-                explanation="both sides hit and differ; the key was set before the first operation that was seen",
-                difference=difference,
-            )
+        elif UNKNOWN in (mine.verdict, its.verdict):
+            self._untold(lookup, findings, difference)
         elif (mine.verdict == MISS) != (its.verdict == MISS) or mine.source != its.source:
             self._presence(lookup, findings)
 
@@ -251,6 +245,17 @@ class Judge:
         mine, its = lookup.outcomes
         return compare(mine.value, its.value, sizes=False) is None
 
+    def _untold(self, lookup: Lookup, findings: list[Finding], difference: Difference | None) -> None:
+        """The sides differ, or not, over a key of which nobody knows what is right."""
+        if difference is not None:
+            kind, what = difference.kind, "both sides hit and differ"
+        elif MISS in [finding.verdict for finding in findings]:
+            kind, what = "presence", "only one side holds it"
+        else:
+            return
+        explanation = f"{what}; the key was set before the first operation that was seen, or too long ago to be known"
+        self._report(lookup, kind=kind, wrong="unknown", explanation=explanation, difference=difference)
+
     def _presence(self, lookup: Lookup, findings: list[Finding]) -> None:
         """One side found the key where the other did not."""
         mine, its = findings
@@ -260,10 +265,7 @@ class Judge:
             for side, found, ideal in zip(self.sides, findings, lookup.ideal, strict=True)
             if (found.source == pool) != (ideal == pool)
         ]
-        if UNKNOWN in (mine.verdict, its.verdict):
-            wrong = "unknown"
-        else:
-            wrong = ("neither", strayed[0].role if strayed else "", "both")[len(strayed)]
+        wrong = ("neither", strayed[0].role if strayed else "", "both")[len(strayed)]
         explanation = ""
         if self._log.wants_explanation("presence", wrong):
             explanation = explain.presence(

@@ -308,6 +308,20 @@ def test_without_a_truth_two_values_differ_and_nobody_is_blamed() -> None:
     assert found(cache) == ("value", "corruption", "unknown")
 
 
+@pytest.mark.parametrize("lookup", ["get", "checkout"])
+def test_without_a_truth_an_entry_of_one_side_alone_blames_nobody(lookup: str) -> None:
+    """A candidate that was attached later cannot hold what was set before, and the reference's answer is served."""
+    reference = doubles.Plain()
+    reference.set(RECUR, 1, value(1))
+    cache = shadow(doubles.Plain(), reference, complete=False)
+    answer = cache.get(RECUR, 1) if lookup == "get" else cache.checkout(0, 1)
+    assert fingerprint(answer) == fingerprint(value(1))
+    assert found(cache) == ("presence", "behaviour", "unknown")
+    assert only(cache).explanation == (
+        "only one side holds it; the key was set before the first operation that was seen, or too long ago to be known"
+    )
+
+
 def test_without_a_truth_equal_values_are_parity() -> None:
     """Nothing is said where nothing differs."""
     reference, candidate = doubles.Plain(), doubles.Plain()
