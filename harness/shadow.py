@@ -179,7 +179,7 @@ class ShadowCache:
             self._note_ambiguity(source, key, last)
         else:
             self._judge_lookup(Checkout(env=env, key=key), (init(env), RECUR), held)
-        if its.value is not None:
+        if its.fingerprint is not None:
             self._write_into(env, key, its.value)
         if mine.error is not None and mine.value is None:
             self._raise(mine.error)

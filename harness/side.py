@@ -19,7 +19,11 @@ _REMEMBERED_DROPS = 4096
 
 
 class Outcome(NamedTuple):
-    """What one side did when asked: a hit (value and fingerprint), a miss (neither), or an exception."""
+    """What one side did when asked.
+
+    A hit has a value and its fingerprint, a miss neither. An exception is an error; with a value it is about that
+    value, which is no entry.
+    """
 
     value: Any = None
     fingerprint: bytes | None = None
@@ -118,7 +122,7 @@ class Side:
         try:
             return Outcome(value, fingerprint(value))
         except Exception as error:  # noqa: BLE001  and so is whatever it returns
-            return Outcome(error=_what_is_wrong_with(value) or error)
+            return Outcome(value, error=_what_is_wrong_with(value) or error)
 
     def saw(self, pool: PoolId, *, hit: bool) -> None:
         """Count a lookup of one pool."""

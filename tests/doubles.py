@@ -144,6 +144,13 @@ class ReturnsRubbish(Plain):
         return "rubbish" if super().get(pool, key) is not None else None
 
 
+class LendsRubbish(Plain):
+    """Its working copy is no entry."""
+
+    def checkout(self, env: int, key: int) -> Any:
+        return "rubbish" if super().checkout(env, key) is not None else None
+
+
 class WritesIntoWhatItIsGiven(Plain):
     """Spoils the value that is set."""
 

@@ -79,6 +79,22 @@ def test_the_caller_gets_the_references_own_exception() -> None:
     assert cache.raised is raised.value
 
 
+def test_the_caller_gets_the_references_own_rubbish() -> None:
+    """What is no entry is a divergence, and reaches the caller all the same, as it would without the shadow."""
+    cache = shadow(doubles.Plain(), doubles.ReturnsRubbish())
+    cache.set(RECUR, 1, value(1))
+    assert cache.get(RECUR, 1) == "rubbish"
+    assert found(cache) == ("error", "corruption", "reference")
+
+
+def test_rubbish_as_a_working_copy_is_one_divergence() -> None:
+    """Nobody writes into it."""
+    cache = shadow(doubles.LendsRubbish())
+    cache.set(RECUR, 1, value(1))
+    assert fingerprint(cache.checkout(0, 1)) == fingerprint(value(1))
+    assert found(cache) == ("error", "corruption", "candidate")
+
+
 @pytest.mark.parametrize("candidate", [doubles.Raises(), doubles.RaisesOnSet(), doubles.ReturnsRubbish()])
 def test_nothing_that_a_candidate_does_reaches_the_caller(candidate: Cache) -> None:
     """Exceptions and rubbish of the candidate become divergences; the answer is the reference's."""
