@@ -192,11 +192,14 @@ class ShadowCache:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
         self._begin("clear")
-        if self._loan is not None and self._loan.pool in covered(pool, self._truth.pools):
+        pools = covered(pool, self._truth.pools)
+        for each in pools:
+            self._contents(each)
+        if self._loan is not None and self._loan.pool in pools:
             self._check_loan(self._loan)
         mine = _attempt(self.reference.cache.clear, pool)
         its = _attempt(self.candidate.cache.clear, pool)
-        for each in covered(pool, self._truth.pools):
+        for each in pools:
             if each == WM:
                 self._watched = None
             self._truth.pools[each].clear(self.number)

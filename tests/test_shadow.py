@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import doubles
@@ -11,6 +12,7 @@ import torch
 
 from harness import (
     ALL,
+    ALL_INIT,
     RECUR,
     WM,
     CacheSpec,
@@ -28,6 +30,8 @@ from legacy import EvictingCache, ReleasedCache
 from refactored import fifo, lru
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness import Cache
 
 SPEC = CacheSpec(env_num=2, init_pool_size=2, num_simulations=2)
@@ -134,13 +138,24 @@ def test_random_states_are_left_alone() -> None:
     assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
 
 
-def test_a_pool_that_is_not_there_is_a_value_error() -> None:
+@pytest.mark.parametrize(
+    ("call", "pool"),
+    [
+        (lambda cache: cache.set(init(2), 1, value(1)), "init[2]"),
+        (lambda cache: cache.set(ALL_INIT, 1, value(1)), "init"),
+        (lambda cache: cache.get(init(2), 1), "init[2]"),
+        (lambda cache: cache.checkout(-1, 1), "init[-1]"),
+        (lambda cache: cache.checkout(2, 1), "init[2]"),
+        (lambda cache: cache.clear(init(2)), "init[2]"),
+    ],
+    ids=["set", "set in several", "get", "checkout below", "checkout above", "clear"],
+)
+def test_a_pool_that_is_not_there_is_a_value_error(call: Callable[[ShadowCache], object], pool: str) -> None:
     """It is the caller's mistake, and neither side's."""
-    cache = shadow(doubles.Plain())
-    with pytest.raises(ValueError, match=r"there is no pool init\[2\]: the caches were built with CacheSpec"):
-        cache.get(init(2), 1)
-    with pytest.raises(ValueError, match=r"init\[-1\]"):
-        cache.checkout(-1, 1)
+    cache = shadow(doubles.Raises(), doubles.Raises())
+    with pytest.raises(ValueError, match=re.escape(f"there is no pool {pool}: the caches were built with CacheSpec(")):
+        call(cache)
+    assert cache.log.total == 0
 
 
 def test_a_strategy_that_nobody_knows_is_refused() -> None:
