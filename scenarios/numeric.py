@@ -5,7 +5,7 @@ Axes: `L` layers, `N` samples (1 in an entry), `H` heads, `T` tokens, `D` head d
 
 from __future__ import annotations
 
-from itertools import chain, count
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from harness.caches import CacheSpec
-    from harness.operations import Operation
+    from harness.operations import Operation, PoolId
 
 EDGE_KEYS = (0, 1, 2**63 - 1, 2**63, 2**64 - 1)
 
@@ -68,23 +68,36 @@ _SHAPES = ((1, 1, 4, 1), (1, 2, 8, 4), (2, 1, 4, 8), (2, 2, 6, 5))
 def numeric_operations(spec: CacheSpec, rng: Random) -> Iterator[Operation]:
     """Set an entry in an init pool and another in recur, look both up, write into a copy; sometimes clear.
 
-    No key comes twice. The types and shapes change from entry to entry, so slots are made anew.
+    No key comes twice in one pool. The types and shapes change from entry to entry, so slots are made anew.
     """
     seed = rng.getrandbits(32)
-    drawn = (xxhash.xxh64_intdigest(number.to_bytes(8, "little"), seed) for number in count())
-    keys = chain(EDGE_KEYS, drawn)
+    keys = (xxhash.xxh64_intdigest(number.to_bytes(8, "little"), seed) for number in count())
+    first = rng.randrange(spec.env_num)
+    for pool in (init(first), RECUR):
+        yield from _edge_keys(pool, first, rng)
     for turn in count():
         env = rng.randrange(spec.env_num)
         for pool in (init(env), RECUR):
-            key, value = next(keys), edge_value(rng, turn)
-            yield Set(pool=pool, key=key, value=value)
-            yield Get(pool=pool, key=key)
-            yield Checkout(env=env, key=key)
-            if _has_room(value):
-                yield Write(env=env, fill=_fill(value, rng))
-                yield Get(pool=pool, key=key)
+            yield from _tried(pool, env, next(keys), edge_value(rng, turn), rng)
         if turn % _CLEAR_EVERY == _CLEAR_EVERY - 1:
             yield Clear(pool=rng.choice((init(env), RECUR, ALL_INIT, ALL)))
+
+
+def _edge_keys(pool: PoolId, env: int, rng: Random) -> Iterator[Operation]:
+    """All keys at the edge side by side in one pool, and then looked up again: none may be taken for another."""
+    for turn, key in enumerate(EDGE_KEYS):
+        yield from _tried(pool, env, key, edge_value(rng, turn), rng)
+    for key in EDGE_KEYS:
+        yield Get(pool=pool, key=key)
+
+
+def _tried(pool: PoolId, env: int, key: int, value: KeysValues, rng: Random) -> Iterator[Operation]:
+    yield Set(pool=pool, key=key, value=value)
+    yield Get(pool=pool, key=key)
+    yield Checkout(env=env, key=key)
+    if _has_room(value):
+        yield Write(env=env, fill=_fill(value, rng))
+        yield Get(pool=pool, key=key)
 
 
 def edge_value(rng: Random, turn: int) -> KeysValues:

@@ -111,12 +111,15 @@ def test_nothing_that_a_candidate_does_reaches_the_caller(candidate: Cache) -> N
 
 
 def test_a_candidate_cannot_spoil_what_the_caller_sets() -> None:
-    """It gets a copy: writing into it changes neither the producer's object nor the reference's entry."""
-    cache, given = shadow(doubles.WritesIntoWhatItIsGiven()), value(1)
-    cache.set(RECUR, 1, given)
-    assert fingerprint(given) == fingerprint(value(1))
-    assert fingerprint(cache.get(RECUR, 1)) == fingerprint(value(1))
-    assert cache.log.total == 0
+    """It gets a copy: writing into it changes neither the producer's object nor the reference's entry, and is found."""
+    cache = shadow(doubles.WritesIntoWhatItIsGiven())
+    for key in range(4):
+        given = value(key + 1)
+        cache.set(RECUR, key, given)
+        assert fingerprint(given) == fingerprint(value(key + 1))
+        assert fingerprint(cache.get(RECUR, key)) == fingerprint(value(key + 1))
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+    assert only(cache).explanation == "candidate wrote into the value that it was given to copy"
 
 
 def test_the_callers_working_copy_is_not_written_into() -> None:

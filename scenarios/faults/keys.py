@@ -20,7 +20,6 @@ class KeysLoseUpperHalf(Fault):
     """
 
     methods = ("numeric-edge",)
-    seed = 5
 
     def key(self, key: int) -> int:
         """The lower half."""
@@ -34,7 +33,6 @@ class KeysLoseSign(Fault):
     """
 
     methods = ("numeric-edge",)
-    seed = 5
 
     def key(self, key: int) -> int:
         """All but the highest bit."""
