@@ -5,15 +5,19 @@ Run it in an environment of its own, made from requirements.txt beside this file
 
     python record.py cartpole-unizero -o cartpole-unizero.kvtrace
 
-One collect phase is recorded at a time: before each one LightZero clears all its caches. The first phase that is as
-the recording should be is kept, and the training ends. One thread, seeded environments: the same operations each time.
+A recording begins with a collect phase, before which LightZero clears all its caches, and goes on over as many phases
+as it needs. The first that is as it should be is kept, and the training ends. One thread, everything seeded, no
+uninitialised memory, so that a run repeats; README.md says how far it does.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import logging
+import mmap
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -32,11 +36,12 @@ from harness.training.lightzero import Recording, identity_of, world_models_of
 from harness.values import fingerprint
 
 SEED = 0
+RETURN = {"x86_64": b"\xc3"}  # the machine instruction that ends a function
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to train, and which phase of it to keep.
+    """What to train, and which part of it to keep.
 
     Attributes:
         tensors: `full` or `fingerprint`.
@@ -44,10 +49,10 @@ class Plan:
         environments: of the collector.
         policy: changes to LightZero's policy configuration; the rest is its CartPole configuration.
         world_model: changes to the world model's configuration.
-        operations: least number of them.
         limit: operations, after which a recording ends with the search.
         branching: least number of searches with a branch.
-        episode_end: whether an environment must finish before the others do.
+        episode_end: whether an environment must finish before the others do, and filled init pools be cleared between
+            two lookups.
         wrong_hits: least and greatest number of answers that are another key's value.
     """
 
@@ -56,7 +61,6 @@ class Plan:
     environments: int
     policy: dict[str, Any]
     world_model: dict[str, Any]
-    operations: int
     limit: int
     branching: int
     episode_end: bool
@@ -71,8 +75,7 @@ PLANS = {
         environments=2,
         policy={**LEARNING, "num_simulations": 25},
         world_model={},
-        operations=2_000,
-        limit=2_700,
+        limit=2_800,
         branching=10,
         episode_end=True,
         wrong_hits=(0, 0),
@@ -83,7 +86,6 @@ PLANS = {
         environments=8,
         policy={**LEARNING, "num_simulations": 100},
         world_model={},
-        operations=40_000,
         limit=40_000,
         branching=10,
         episode_end=False,
@@ -95,7 +97,6 @@ PLANS = {
         environments=4,
         policy={**LEARNING, "update_per_collect": 20, "num_simulations": 25},
         world_model={"num_simulations": 4},
-        operations=2_000,
         limit=4_000,
         branching=5,
         episode_end=False,
@@ -126,7 +127,7 @@ def main() -> None:
         except Done:
             print(f"{output}: {output.stat().st_size:,} bytes")
             return
-    sys.exit(f"no phase of {options.max_env_step} environment steps was as the recording should be")
+    sys.exit(f"nothing in {options.max_env_step} environment steps was as the recording should be")
 
 
 def train(plan: Plan, output: Path, max_env_step: int) -> None:
@@ -137,9 +138,11 @@ def train(plan: Plan, output: Path, max_env_step: int) -> None:
     logging.disable(logging.CRITICAL)
     loop = sys.modules["lzero.entry.train_unizero"]
     seed_every_reset()
-    phases = Phases(plan, output)
-    loop.create_policy = phases.of_policy(loop.create_policy)
-    loop.Collector = phases.of_collector(loop.Collector)
+    seed_ties()
+    blank_padding()
+    attempts = Attempts(plan, output)
+    loop.create_policy = attempts.of_policy(loop.create_policy)
+    loop.Collector = attempts.of_collector(loop.Collector)
     loop.Evaluator = without_evaluation(loop.Evaluator)
 
     config, create = cartpole.main_config, cartpole.create_config
@@ -173,19 +176,52 @@ def seed_every_reset() -> None:
     CartPoleEnv.reset = reset
 
 
+def seed_ties() -> None:
+    """LightZero's C++ search breaks ties by `rand`, which it seeds from the clock: seed it once, and `srand` no more.
+
+    Nothing in Python comes between the two calls, so this process's copy of `srand` is made to return at once.
+    """
+    if platform.machine() not in RETURN:
+        print("warning: ties are broken at random on this machine, so each recording is another", file=sys.stderr)
+        return
+    library = ctypes.CDLL(None)
+    library.srand(SEED)
+    address = ctypes.cast(library.srand, ctypes.c_void_p).value or 0
+    page = address & ~(mmap.PAGESIZE - 1)
+    if library.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(2 * mmap.PAGESIZE), 7):  # read, write, execute
+        sys.exit("srand cannot be kept from seeding: mprotect refused")
+    ctypes.memmove(address, RETURN[platform.machine()], len(RETURN[platform.machine()]))
+
+
+def blank_padding() -> None:
+    """LightZero leaves tokens past a cache's size uninitialised: make them zeros.
+
+    They would differ from run to run, and a file that other people get must not hold what was in memory before.
+    """
+    from lzero.model.unizero_world_models.kv_caching import Cache  # noqa: PLC0415  as above
+
+    own = Cache.reset
+
+    def reset(self: Any) -> None:
+        own(self)
+        self._cache.zero_()
+
+    Cache.reset = reset
+
+
 def without_evaluation(evaluator: type) -> type:
     """The evaluator, which does nothing."""
     return type("NoEvaluator", (evaluator,), {"eval": lambda *_: (False, 0.0), "should_eval": lambda *_: False})
 
 
-class Phases:
-    """Records each collect phase; the first that fits the plan becomes the output and ends the training."""
+class Attempts:
+    """Records from one collect phase on; the first recording that fits the plan is kept and ends the training."""
 
     def __init__(self, plan: Plan, output: Path) -> None:
         self._plan = plan
         self._output = output
         self._policy: Any = None
-        self._number = 0
+        self._phase = 0
         self._writer: TraceWriter | None = None
         self._recording: Recording | None = None
 
@@ -199,23 +235,28 @@ class Phases:
         return create_policy
 
     def of_collector(self, collector: type) -> type:
-        """LightZero's collector, which begins and ends phases."""
-        phases = self
+        """LightZero's collector, before each of whose phases a recording can end and the next begin."""
+        attempts = self
 
         class RecordingCollector(collector):  # type: ignore[misc]
             def collect(self, *arguments: Any, **options: Any) -> Any:
-                phases.end()
-                phases.begin()
+                attempts.before_phase()
                 return super().collect(*arguments, **options)
 
         return RecordingCollector
 
-    def begin(self) -> None:
-        """Record from here on, into a file of its own."""
-        self._number += 1
+    def before_phase(self) -> None:
+        """Look at a recording that has reached its limit, and begin the next."""
+        self._phase += 1
+        if self._writer is not None and self._recording is not None:
+            if self._recording.operations < self._plan.limit:
+                return
+            self._recording.detach()
+            self._writer.close()
+            self._keep_or_drop(self._writer.path)
         models = world_models_of(self._policy)
         self._writer = TraceWriter(
-            Path(f"phase-{self._number}.kvtrace").resolve(),
+            Path(f"from-phase-{self._phase}.kvtrace").resolve(),
             tensors=self._plan.tensors,  # type: ignore[arg-type]
             served_by="legacy-released",
             seed=SEED,
@@ -225,15 +266,9 @@ class Phases:
         )
         self._recording = Recording(models, self._writer, limit=self._plan.limit)
 
-    def end(self) -> None:
-        """Look at what was recorded, and keep it or drop it."""
-        if self._writer is None or self._recording is None:
-            return
-        self._recording.detach()
-        self._writer.close()
-        path = self._writer.path
+    def _keep_or_drop(self, path: Path) -> None:
         facts = look_at(path)
-        print(f"phase {self._number}: {facts}", flush=True)
+        print(f"{path.stem}: {facts}", flush=True)
         if fits(facts, self._plan):
             shutil.move(path, self._output)
             raise Done
@@ -242,7 +277,7 @@ class Phases:
 
 @dataclass(kw_only=True)
 class Facts:
-    """What a recorded phase holds."""
+    """What a recording holds."""
 
     operations: int = 0
     lookups: int = 0
@@ -250,6 +285,7 @@ class Facts:
     branching: int = 0
     wrong_hits: int = 0
     resets: int = 0
+    init_clears: int = 0
     episode_end: bool = False
 
 
@@ -259,6 +295,7 @@ def look_at(path: Path) -> Facts:
     truth: dict[tuple[int, PoolId], dict[int, bytes]] = {}
     checkouts: list[Checkout] = []
     sizes: set[int] = set()
+    init_clears = 0
     with Trace(path) as trace:
         for recorded in trace:
             facts.operations += 1
@@ -268,7 +305,8 @@ def look_at(path: Path) -> Facts:
                 facts.resets += operation.key in known
                 known[operation.key] = fingerprint(operation.value)
             elif isinstance(operation, Clear):
-                truth.pop((recorded.stream, operation.pool), None)
+                known = truth.pop((recorded.stream, operation.pool), {})
+                init_clears += operation.pool != RECUR and bool(known)
                 if operation.pool == RECUR and checkouts:
                     facts.searches += 1
                     facts.branching += len({checkout.key for checkout in checkouts}) < len(checkouts)
@@ -276,6 +314,7 @@ def look_at(path: Path) -> Facts:
                     checkouts = []
             elif isinstance(operation, Get | Checkout) and answer is not None:
                 facts.lookups += 1
+                facts.init_clears = init_clears
                 pool = operation.pool if isinstance(operation, Get) else init(operation.env)
                 if isinstance(operation, Checkout):
                     checkouts.append(operation)
@@ -287,13 +326,12 @@ def look_at(path: Path) -> Facts:
 
 
 def fits(facts: Facts, plan: Plan) -> bool:
-    """Whether that is the phase to keep."""
+    """Whether that is the recording to keep."""
     least, greatest = plan.wrong_hits
     return (
-        facts.operations >= plan.operations
-        and facts.branching >= plan.branching
+        facts.branching >= plan.branching
         and least <= facts.wrong_hits <= greatest
-        and (facts.episode_end or not plan.episode_end)
+        and ((facts.episode_end and facts.init_clears > 0) or not plan.episode_end)
         and (facts.resets == 0 or greatest > 0)
     )
 
