@@ -141,8 +141,11 @@ class ShadowCache:
         if mine.fingerprint is not None and its.fingerprint is not None:
             self.values_compared += 1
         if _agree(mine, its, contents.last_set.get(key)):
-            reference.saw(pool, hit=mine.fingerprint is not None)
-            candidate.saw(pool, hit=mine.fingerprint is not None)
+            hit = mine.fingerprint is not None
+            for side, ideally in ((reference, held[0]), (candidate, held[-1])):
+                side.saw(pool, hit=hit)
+                if hit != (ideally is not None):  # both left their ideal alike
+                    side.deviated.add(pool)
         else:
             self._judge_lookup(Get(pool=pool, key=key), (pool,), held)
         if self._loan is None and self.operations["get"] % _WATCH_EVERY == 0 and its.fingerprint and pool != WM:
@@ -174,8 +177,10 @@ class ShadowCache:
         last = self._truth.pools[source].last_set.get(key) if source else None
         if held[-1] == source and _agree(mine, its, last):
             answered = None if mine.fingerprint is None else source
-            reference.saw_checkout(env, answered)
-            candidate.saw_checkout(env, answered)
+            for side in (reference, candidate):
+                side.saw_checkout(env, answered)
+                if source is not None and answered is None:  # both left their ideal alike
+                    side.deviated.add(source)
             self._note_ambiguity(source, key, last)
         else:
             self._judge_lookup(Checkout(env=env, key=key), (init(env), RECUR), held)
@@ -245,6 +250,7 @@ class ShadowCache:
         if other is not None and other.fingerprint == last.fingerprint:
             for side in (self.reference, self.candidate):
                 side.lost_track.update((source, RECUR))
+                side.deviated.update((source, RECUR))  # perhaps
 
     def _write_into(self, env: int, key: int, working_copy: Any) -> None:
         """Do as a consumer does, who owns the working copy; now and then make sure that it stays the consumer's."""

@@ -28,6 +28,7 @@ from harness import (
 )
 from legacy import EvictingCache, ReleasedCache
 from refactored import fifo, lru
+from scenarios.faults import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -519,3 +520,16 @@ def test_statistics_are_checked_during_a_long_run() -> None:
     for _ in range(10_000):
         cache.get(RECUR, 1)
     assert cache.log.by_kind["stats"] > 0
+
+
+@pytest.mark.parametrize("lookup", ["get", "checkout"])
+def test_sides_that_leave_their_strategy_alike_are_not_called_liars(lookup: str) -> None:
+    """Both hold one key fewer than they should and both say so: what they count is what they do."""
+    first, second = (FAULTS["one-slot-fewer"](SPEC.config(), SPEC.env_num) for _ in range(2))
+    cache = shadow(first, second, SPEC)
+    for key in range(SPEC.recur_pool_size):
+        cache.set(RECUR, key, value(key))
+    look_up = cache.get if lookup == "get" else cache.checkout
+    assert look_up(RECUR if lookup == "get" else 0, 0) is None
+    cache.check_stats()
+    assert cache.log.total == 0, cache.log.kept
