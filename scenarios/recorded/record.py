@@ -6,18 +6,14 @@ Run it in an environment of its own, made from requirements.txt beside this file
     python record.py cartpole-unizero -o cartpole-unizero.kvtrace
 
 A recording begins with a collect phase, before which LightZero clears all its caches, and goes on over as many phases
-as it needs. The first that is as it should be is kept, and the training ends. One thread, everything seeded, no
-uninitialised memory, so that a run repeats; README.md says how far it does.
+as it needs. The first that is as it should be is kept, and the training ends. README.md says how far a run repeats.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import logging
-import mmap
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -36,7 +32,6 @@ from harness.training.lightzero import Recording, identity_of, world_models_of
 from harness.values import fingerprint
 
 SEED = 0
-RETURN = {"x86_64": b"\xc3"}  # the machine instruction that ends a function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +133,6 @@ def train(plan: Plan, output: Path, max_env_step: int) -> None:
     logging.disable(logging.CRITICAL)
     loop = sys.modules["lzero.entry.train_unizero"]
     seed_every_reset()
-    seed_ties()
     blank_padding()
     attempts = Attempts(plan, output)
     loop.create_policy = attempts.of_policy(loop.create_policy)
@@ -174,23 +168,6 @@ def seed_every_reset() -> None:
         return own(self, seed=next(seeds) if seed is None else seed, options=options)
 
     CartPoleEnv.reset = reset
-
-
-def seed_ties() -> None:
-    """LightZero's C++ search breaks ties by `rand`, which it seeds from the clock: seed it once, and `srand` no more.
-
-    Nothing in Python comes between the two calls, so this process's copy of `srand` is made to return at once.
-    """
-    if platform.machine() not in RETURN:
-        print("warning: ties are broken at random on this machine, so each recording is another", file=sys.stderr)
-        return
-    library = ctypes.CDLL(None)
-    library.srand(SEED)
-    address = ctypes.cast(library.srand, ctypes.c_void_p).value or 0
-    page = address & ~(mmap.PAGESIZE - 1)
-    if library.mprotect(ctypes.c_void_p(page), ctypes.c_size_t(2 * mmap.PAGESIZE), 7):  # read, write, execute
-        sys.exit("srand cannot be kept from seeding: mprotect refused")
-    ctypes.memmove(address, RETURN[platform.machine()], len(RETURN[platform.machine()]))
 
 
 def blank_padding() -> None:
