@@ -1,73 +1,9 @@
-"""Shadow-mode comparison of two KV caches: the harness itself, which knows no particular cache."""
+"""Shadow-mode comparison of two KV caches: the harness itself, which knows no particular cache.
 
-from harness.caches import Cache, CacheSpec, Drop, PoolStats
-from harness.compare import Difference, Tolerance, compare
-from harness.divergence import Divergence, DivergenceLog, KnownDifference
-from harness.errors import KVParityError, NotKeysValuesError, TraceError, UnusableCacheError, UsageError
-from harness.loading import Scenario, adapt, build_cache, load_scenario, trace_path
-from harness.operations import (
-    ALL,
-    ALL_INIT,
-    RECUR,
-    WM,
-    Checkout,
-    Clear,
-    Get,
-    Operation,
-    PoolId,
-    Set,
-    Write,
-    init,
-)
-from harness.recording import TraceWriter
-from harness.replay import Comparison, Driver
-from harness.result import Result, merge
-from harness.shadow import ShadowCache
-from harness.trace import Answer, Recorded, Trace
-from harness.values import KeysValues, fingerprint
+`__init__.pyi` beside this file says what is exported, and from where. It is imported when it is asked for, so that
+what needs no tensors, such as the pytest plugin, does not load torch.
+"""
 
-__all__ = [
-    "ALL",
-    "ALL_INIT",
-    "RECUR",
-    "WM",
-    "Answer",
-    "Cache",
-    "CacheSpec",
-    "Checkout",
-    "Clear",
-    "Comparison",
-    "Difference",
-    "Divergence",
-    "DivergenceLog",
-    "Driver",
-    "Drop",
-    "Get",
-    "KVParityError",
-    "KeysValues",
-    "KnownDifference",
-    "NotKeysValuesError",
-    "Operation",
-    "PoolId",
-    "PoolStats",
-    "Recorded",
-    "Result",
-    "Scenario",
-    "Set",
-    "ShadowCache",
-    "Tolerance",
-    "Trace",
-    "TraceError",
-    "TraceWriter",
-    "UnusableCacheError",
-    "UsageError",
-    "Write",
-    "adapt",
-    "build_cache",
-    "compare",
-    "fingerprint",
-    "init",
-    "load_scenario",
-    "merge",
-    "trace_path",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
