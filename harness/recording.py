@@ -61,6 +61,7 @@ class TraceWriter:
         path: the file to make; it must not exist.
         tensors: keep the values whole, or only their fingerprints.
         served_by: the cache whose answers are recorded.
+        candidate: the cache on trial, where the operations are kept because they tell the two apart.
         seed: of the run, where there is one.
         model: identity of the model: a digest of its weights.
         note: free text.
@@ -77,6 +78,7 @@ class TraceWriter:
         *,
         tensors: Literal["full", "fingerprint"] = "full",
         served_by: str,
+        candidate: str | None = None,
         seed: int | None = None,
         model: str | None = None,
         note: str = "",
@@ -88,6 +90,7 @@ class TraceWriter:
         self._header = TraceHeader(
             tensors=tensors,
             served_by=served_by,
+            candidate=candidate,
             seed=seed,
             model=model,
             note=note,

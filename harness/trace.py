@@ -82,6 +82,7 @@ class TraceHeader:
     Attributes:
         tensors: `full`, or `fingerprint` where values were not kept (see `stand_in`).
         served_by: the cache whose answers are recorded.
+        candidate: the cache on trial, where the operations were kept because they tell the two apart.
         seed: of the recorded run, where there is one.
         model: identity of the model: a digest of its weights, where there is one.
         note: free text.
@@ -92,6 +93,7 @@ class TraceHeader:
 
     tensors: str
     served_by: str
+    candidate: str | None = None
     seed: int | None = None
     model: str | None = None
     note: str = ""
@@ -318,6 +320,7 @@ _FAMILIES = {"i": "init", "r": "recur", "w": "wm", "a": "all"}
 _HEADER_TYPES = {
     "tensors": str,
     "served_by": str,
+    "candidate": str | None,
     "seed": int | None,
     "model": str | None,
     "note": str,

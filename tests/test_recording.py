@@ -257,6 +257,7 @@ def test_the_header_says_how_the_trace_came_about(tmp_path: Path) -> None:
     options = {
         "tensors": "fingerprint",
         "served_by": "LightZero 0.2.0",
+        "candidate": "mine",
         "seed": 17,
         "model": "sha256:0123",
         "note": "a search\nthat branches",

@@ -99,7 +99,7 @@ def _prefix(trace: Trace, stream: int, divergence: Divergence) -> Iterator[Opera
 
 def _write(found: Minimal, output: Path, comparison: Comparison, *, source: Path) -> None:
     note = f"minimized from {source.name}: {found.divergence.kind}, wrong: {found.divergence.wrong}"
-    with TraceWriter(output, served_by=comparison.reference, note=note) as writer:
+    with TraceWriter(output, served_by=comparison.reference, candidate=comparison.candidate, note=note) as writer:
         stream = writer.stream("minimal", found.case.spec)
         for operation in found.case.operations:
             writer.record(stream, operation)
