@@ -5,47 +5,20 @@ The same is: of the same kind, with the same side wrong, for the same reason (th
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from harness.divergence import Divergence, DivergenceLog
+from harness.case import Case, Signature, first_divergence
 from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write, init
-from harness.replay import Comparison, Driver
-from harness.values import KeysValues, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
-    from harness.caches import CacheSpec
+    from harness.divergence import Divergence
+    from harness.replay import Comparison
 
 _FEW = 64
-_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
-
-
-class Signature(NamedTuple):
-    """What must stay the same while a stream is made smaller."""
-
-    kind: str
-    wrong: str
-    explanation: str
-
-    @classmethod
-    def of(cls, divergence: Divergence) -> Signature:
-        """The signature of `divergence`."""
-        return cls(divergence.kind, divergence.wrong, _NUMBER.sub("#", divergence.explanation))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A stream of operations for caches of one spec."""
-
-    spec: CacheSpec
-    operations: tuple[Operation, ...]
-
-    def __len__(self) -> int:
-        return len(self.operations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,51 +40,6 @@ class Minimal:
     tests: int
     needed: int | None
     interrupted: bool
-
-
-def first_divergence(
-    comparison: Comparison, spec: CacheSpec, operations: Iterable[Operation], wanted: Signature | None = None
-) -> Divergence | None:
-    """The first divergence of that signature (of any, without one) that the operations show."""
-    log = _Watch(wanted)
-    shadow = comparison.shadow(spec, log)
-    driver = Driver(shadow)
-    for number, operation in enumerate(operations):
-        shadow.next_number = number
-        try:
-            driver.apply(operation)
-        except Exception as error:
-            if error is not shadow.raised:
-                raise
-        if log.found is not None:
-            return log.found
-    shadow.check_stats()
-    return log.found
-
-
-class _Watch(DivergenceLog):
-    """Notices the first divergence of a signature, and explains all."""
-
-    def __init__(self, wanted: Signature | None) -> None:
-        super().__init__()
-        self._wanted = wanted
-        self.found: Divergence | None = None
-
-    def wants_explanation(self, kind: str, wrong: str) -> bool:
-        return self._wanted is None or (kind, wrong) == self._wanted[:2]
-
-    def add(self, divergence: Divergence) -> Divergence:
-        if self.found is None and self._wanted in (None, Signature.of(divergence)):
-            self.found = divergence
-        return divergence
-
-
-def plain(number: int) -> KeysValues:
-    """A small value that is like no other number's: one layer, `[1, 1, 2, 2]` float32, all its numbers `number`."""
-    value = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, size=1)
-    assert value._row is not None
-    value._row.fill_(number)
-    return value
 
 
 class Minimizer:
@@ -145,7 +73,7 @@ class Minimizer:
         interrupted = False
         try:
             self._cut_after()
-            self._take(self._with_plain_values(self._best), plain_values=True)
+            self._take(self._best.with_plain_values(), plain_values=True)
             self._search()
         except KeyboardInterrupt:
             interrupted = True
@@ -195,17 +123,6 @@ class Minimizer:
     def _cut_after(self) -> None:
         if not self._take(self._best):
             raise ValueError("the case does not show the divergence that it is to be minimized for")
-
-    def _with_plain_values(self, case: Case) -> Case:
-        numbers: dict[bytes, int] = {}
-        operations: list[Operation] = []
-        for operation in case.operations:
-            if isinstance(operation, Set):
-                number = numbers.setdefault(fingerprint(operation.value), len(numbers) + 1)
-                operations.append(replace(operation, value=plain(number)))
-            else:
-                operations.append(operation)
-        return replace(case, operations=tuple(operations))
 
     def _shortest_suffix(self) -> None:
         """The last 1, 2, 4, ... operations, until they are enough."""

@@ -87,6 +87,18 @@ class Driver:
         return self._producer
 
 
+def step(driver: Driver, shadow: ShadowCache, operation: Operation, number: int) -> None:
+    """One operation under its number in the stream; what the reference raises is in the log already."""
+    shadow.next_number = number
+    try:
+        driver.apply(operation)
+    except Exception as error:
+        if error is not shadow.raised:
+            raise
+    if isinstance(operation, Write):
+        shadow.operations["write"] += 1
+
+
 class Comparison:
     """A pair of caches by name and how they are compared; runs workloads through new instances of both.
 
@@ -163,7 +175,7 @@ class Comparison:
         try:
             for done, recorded in enumerate(operations, start=1):
                 shadow = shadows[recorded.stream]
-                _apply(recorded, drivers[recorded.stream], shadow)
+                step(drivers[recorded.stream], shadow, recorded.operation, recorded.number)
                 if recorded.answer is not None:
                     answers.compare(recorded, shadow)
                 if writer is not None:
@@ -209,18 +221,6 @@ class _Answers:
         if not self._given:
             return None
         return RecordedAnswers(given=self._given, reproduced=self._reproduced, first_other=self._first_other)
-
-
-def _apply(recorded: Recorded, driver: Driver, shadow: ShadowCache) -> None:
-    """One operation under its number in the stream; what the reference raises is in the log already."""
-    shadow.next_number = recorded.number
-    try:
-        driver.apply(recorded.operation)
-    except Exception as error:
-        if error is not shadow.raised:
-            raise
-    if isinstance(recorded.operation, Write):
-        shadow.operations["write"] += 1
 
 
 def _answer(operation: Operation, shadow: ShadowCache) -> Answer | None:

@@ -25,8 +25,9 @@ from harness import (
     init,
     load_scenario,
 )
+from harness.case import Case, Signature, first_divergence, plain
 from harness.cli import main
-from harness.minimize import Case, Minimal, Minimizer, Signature, first_divergence, plain
+from harness.minimize import Minimal, Minimizer
 from harness.program import program
 from refactored import KVCacheManager
 

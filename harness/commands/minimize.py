@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.text import Text
 
+from harness.case import Case, Signature, first_divergence
 from harness.errors import TraceError, UsageError
-from harness.minimize import Case, Minimal, Minimizer, Signature, first_divergence
+from harness.minimize import Minimal, Minimizer
 from harness.operations import Set, describe
 from harness.program import program, test_file, test_name
 from harness.recording import TraceWriter

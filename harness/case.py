@@ -1,0 +1,96 @@
+"""A case: operations for caches of one spec, and the divergence that they show."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.divergence import Divergence, DivergenceLog
+from harness.operations import Operation, Set
+from harness.replay import Driver, step
+from harness.values import KeysValues, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.caches import CacheSpec
+    from harness.replay import Comparison
+
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
+
+
+class Signature(NamedTuple):
+    """What makes two divergences the same one: kind, side and reason (the explanation without its numbers)."""
+
+    kind: str
+    wrong: str
+    explanation: str
+
+    @classmethod
+    def of(cls, divergence: Divergence) -> Signature:
+        """The signature of `divergence`."""
+        return cls(divergence.kind, divergence.wrong, _NUMBER.sub("#", divergence.explanation))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A stream of operations for caches of one spec."""
+
+    spec: CacheSpec
+    operations: tuple[Operation, ...]
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+    def with_plain_values(self) -> Case:
+        """The same with small values: equal ones where values were equal, different ones where they differed."""
+        numbers: dict[bytes, int] = {}
+        operations: list[Operation] = []
+        for operation in self.operations:
+            if isinstance(operation, Set):
+                number = numbers.setdefault(fingerprint(operation.value), len(numbers) + 1)
+                operations.append(replace(operation, value=plain(number)))
+            else:
+                operations.append(operation)
+        return replace(self, operations=tuple(operations))
+
+
+def plain(number: int) -> KeysValues:
+    """A small value that is like no other number's: one layer, `[1, 1, 2, 2]` float32, all its numbers `number`."""
+    value = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, size=1)
+    assert value._row is not None
+    value._row.fill_(number)
+    return value
+
+
+def first_divergence(
+    comparison: Comparison, spec: CacheSpec, operations: Iterable[Operation], wanted: Signature | None = None
+) -> Divergence | None:
+    """The first divergence of that signature (of any, without one) that the operations show."""
+    log = _Watch(wanted)
+    shadow = comparison.shadow(spec, log)
+    driver = Driver(shadow)
+    for number, operation in enumerate(operations):
+        step(driver, shadow, operation, number)
+        if log.found is not None:
+            return log.found
+    shadow.check_stats()
+    return log.found
+
+
+class _Watch(DivergenceLog):
+    """Notices the first divergence of a signature, and explains all."""
+
+    def __init__(self, wanted: Signature | None) -> None:
+        super().__init__()
+        self._wanted = wanted
+        self.found: Divergence | None = None
+
+    def wants_explanation(self, kind: str, wrong: str) -> bool:
+        return self._wanted is None or (kind, wrong) == self._wanted[:2]
+
+    def add(self, divergence: Divergence) -> Divergence:
+        if self.found is None and self._wanted in (None, Signature.of(divergence)):
+            self.found = divergence
+        return divergence
