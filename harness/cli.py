@@ -1,4 +1,4 @@
-"""The command line: `kvparity list`, `run` and `replay`.
+"""The command line: `kvparity list`, `run`, `replay`, `fuzz` and `minimize`.
 
 Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one line says what, and how to mend it),
 3 interrupted (what was found so far is reported).
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import math
+import secrets
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,9 +19,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from harness.commands.fuzz import database, fuzz
 from harness.commands.minimize import minimize
 from harness.compare import Tolerance
 from harness.errors import KVParityError, UsageError
+from harness.fuzz import Fuzzer
 from harness.loading import CACHES, FAULT_PREFIX, SCENARIOS, TRACES, faults, installed, load_scenario, trace_path
 from harness.recording import TraceWriter
 from harness.replay import Comparison
@@ -35,6 +39,7 @@ PARITY, DIVERGENCE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
 DEFAULT_TRACE = "cartpole-unizero"
 DEFAULT_SCENARIO = "mcts"
 DEFAULT_STEPS = 20_000
+DEFAULT_EXAMPLES = 1_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,6 +108,12 @@ def _replay(options: argparse.Namespace) -> int:
     return session.finish()
 
 
+def _fuzz(options: argparse.Namespace) -> int:
+    session = _Session(options)
+    session.fuzz()
+    return session.finish()
+
+
 def _minimize(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     comparison = Comparison(options.reference, options.candidate)
@@ -153,6 +164,27 @@ class _Session:
             with Progress(self._console, name, total) as progress:
                 self._results.append(self._comparison(progress).trace(trace, workload=name, steps=steps))
 
+    def fuzz(self) -> None:
+        options = self._options
+        examples, seconds = options.examples, options.time
+        if examples is None and seconds is None:
+            examples = DEFAULT_EXAMPLES
+        seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
+        by_time = seconds is not None
+        total = math.ceil(seconds) if by_time else examples
+        console = Console(quiet=True) if options.quiet else self._console
+        with Progress(console, "fuzzing", total, unit="s" if by_time else "ex") as progress:
+            comparison = self._comparison(None)
+            fuzzer = Fuzzer(
+                comparison,
+                seed=seed,
+                examples=examples,
+                seconds=seconds,
+                database=database(options.output, comparison),
+                progress=lambda fuzzer: progress(int(fuzzer.elapsed_s) if by_time else fuzzer.examples),
+            )
+            self._results.append(fuzz(fuzzer, comparison, options.output, console=console))
+
     def finish(self) -> int:
         options, result = self._options, merge(self._results)
         if not options.quiet:
@@ -170,7 +202,7 @@ class _Session:
     def _interrupted(self) -> bool:
         return bool(self._results) and self._results[-1].interrupted
 
-    def _comparison(self, progress: Progress) -> Comparison:
+    def _comparison(self, progress: Progress | None) -> Comparison:
         options = self._options
         tolerance = None
         if options.compare == "tolerance":
@@ -207,6 +239,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"names, see `kvparity list`; without one, the trace {DEFAULT_TRACE} and then {DEFAULT_SCENARIO}",
     )
     _add_common(run)
+    run.add_argument("--steps", type=_at_least(1), metavar="N", help=f"operations of each (default {DEFAULT_STEPS:,})")
     run.add_argument("--seed", type=_at_least(0), default=0, help="of the scenarios (default 0)")
     run.add_argument("--record", type=Path, metavar="FILE", help="write what happens to a new .kvtrace file")
     run.add_argument("--tensors", choices=("full", "fingerprint"), default="full", help="what --record keeps")
@@ -215,7 +248,28 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="recorded traces through both caches")
     replay.add_argument("trace", nargs="+", metavar="TRACE", help=".kvtrace files or names of bundled traces")
     _add_common(replay)
+    replay.add_argument("--steps", type=_at_least(1), metavar="N", help="operations of each (default all)")
     replay.set_defaults(command=_replay)
+
+    fuzzing = commands.add_parser("fuzz", help="look for operations that tell two caches apart")
+    _add_common(fuzzing)
+    fuzzing.add_argument(
+        "--examples",
+        type=_at_least(1),
+        metavar="N",
+        help=f"streams of operations to try (default {DEFAULT_EXAMPLES:,})",
+    )
+    fuzzing.add_argument("--time", type=_seconds, metavar="T", help="how long to try: 90s, 5m, 2h")
+    fuzzing.add_argument("--seed", type=_at_least(0), help="repeats a run (default: a new one each time, printed)")
+    fuzzing.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("kvparity-fuzz"),
+        metavar="DIR",
+        help="keeps what is found, and the examples to try first the next time (default ./kvparity-fuzz)",
+    )
+    fuzzing.set_defaults(command=_fuzz)
 
     smaller = commands.add_parser("minimize", help="the shortest trace that shows a trace's first divergence")
     smaller.add_argument("trace", metavar="TRACE", help="a .kvtrace file or the name of a bundled trace")
@@ -233,12 +287,6 @@ def _add_sides(parser: argparse.ArgumentParser) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     _add_sides(parser)
-    parser.add_argument(
-        "--steps",
-        type=_at_least(1),
-        metavar="N",
-        help=f"operations (scenarios: {DEFAULT_STEPS:,}; traces: all)",
-    )
     parser.add_argument("--compare", choices=("bitwise", "tolerance"), default="bitwise")
     parser.add_argument("--rtol", type=float, help="with --compare tolerance; default as in torch.testing")
     parser.add_argument("--atol", type=float, help="with --compare tolerance; default as in torch.testing")
@@ -265,6 +313,17 @@ def _at_least(least: int) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1, "m": 60, "h": 3600}
+    try:
+        seconds = float(text.rstrip("smh")) * units.get(text[-1:], 1)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 5m or 2h")
+    return seconds
 
 
 if __name__ == "__main__":

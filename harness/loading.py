@@ -24,10 +24,13 @@ from harness.operations import ALL, ALL_INIT, Operation, PoolId
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hypothesis.stateful import RuleBasedStateMachine
+
 CACHES = "kvparity.caches"
 SCENARIOS = "kvparity.scenarios"
 TRACES = "kvparity.traces"
 FAULTS = "kvparity.faults"
+MACHINES = "kvparity.machines"
 FAULT_PREFIX = "fault:"
 
 _CACHE_METHODS = ("set", "get", "checkout", "clear")
@@ -65,6 +68,18 @@ def load_scenario(name: str) -> Scenario:
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{name} is not a scenario: it needs name, summary, spec and operations(seed)")
     return scenario
+
+
+def load_machine() -> type[RuleBasedStateMachine]:
+    """The state machine that fuzzing runs: the entry point `operations` of group `kvparity.machines`.
+
+    Raises:
+        UsageError: it is not installed, or is none.
+    """
+    machine = _load(MACHINES, "state machine", "operations")
+    if not isinstance(machine, type) or not callable(getattr(machine, "new_trial", None)):
+        raise UsageError(f"the state machine {machine!r} is none: it needs a method new_trial(spec)")
+    return machine
 
 
 def trace_path(name: str) -> Path:

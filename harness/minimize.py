@@ -15,6 +15,7 @@ from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Wri
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.caches import CacheSpec
     from harness.divergence import Divergence
     from harness.replay import Comparison
 
@@ -75,6 +76,8 @@ class Minimizer:
             self._cut_after()
             self._take(self._best.with_plain_values(), plain_values=True)
             self._search()
+            if self._plain:  # numbered anew
+                self._take(self._best.with_plain_values())
         except KeyboardInterrupt:
             interrupted = True
         found = first_divergence(self._comparison, self._best.spec, self._best.operations, self._signature)

@@ -5,45 +5,49 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import torch
+
 from harness.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
+from harness.values import read
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
     from pathlib import Path
+    from typing import Any
 
-    from harness.caches import CacheSpec
+    from harness.case import Case
 
 _NAMED = {RECUR: "RECUR", WM: "WM", ALL: "ALL", ALL_INIT: "ALL_INIT"}
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+_PLAIN = """\
+def plain(number):  # a small value that is like no other number's
+    value = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, size=1)
+    value._row.fill_(number)
+    return value
+"""
 
 
-def lines(operations: Sequence[Operation], values: dict[int, str]) -> list[str]:
-    """One line of Python for each operation, done by a `Driver` called `driver`.
-
-    Args:
-        operations: what to do.
-        values: the expression that makes the value of the operation at that place.
-    """
-    return [f"driver.apply({_expression(operation, values.get(at, ''))})" for at, operation in enumerate(operations)]
-
-
-def program(
-    operations: Sequence[Operation],
-    *,
-    spec: CacheSpec,
-    names: tuple[str, str],
-    values: dict[int, str],
-    prelude: str,
-) -> str:
-    """A script that does `operations` to both caches and prints what is found.
+def program(case: Case, *, names: tuple[str, str], trace: Path | None = None, plain: bool = False) -> str:
+    """A script that does the case's operations to both caches and prints what is found.
 
     Args:
-        operations: what to do.
-        spec: the sizes of both caches.
+        case: the operations.
         names: of the reference and of the candidate.
-        values: see `lines`.
-        prelude: the code that `values` needs.
+        trace: a file with the same operations, to take the values from; without one they are written out.
+        plain: whether the values are those of `Case.with_plain_values`.
     """
-    body = "\n".join(lines(operations, values))
+    spec = case.spec
+    if plain:
+        prelude, expressions = _PLAIN, {at: f"plain({_number(value):g})" for at, value in _values(case)}
+    elif trace is not None:
+        prelude = f"trace = Trace({str(trace)!r})"
+        expressions = {at: f"trace[{at}].operation.value" for at, _ in _values(case)}
+    else:
+        prelude, expressions = "import torch", {at: _written_out(value) for at, value in _values(case)}
+    body = "\n".join(
+        f"driver.apply({_expression(operation, expressions.get(at, ''))})"
+        for at, operation in enumerate(case.operations)
+    )
     return f"""\
 from harness import *
 
@@ -85,6 +89,25 @@ def {test_name(trace)}():
 def test_name(trace: Path) -> str:
     """The name of the test that `test_file` writes for `trace`, and of its file."""
     return "test_" + re.sub(r"\W", "_", trace.stem)
+
+
+def _values(case: Case) -> Iterator[tuple[int, Any]]:
+    return ((at, operation.value) for at, operation in enumerate(case.operations) if isinstance(operation, Set))
+
+
+def _number(value: Any) -> float:
+    return float(read(value)[0][0].flatten()[0])
+
+
+def _written_out(value: Any) -> str:
+    tensors, sizes = read(value)
+    return f"KeysValues([{', '.join(_tensor(each) for each in tensors)}], {sizes})"
+
+
+def _tensor(tensor: torch.Tensor) -> str:
+    """Its numbers as integers of their width, which lose no bit of any type."""
+    bits = tensor.detach().cpu().contiguous().view(_INTEGERS[tensor.element_size()])
+    return f"torch.tensor({bits.tolist()}, dtype={bits.dtype}).view({tensor.dtype})"
 
 
 def _expression(operation: Operation, value: str) -> str:

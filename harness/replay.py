@@ -10,7 +10,7 @@ from harness.divergence import DivergenceLog
 from harness.errors import TraceError
 from harness.loading import Scenario, build_cache
 from harness.operations import Checkout, Clear, Get, Operation, Set, Write
-from harness.result import RecordedAnswers, Result, result_of
+from harness.result import RecordedAnswers, Result, Tally
 from harness.shadow import ShadowCache
 from harness.trace import Answer, Recorded, Trace
 from harness.values import KeysValues, copy_into, read, write_token
@@ -122,8 +122,15 @@ class Comparison:
         self.reference = reference
         self.candidate = candidate
         self._tolerance = tolerance
-        self._known = known
+        self.known = known
         self._progress = progress or (lambda _: None)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of the reference and of the candidate, told apart where one cache is compared with itself."""
+        if self.reference != self.candidate:
+            return self.reference, self.candidate
+        return f"{self.reference} (reference)", f"{self.candidate} (candidate)"
 
     def shadow(self, spec: CacheSpec, log: DivergenceLog | None = None) -> ShadowCache:
         """New, empty caches of `spec`, one shadowing the other."""
@@ -131,9 +138,9 @@ class Comparison:
             reference=build_cache(self.reference, spec),
             candidate=build_cache(self.candidate, spec),
             spec=spec,
-            names=_distinct(self.reference, self.candidate),
+            names=self.names,
             tolerance=self._tolerance,
-            log=DivergenceLog(self._known) if log is None else log,
+            log=DivergenceLog(self.known) if log is None else log,
         )
 
     def scenario(self, scenario: Scenario, *, seed: int, steps: int, writer: TraceWriter | None = None) -> Result:
@@ -154,7 +161,7 @@ class Comparison:
         """
         if not trace.streams:
             raise TraceError(f"{trace.path} records no cache: its recording ended before the first")
-        log = DivergenceLog(self._known)
+        log = DivergenceLog(self.known)
         shadows = {number: self.shadow(stream.spec, log) for number, stream in trace.streams.items()}
         return self._drive(shadows, trace.operations(0, steps), workload=workload, seed=trace.header.seed)
 
@@ -188,8 +195,10 @@ class Comparison:
         if not interrupted:  # else one side may lack the operation that was under way
             for shadow in shadows.values():
                 shadow.check_stats()
-        return result_of(
-            list(shadows.values()),
+        tally = Tally(self.names, next(iter(shadows.values())).log)
+        for shadow in shadows.values():
+            tally.add(shadow)
+        return tally.result(
             workload=workload,
             seed=seed,
             elapsed_s=time.perf_counter() - began,
@@ -229,10 +238,3 @@ def _answer(operation: Operation, shadow: ShadowCache) -> Answer | None:
     outcome = shadow.answers[0]
     error = None if outcome.error is None else type(outcome.error).__name__
     return Answer(fingerprint=outcome.fingerprint, error=error)
-
-
-def _distinct(reference: str, candidate: str) -> tuple[str, str]:
-    """The names, told apart where one cache is compared with itself."""
-    if reference != candidate:
-        return reference, candidate
-    return f"{reference} (reference)", f"{candidate} (candidate)"

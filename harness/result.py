@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.caches import PoolStats
 from harness.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES, SIDES, Divergence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 FAIL_ON = ("corruption", "behaviour", "never")
+_Table: TypeAlias = dict[str, dict[str, dict[str, int | None]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,25 @@ class RecordedAnswers:
     given: int = 0
     reproduced: int = 0
     first_other: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCase:
+    """One way in which two caches part, kept as a trace.
+
+    Attributes:
+        kind: of the divergence; `wrong` and `explanation` likewise.
+        operations: of the trace.
+        reproducible: whether the same operations showed it again; one that is not could not be made small.
+        trace: the file.
+    """
+
+    kind: str
+    wrong: str
+    explanation: str
+    operations: int
+    reproducible: bool
+    trace: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,6 +82,8 @@ class Result:
         seed: of the workload, where it has one.
         interrupted: whether it was stopped early.
         recorded: how the reference compares with a trace's own answers; None where there are none.
+        examples: how many streams of operations were tried, where they are many: in fuzzing.
+        cases: what fuzzing kept.
         runs: the single results, where this is a sum.
     """
 
@@ -80,11 +102,13 @@ class Result:
     by_group: Counter[tuple[str, str]]
     first: dict[tuple[str, str], Divergence]
     kept: list[Divergence]
-    stats: dict[str, dict[str, dict[str, int | None]]]
+    stats: _Table
     elapsed_s: float
     seed: int | None = None
     interrupted: bool = False
     recorded: RecordedAnswers | None = None
+    examples: int | None = None
+    cases: list[KeptCase] = field(default_factory=list)
     runs: list[Result] = field(default_factory=list)
 
     @property
@@ -132,45 +156,74 @@ class Result:
         }
         if self.recorded is not None:
             result["recorded_answers"] = asdict(self.recorded)
+        if self.examples is not None:
+            result["fuzzing"] = {"examples": self.examples, "cases": [asdict(case) for case in self.cases]}
         if self.runs:
             result["runs"] = [run.as_dict() for run in self.runs]
         return result
 
 
-def result_of(
-    shadows: Sequence[ShadowCache],
-    *,
-    workload: str,
-    elapsed_s: float,
-    seed: int | None = None,
-    interrupted: bool = False,
-    recorded: RecordedAnswers | None = None,
-) -> Result:
-    """What shadows that share one log have found; the shadows of a trace's several streams count as one."""
-    log: DivergenceLog = shadows[0].log
-    specs = {shadow.spec for shadow in shadows}
-    return Result(
-        workload=workload,
-        spec=specs.pop() if len(specs) == 1 else None,
-        reference=shadows[0].reference.name,
-        candidate=shadows[0].candidate.name,
-        operations=sum((shadow.operations for shadow in shadows), Counter()),
-        gets_compared=sum(shadow.gets_compared for shadow in shadows),
-        values_compared=sum(shadow.values_compared for shadow in shadows),
-        total=log.total,
-        unexpected=log.unexpected,
-        by_kind=log.by_kind,
-        by_side=log.by_side,
-        by_known=log.by_known,
-        by_group=log.by_group,
-        first=log.first,
-        kept=log.kept,
-        stats=_added([_stats(shadow) for shadow in shadows]),
-        elapsed_s=elapsed_s,
-        seed=seed,
-        interrupted=interrupted,
-        recorded=recorded,
-    )
+class Tally:
+    """Adds up what shadows that share one log have seen: those of a trace's several streams, those of many examples.
+
+    Args:
+        names: of the reference and of the candidate.
+        log: the divergences.
+    """
+
+    def __init__(self, names: tuple[str, str], log: DivergenceLog) -> None:
+        self._names = names
+        self._log = log
+        self._specs: set[CacheSpec] = set()
+        self._operations: Counter[str] = Counter()
+        self._gets_compared = 0
+        self._values_compared = 0
+        self._stats: _Table = {}
+
+    def add(self, shadow: ShadowCache) -> None:
+        """Add a shadow that has seen all that it will see."""
+        self._specs.add(shadow.spec)
+        self._operations += shadow.operations
+        self._gets_compared += shadow.gets_compared
+        self._values_compared += shadow.values_compared
+        _add(self._stats, {side.role: _side_stats(side) for side in (shadow.reference, shadow.candidate)})
+
+    def result(
+        self,
+        *,
+        workload: str,
+        elapsed_s: float,
+        seed: int | None = None,
+        interrupted: bool = False,
+        recorded: RecordedAnswers | None = None,
+        examples: int | None = None,
+    ) -> Result:
+        """What it came to."""
+        log = self._log
+        reference, candidate = self._names
+        return Result(
+            workload=workload,
+            spec=next(iter(self._specs)) if len(self._specs) == 1 else None,
+            reference=reference,
+            candidate=candidate,
+            operations=self._operations,
+            gets_compared=self._gets_compared,
+            values_compared=self._values_compared,
+            total=log.total,
+            unexpected=log.unexpected,
+            by_kind=log.by_kind,
+            by_side=log.by_side,
+            by_known=log.by_known,
+            by_group=log.by_group,
+            first=log.first,
+            kept=log.kept,
+            stats=self._stats,
+            elapsed_s=elapsed_s,
+            seed=seed,
+            interrupted=interrupted,
+            recorded=recorded,
+            examples=examples,
+        )
 
 
 def merge(results: Sequence[Result]) -> Result:
@@ -211,10 +264,6 @@ def _sum(counters: list[Counter[str]]) -> Counter[str]:
     return sum(counters, Counter())
 
 
-def _stats(shadow: ShadowCache) -> dict[str, dict[str, dict[str, int | None]]]:
-    return {side.role: _side_stats(side) for side in (shadow.reference, shadow.candidate)}
-
-
 def _side_stats(side: Side) -> dict[str, dict[str, int | None]]:
     rows: dict[str, dict[str, int | None]] = {}
     for pool, seen in side.seen.items():
@@ -233,16 +282,18 @@ def _side_stats(side: Side) -> dict[str, dict[str, int | None]]:
     return rows
 
 
-def _added(
-    tables: list[dict[str, dict[str, dict[str, int | None]]]],
-) -> dict[str, dict[str, dict[str, int | None]]]:
-    """Tables of numbers added up cell by cell; unknown plus anything is unknown."""
-    total: dict[str, dict[str, dict[str, int | None]]] = {}
+def _added(tables: list[_Table]) -> _Table:
+    total: _Table = {}
     for table in tables:
-        for side, rows in table.items():
-            for pool, cells in rows.items():
-                row = total.setdefault(side, {}).setdefault(pool, {})
-                for name, number in cells.items():
-                    before = row.get(name, 0)
-                    row[name] = None if before is None or number is None else before + number
+        _add(total, table)
     return total
+
+
+def _add(total: _Table, table: _Table) -> None:
+    """Add a table of numbers to another cell by cell; unknown plus anything is unknown."""
+    for side, rows in table.items():
+        for pool, cells in rows.items():
+            row = total.setdefault(side, {}).setdefault(pool, {})
+            for name, number in cells.items():
+                before = row.get(name, 0)
+                row[name] = None if before is None or number is None else before + number

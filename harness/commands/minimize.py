@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.text import Text
-
 from harness.case import Case, Signature, first_divergence
+from harness.commands.minimal import show, write
 from harness.errors import TraceError, UsageError
 from harness.minimize import Minimal, Minimizer
-from harness.operations import Set, describe
-from harness.program import program, test_file, test_name
-from harness.recording import TraceWriter
 from harness.report import Progress
 from harness.trace import Trace
 
@@ -25,12 +20,6 @@ if TYPE_CHECKING:
     from harness.divergence import Divergence
     from harness.operations import Operation
     from harness.replay import Comparison
-
-_PLAIN = """\
-def plain(number):  # a small value that is like no other number's
-    value = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, size=1)
-    value._row.fill_(number)
-    return value"""
 
 
 class FlakyError(UsageError):
@@ -62,8 +51,8 @@ def minimize(path: Path, output: Path, comparison: Comparison, *, console: Conso
             progress=lambda left, _tests: progress(len(case) - left),
         )
         found = search.run()
-    _write(found, output, comparison, source=path)
-    _print(found, output, comparison, console, before=len(case))
+    write(found.case, found.divergence, output, comparison, source=f"minimized from {path.name}")
+    show(found, output, comparison, console, before=len(case))
     return found
 
 
@@ -96,54 +85,3 @@ def _prefix(trace: Trace, stream: int, divergence: Divergence) -> Iterator[Opera
         if divergence.kind != "stats" and number > divergence.number:
             return
         yield operation
-
-
-def _write(found: Minimal, output: Path, comparison: Comparison, *, source: Path) -> None:
-    note = f"minimized from {source.name}: {found.divergence.kind}, wrong: {found.divergence.wrong}"
-    with TraceWriter(output, served_by=comparison.reference, candidate=comparison.candidate, note=note) as writer:
-        stream = writer.stream("minimal", found.case.spec)
-        for operation in found.case.operations:
-            writer.record(stream, operation)
-    test = output.with_name(f"{test_name(output)}.py")
-    names = (comparison.reference, comparison.candidate)
-    title = f"{found.divergence.kind}: {found.divergence.explanation}"
-    try:
-        test.write_text(test_file(output, names=names, title=title), encoding="utf-8")
-    except OSError as error:
-        raise TraceError(f"{test} cannot be written: {error.strerror}") from None
-
-
-def _print(found: Minimal, output: Path, comparison: Comparison, console: Console, *, before: int) -> None:
-    case, divergence = found.case, found.divergence
-    state = "interrupted; the best so far is" if found.interrupted else "minimal:"
-    console.print(
-        f"{state} {len(case)} of {before:,} operations, after {found.tests:,} tries"
-        f" ({divergence.kind}, wrong: {divergence.wrong}, reproducible)",
-        soft_wrap=True,
-    )
-    console.print(Text(divergence.explanation), soft_wrap=True)
-    if divergence.difference:
-        console.print(Text(divergence.difference), soft_wrap=True)
-    values, prelude = _values(found, output)
-    names = (comparison.reference, comparison.candidate)
-    source = program(case.operations, spec=case.spec, names=names, values=values, prelude=prelude)
-    console.print(source, soft_wrap=True, markup=False)
-    if found.needed is not None and len(case) > 1:
-        console.print(
-            f"it passes without operation {found.needed}: {escape(describe(case.operations[found.needed]))}",
-            soft_wrap=True,
-        )
-    console.print(f"written: {output} and {test_name(output)}.py beside it", soft_wrap=True)
-
-
-def _values(found: Minimal, output: Path) -> tuple[dict[int, str], str]:
-    """Per set, the expression that makes its value; and the code that these need."""
-    sets = {at: operation for at, operation in enumerate(found.case.operations) if isinstance(operation, Set)}
-    if found.plain_values:
-        return {at: f"plain({_number(operation):g})" for at, operation in sets.items()}, _PLAIN
-    prelude = f"trace = Trace({str(output)!r})"
-    return {at: f"trace[{at}].operation.value" for at in sets}, prelude
-
-
-def _number(operation: Set) -> float:
-    return float(operation.value._row.flatten()[0])

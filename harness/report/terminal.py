@@ -44,6 +44,8 @@ def verdict_line(result: Result, *, fail_on: str) -> Text:
         f"{result.gets_compared:,} gets compared, {result.values_compared:,} of them tensor by tensor"
         f" ({result.reference} against {result.candidate})"
     )
+    if result.examples is not None:
+        compared += f" in {result.examples:,} examples"
     corruption, behaviour = result.count(CORRUPTION), result.count(BEHAVIOUR)
     found = "no corruption found" if not corruption else f"{corruption:,} corruptions"
     if behaviour:
@@ -69,15 +71,16 @@ class Progress:
     Args:
         console: where to draw.
         description: what is going on.
-        total: operations to do.
+        total: how much there is to do.
+        unit: of that.
     """
 
-    def __init__(self, console: Console, description: str, total: int) -> None:
+    def __init__(self, console: Console, description: str, total: int, *, unit: str = "op") -> None:
         self._bar = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            _Rate(),
+            _Rate(unit),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -88,7 +91,7 @@ class Progress:
         self._drawn = False
 
     def __call__(self, done: int) -> None:
-        """Tell that `done` operations are done."""
+        """Tell how much is done."""
         if not self._wanted:
             return
         if not self._drawn and time.monotonic() - self._began > _SHOW_AFTER_S:
@@ -106,10 +109,14 @@ class Progress:
 
 
 class _Rate(ProgressColumn):
-    """Operations per second."""
+    """Units per second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f} op/s" if task.speed else "", style="progress.data.speed")
+        return Text(f"{task.speed:,.0f} {self._unit}/s" if task.speed else "", style="progress.data.speed")
 
 
 def _heading(run: Result) -> RenderableType:
@@ -121,9 +128,10 @@ def _heading(run: Result) -> RenderableType:
             f"{spec.env_num} environments, {spec.init_pool_size} init slots each, {spec.recur_pool_size} recur slots"
         )
     seed = "" if run.seed is None else f", seed {run.seed}"
+    examples = "" if run.examples is None else f"{run.examples:,} examples of "
     text = Text.assemble(
         (f"\n{run.workload}", "bold"),
-        f"{seed}: {run.operations_total:,} operations ({operations}) in {run.elapsed_s:.1f} s\n",
+        f"{seed}: {examples}{run.operations_total:,} operations ({operations}) in {run.elapsed_s:.1f} s\n",
         (f"reference {run.reference}, candidate {run.candidate}; {sizes}", "dim"),
     )
     return Padding(text, (0, 0))

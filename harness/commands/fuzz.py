@@ -1,0 +1,99 @@
+"""`kvparity fuzz`: each way in which two caches part, minimized and kept once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import xxhash
+from rich.text import Text
+
+from harness.case import Signature, first_divergence
+from harness.commands.minimal import show, write
+from harness.errors import UsageError
+from harness.minimize import Minimizer
+from harness.result import KeptCase
+from harness.trace import Trace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from harness.fuzz import Finding, Fuzzer
+    from harness.replay import Comparison
+    from harness.result import Result
+
+EXAMPLES = "examples"
+
+
+def fuzz(fuzzer: Fuzzer, comparison: Comparison, folder: Path, *, console: Console) -> Result:
+    """Try until examples or time run out, and keep what is found in `folder`, made small and each once.
+
+    Raises:
+        UsageError: the folder cannot be made, or a cache cannot be found.
+        UnusableCacheError: a cache cannot be built.
+        TraceError: a file cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
+    kept: list[KeptCase] = []
+    try:
+        for finding in fuzzer.findings():
+            case, fuzzer.interrupted = _keep(finding, comparison, folder, console)
+            kept.append(case)
+            if fuzzer.interrupted:
+                break
+    except KeyboardInterrupt:
+        fuzzer.interrupted = True
+    result = fuzzer.result()
+    result.cases = kept
+    return result
+
+
+def database(folder: Path, comparison: Comparison) -> Path:
+    """Where examples that failed are kept for the next time: apart for each pair of caches."""
+    return folder / EXAMPLES / _digest(comparison.reference, comparison.candidate)
+
+
+def _keep(finding: Finding, comparison: Comparison, folder: Path, console: Console) -> tuple[KeptCase, bool]:
+    """Write what was found, as small as it gets, unless an earlier run did; and whether that was interrupted."""
+    case, divergence = finding.case, finding.divergence
+    signature = Signature.of(divergence)
+    digest = _digest(comparison.reference, comparison.candidate, *signature)
+    path = folder / f"{divergence.kind}-{divergence.wrong}-{digest}.kvtrace"
+    again = [first_divergence(comparison, case.spec, case.operations, signature) for _ in range(2)]
+    interrupted = False
+    if path.exists():
+        with Trace(path) as trace:
+            operations = len(trace)
+        console.print(Text(f"found again: {path}: {divergence.explanation}"), soft_wrap=True)
+    elif None in again:
+        operations = len(case)
+        write(case, divergence, path, comparison, source="found by fuzzing, flaky")
+        console.print(
+            Text(
+                f"flaky: {divergence.kind}, wrong: {divergence.wrong}: {divergence.explanation}; the same {operations}"
+                f" operations did not show it again, so they are kept as they are: {path}"
+            ),
+            soft_wrap=True,
+        )
+    else:
+        found = Minimizer(comparison, case, signature).run()
+        operations, interrupted = len(found.case), found.interrupted
+        write(found.case, found.divergence, path, comparison, source="found by fuzzing")
+        show(found, path, comparison, console, before=len(case))
+    kept = KeptCase(
+        kind=divergence.kind,
+        wrong=divergence.wrong,
+        explanation=divergence.explanation,
+        operations=operations,
+        reproducible=None not in again,
+        trace=str(path),
+    )
+    return kept, interrupted
+
+
+def _digest(*words: str) -> str:
+    return xxhash.xxh3_64_hexdigest("\0".join(words).encode())

@@ -1,0 +1,66 @@
+"""A minimal case, written as a trace and as a pytest file, and shown as a program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.text import Text
+
+from harness.errors import TraceError
+from harness.operations import describe
+from harness.program import program, test_file, test_name
+from harness.recording import TraceWriter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from harness.case import Case
+    from harness.divergence import Divergence
+    from harness.minimize import Minimal
+    from harness.replay import Comparison
+
+
+def write(case: Case, divergence: Divergence, output: Path, comparison: Comparison, *, source: str) -> None:
+    """The case as a new `.kvtrace` file, and beside it a pytest file that replays that.
+
+    Raises:
+        TraceError: a file cannot be written.
+    """
+    note = f"{source}: {divergence.kind}, wrong: {divergence.wrong}"
+    with TraceWriter(output, served_by=comparison.reference, candidate=comparison.candidate, note=note) as writer:
+        stream = writer.stream("minimal", case.spec)
+        for operation in case.operations:
+            writer.record(stream, operation)
+    test = output.with_name(f"{test_name(output)}.py")
+    names = (comparison.reference, comparison.candidate)
+    title = f"{divergence.kind}: {divergence.explanation}"
+    try:
+        test.write_text(test_file(output, names=names, title=title), encoding="utf-8")
+    except OSError as error:
+        raise TraceError(f"{test} cannot be written: {error.strerror}") from None
+
+
+def show(found: Minimal, output: Path, comparison: Comparison, console: Console, *, before: int) -> None:
+    """What it shows, the program, and the operation that makes the difference."""
+    case, divergence = found.case, found.divergence
+    state = "interrupted; the best so far is" if found.interrupted else "minimal:"
+    console.print(
+        f"{state} {len(case)} of {before:,} operations, after {found.tests:,} tries"
+        f" ({divergence.kind}, wrong: {divergence.wrong}, reproducible)",
+        soft_wrap=True,
+    )
+    console.print(Text(divergence.explanation), soft_wrap=True)
+    if divergence.difference:
+        console.print(Text(divergence.difference), soft_wrap=True)
+    names = (comparison.reference, comparison.candidate)
+    source = program(case, names=names, trace=output, plain=found.plain_values)
+    console.print(source, soft_wrap=True, markup=False)
+    if found.needed is not None and len(case) > 1:
+        console.print(
+            f"it passes without operation {found.needed}: {escape(describe(case.operations[found.needed]))}",
+            soft_wrap=True,
+        )
+    console.print(f"written: {output} and {test_name(output)}.py beside it", soft_wrap=True)
