@@ -30,18 +30,19 @@ MOST_SLOTS = 4
 _MOST_NUMBERS = 12
 _USUAL = 12  # of so many and a few entries are of the first kind
 # Two keys that are one in 32 bits, two that are one without their sign, and the greatest.
-_KEYS = (*range(1, 8), 1 + (1 << 32), 1 << 63, 1 + (1 << 63), (1 << 64) - 1)
+_KEYS = (*range(1, 8), 0, 1 + (1 << 32), 1 << 63, 1 + (1 << 63), (1 << 64) - 1)
 # The first is the simplest. The second differs in nothing but its tokens, the next in its type, and so on.
 _KINDS = (
-    Geometry(num_layers=1, num_heads=1, max_tokens=4, head_dim=2),
-    Geometry(num_layers=1, num_heads=1, max_tokens=5, head_dim=2),
-    Geometry(num_layers=1, num_heads=1, max_tokens=4, head_dim=2, dtype=torch.float64),
+    Geometry(num_layers=1, num_heads=2, max_tokens=4, head_dim=2),
+    Geometry(num_layers=1, num_heads=2, max_tokens=5, head_dim=2),
+    Geometry(num_layers=1, num_heads=2, max_tokens=4, head_dim=2, dtype=torch.float64),
     Geometry(num_layers=1, num_heads=1, max_tokens=4, head_dim=2, dtype=torch.bfloat16),
     Geometry(num_layers=2, num_heads=2, max_tokens=4, head_dim=3, dtype=torch.float16),
     Geometry(num_layers=3, num_heads=1, max_tokens=4, head_dim=2),
 )
 # What `render` makes of these: one row, separate views of one batch, views that are not contiguous.
 _LAYOUTS = (1, 5, 7)
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 _ODD = (float("nan"), float("inf"), -0.0, 1e-42)
 _PIECE_LENGTH = 48
 _PIECES = 40
@@ -81,24 +82,33 @@ def entries() -> SearchStrategy[KeysValues]:
         kind=kinds,
         number=st.integers(0, _MOST_NUMBERS),
         size=st.integers(0, 4),
+        uneven=st.booleans(),
         layout=st.sampled_from(_LAYOUTS),
     )
 
 
-def entry(kind: Geometry, *, number: int, size: int, layout: int) -> KeysValues:
+def entry(kind: Geometry, *, number: int, size: int, uneven: bool, layout: int) -> KeysValues:
     """The entry of that number; every fourth has numbers that are no ordinary ones.
 
     Args:
         kind: its shape and type.
         number: tells it from other entries of its kind.
         size: valid tokens.
+        uneven: whether each K and V has a size of its own.
         layout: the `turn` of `scenarios.context.render`.
     """
     numbers = torch.arange(torch.Size(kind.row_shape).numel(), dtype=torch.float64)
     row = ((numbers + 1) / 7 + 100 * number).to(kind.dtype).view(kind.row_shape)
     if number % len(_ODD) == len(_ODD) - 1:
-        row.view(-1)[: len(_ODD)] = torch.tensor(_ODD, dtype=torch.float64).to(kind.dtype)
-    return render(Context(row, size), layout)
+        odd = torch.tensor(_ODD, dtype=torch.float64).to(kind.dtype)
+        odd.view(_INTEGERS[odd.element_size()])[0] += 1  # a payload
+        row.view(-1)[: len(_ODD)] = odd
+    value = render(Context(row, size), layout)
+    if uneven:
+        caches = [cache for layer in value._keys_values for cache in (layer._k_cache, layer._v_cache)]
+        for at, cache in enumerate(caches):
+            cache._size = (size + at) % (kind.max_tokens + 1)
+    return value
 
 
 def operations() -> SearchStrategy[Operation]:

@@ -28,7 +28,6 @@ from harness import (
 from harness.case import Case, Signature, first_divergence, plain
 from harness.cli import main
 from harness.minimize import Minimal, Minimizer
-from harness.program import program
 from refactored import KVCacheManager
 
 if TYPE_CHECKING:
@@ -140,24 +139,6 @@ def test_an_interrupt_keeps_the_best_so_far() -> None:
     small = Minimizer(EVICTING_AGAINST_FIFO, case, Signature.of(divergence), progress=interrupt).run()
     assert small.interrupted
     assert 4 <= len(small.case) < len(case)
-
-
-def test_the_program_shows_the_divergence(tmp_path: Path) -> None:
-    """What is printed is a script that runs as it stands."""
-    spec = CacheSpec(env_num=1, init_pool_size=1, num_simulations=1)
-    operations = [Set(pool=RECUR, key=1, value=None), Set(pool=RECUR, key=2, value=None), Checkout(env=0, key=1)]
-    made = "KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=1, head_dim=1, size={})"
-    source = program(
-        operations,
-        spec=spec,
-        names=("legacy-released", "refactored-fifo"),
-        values={0: made.format(0), 1: made.format(1)},
-        prelude="",
-    )
-    script = tmp_path / "program.py"
-    script.write_text(source)
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)  # noqa: S603
-    assert "kind='stale_hit'" in done.stdout
 
 
 def record(path: Path, operations: list[Operation], spec: CacheSpec) -> None:
