@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from cache_contract import SPEC, CacheContract
 
+from harness.contract import SPEC, CacheContract
 from harness.divergence import BEHAVIOUR, CORRUPTION
 from harness.errors import UsageError
 from harness.loading import FAULTS as GALLERIES

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from cache_contract import SPEC, CacheContract, entry, same
 
 import legacy
 from harness.caches import Cache, CacheSpec, Drop, HasStats, PoolStats, ReportsDrops
+from harness.contract import SPEC, CacheContract, entry, same
 from harness.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
 from harness.values import size_bytes
 from legacy import EvictingCache, ReleasedCache

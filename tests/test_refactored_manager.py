@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cache_contract import SPEC, CacheContract, entry, same
 
 import refactored
+from harness.contract import SPEC, CacheContract, entry, same
 from harness.loading import adapt
 from legacy import EvictingCache
 from refactored import EvictionStrategy, KVCacheManager, build_cache
