@@ -21,7 +21,6 @@ from scenarios.faults import FAULTS, Fault
 from scenarios.sound import SoundCache
 
 if TYPE_CHECKING:
-    from harness.caches import Cache
     from harness.result import Result
 
 PROMISES = [(name, method) for name, fault in FAULTS.items() for method in fault.methods]
@@ -42,9 +41,7 @@ class SoundPriority(SoundCache):
 class TestSound(CacheContract):
     """What the faults are made from keeps the contract."""
 
-    def build(self) -> Cache:
-        """A new, empty cache."""
-        return SoundCache(SPEC.config(), SPEC.env_num)
+    cache = SoundCache
 
 
 @pytest.fixture(autouse=True)
