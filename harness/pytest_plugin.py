@@ -161,8 +161,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             raise _failed("@pytest.mark.kvtrace takes the names of traces, as in kvtrace('FILE.kvtrace')")
         for name in marker.args:
             with one_line_failure():
-                path = _trace_of(item, str(name))
-                result = _replay(item, path, str(name), _comparison(item.config))
+                result = _replay(item, _trace_of(item, str(name)), str(name))
             item.stash[_RESULTS].append(result)
 
 
@@ -211,8 +210,8 @@ def _trace_of(item: pytest.Item, name: str) -> Path:
     return trace_path(name)
 
 
-def _replay(item: pytest.Item, path: Path, workload: str, comparison: Comparison | None = None) -> Result:
-    """All of a trace through new caches: those of `comparison`, or the ones that the options or its header name.
+def _replay(item: pytest.Item, path: Path, workload: str, *, by_header: bool = False) -> Result:
+    """All of a trace through new caches; `by_header` prefers the ones that it was kept for to the ini file's.
 
     Raises:
         UsageError: a cache cannot be found, or nothing was compared.
@@ -222,8 +221,12 @@ def _replay(item: pytest.Item, path: Path, workload: str, comparison: Comparison
     from harness.trace import Trace  # noqa: PLC0415
 
     with Trace(path) as trace:
-        comparison = comparison or _comparison(item.config, trace.header)
-        result = comparison.trace(trace, workload=workload)
+        comparison = _comparison(item.config, trace.header if by_header else None)
+        try:
+            result = comparison.trace(trace, workload=workload)
+        except UsageError as error:
+            remedy = f"; {workload} asks for it, and --kv-reference or --kv-candidate replaces it" if by_header else ""
+            raise UsageError(f"{error}{remedy}") from None
     if result.interrupted:
         raise KeyboardInterrupt
     if not result.gets_compared:
@@ -231,11 +234,15 @@ def _replay(item: pytest.Item, path: Path, workload: str, comparison: Comparison
             f"{workload} compares nothing: there is no lookup among its {result.operations_total:,} operations, so it"
             " passes whatever the candidate does; record one with gets or checkouts"
         )
-    file = os.path.relpath(path, item.config.invocation_params.dir)
+    file = _seen_from(item.config.invocation_params.dir, path)
     sides = ["--reference", comparison.reference, "--candidate", comparison.candidate]
     command = shlex.join(["kvparity", "replay", file, *sides])
     _watch(item, _Watched(result, (result.reference, result.candidate), workload, command))
     return result
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 # ---------------------------------------------------------------------- the regression folder
@@ -267,9 +274,8 @@ class Regression(pytest.Item):
 
     def runtest(self) -> None:
         """Replay it; what is found fails the test as it does any other."""
-        name = os.path.relpath(self.path, self.config.rootpath)
         with one_line_failure():
-            _replay(self, self.path, name)
+            _replay(self, self.path, _seen_from(self.config.rootpath, self.path), by_header=True)
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """The file, and what is done with it."""

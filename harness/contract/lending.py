@@ -25,40 +25,6 @@ class Lending(OnTrial):
         cache.get(RECUR, 1)
         assert_same(cache.get(RECUR, 1), entry(1))
 
-    @each_pool
-    def test_what_a_get_lends_outlasts_other_gets(self, pool: PoolId) -> None:
-        """Until the next set or clear of its pool, a lent entry stays as it is while others are lent."""
-        cache, count = self.build(), SPEC.slots(pool)
-        for key in range(count):
-            cache.set(pool, key, entry(key))
-        lent = {key: found for key in range(count) if (found := cache.get(pool, key)) is not None}
-        assert lent
-        for key, found in lent.items():
-            assert_same(found, entry(key), what=f"the entry that was lent for key {key}")
-
-    @each_searched_pool
-    def test_what_a_get_lends_outlasts_sets_and_clears_of_other_pools(self, pool: PoolId) -> None:
-        """Until the next set or clear of its pool, a lent entry stays as it is whatever is done to other pools."""
-        cache = self.build()
-        cache.set(pool, 1, entry(1))
-        lent = cache.get(pool, 1)
-        others = [other for other in SPEC.pools if other != pool]
-        for number, other in enumerate(others * 4):
-            cache.set(other, number, entry(10 + number))
-        for other in others:
-            cache.clear(other)
-        assert_same(lent, entry(1), what="the entry that was lent")
-
-    @each_searched_pool
-    def test_what_a_get_lends_outlasts_checkouts(self, pool: PoolId) -> None:
-        """Until the next set or clear of its pool, a lent entry stays as it is while working copies are written to."""
-        cache = self.build()
-        cache.set(pool, 1, entry(1))
-        lent = cache.get(pool, 1)
-        for _ in range(2 * SPEC.env_num):
-            _write_into(cache.checkout(0, 1))
-        assert_same(lent, entry(1), what="the entry that was lent")
-
     @each_searched_pool
     def test_a_checkout_gives_what_was_set(self, pool: PoolId) -> None:
         """A working copy has every layer, K and V, sizes and padding, each of the many times that it is asked for."""
@@ -137,6 +103,40 @@ class Lending(OnTrial):
         cache.clear(pool)
         cache.set(pool, 1, entry(3))
         assert_same(copy, entry(1), what="the working copy")
+
+    @each_pool
+    def test_what_a_get_lends_outlasts_other_gets(self, pool: PoolId) -> None:
+        """Until the next set or clear of its pool, a lent entry stays as it is while others are lent."""
+        cache, count = self.build(), SPEC.slots(pool)
+        for key in range(count):
+            cache.set(pool, key, entry(key))
+        lent = {key: found for key in range(count) if (found := cache.get(pool, key)) is not None}
+        assert lent
+        for key, found in lent.items():
+            assert_same(found, entry(key), what=f"the entry that was lent for key {key}")
+
+    @each_searched_pool
+    def test_what_a_get_lends_outlasts_sets_and_clears_of_other_pools(self, pool: PoolId) -> None:
+        """Until the next set or clear of its pool, a lent entry stays as it is whatever is done to other pools."""
+        cache = self.build()
+        cache.set(pool, 1, entry(1))
+        lent = cache.get(pool, 1)
+        others = [other for other in SPEC.pools if other != pool]
+        for number, other in enumerate(others * 4):
+            cache.set(other, number, entry(10 + number))
+        for other in others:
+            cache.clear(other)
+        assert_same(lent, entry(1), what="the entry that was lent")
+
+    @each_searched_pool
+    def test_what_a_get_lends_outlasts_checkouts(self, pool: PoolId) -> None:
+        """Until the next set or clear of its pool, a lent entry stays as it is while working copies are written to."""
+        cache = self.build()
+        cache.set(pool, 1, entry(1))
+        lent = cache.get(pool, 1)
+        for _ in range(2 * SPEC.env_num):
+            _write_into(cache.checkout(0, 1))
+        assert_same(lent, entry(1), what="the entry that was lent")
 
     def test_takes_back_a_working_copy(self) -> None:
         """A working copy that was written into can be set as an entry."""
