@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-import harness.contract
-import legacy  # noqa: F401  see `_loaded`
-import refactored  # noqa: F401
-import scenarios
-from harness.compare import compare
+from harness.contract import SPEC
 from harness.operations import RECUR, Get, Set, init
 from harness.recording import TraceWriter
 from harness.values import KeysValues
@@ -23,8 +17,8 @@ if TYPE_CHECKING:
     from harness.operations import Operation
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.usefixtures("loaded")
 
-SPEC = harness.contract.SPEC
 SHADOWED = """
     from harness import RECUR, KeysValues, init
 
@@ -38,16 +32,6 @@ SHADOWED = """
             cache.set(init(0), key, value(number))
         cache.get(init(0), 1)
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _loaded() -> None:
-    """A run inside this process forgets what it imported, and torch cannot be imported twice."""
-    for package in (harness, scenarios):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if ".recorded.record" not in module.name and ".training" not in module.name:
-                importlib.import_module(module.name)
-    assert compare(plain(1), plain(2))  # torch imports more of itself at the first difference
 
 
 def plain(number: float) -> KeysValues:
