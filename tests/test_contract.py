@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from harness.contract import CacheContract
@@ -34,6 +37,14 @@ def test_every_cache_of_ours_keeps_it(pytester: pytest.Pytester, name: str) -> N
     counts = result.parseoutcomes()
     assert set(counts) == {"passed"}
     assert counts["passed"] > len(PROMISES)
+
+
+def test_the_example_of_adding_a_cache_keeps_it(pytester: pytest.Pytester) -> None:
+    """What docs/adding-a-cache.md shows is a cache to begin with."""
+    page = (Path(__file__).parent.parent / "docs" / "adding-a-cache.md").read_text()
+    [example] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (pytester.path / "example.py").write_text(example)
+    assert set(outcome(pytester, "cache = 'example:TwoLineCache'").parseoutcomes()) == {"passed", "skipped"}
 
 
 @pytest.mark.parametrize(
