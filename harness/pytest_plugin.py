@@ -170,13 +170,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that passed but for what its caches did; add that to what another failure says."""
     try:
         returned = yield
-    except (Exception, pytest.fail.Exception):
+    except (Exception, pytest.fail.Exception):  # what pytest.fail raises is none of the first
         if text := _failures(item):
             item.add_report_section("call", "kvparity", text)
         raise
     if text := _failures(item):
         raise _failed(text)
     return returned
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Let go of the caches: the item itself lives as long as the session."""
+    item.stash[_WATCHED], item.stash[_RESULTS] = [], []
 
 
 def _failures(item: pytest.Item) -> str:
