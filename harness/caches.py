@@ -7,7 +7,12 @@ The contract, to which every cache is held:
 - `checkout` lends a working copy that the caller owns and writes into until `env_num` further checkouts. Writing
   into it never changes what a later `get` returns.
 - `clear` forgets that pool's keys and no other's.
-- After `set(k, v)`, `get(k)` is `v`'s bytes or a miss, whatever else was set, cleared or written meanwhile.
+- After `set(k, v)`, `get(k)` is `v`'s bytes or a miss, whatever else was set, cleared or written meanwhile; right after
+  the `set` it is no miss. Keys are told apart by all of their 64 bits.
+- An environment that there is not, and a value that is no key/value object, are refused with an exception.
+- Statistics, where a cache has any, are what happened; a `clear` leaves the counters as they are.
+
+`harness.contract` holds each of these as tests.
 """
 
 from __future__ import annotations

@@ -24,7 +24,18 @@ from harness.commands.minimize import minimize
 from harness.compare import Tolerance
 from harness.errors import KVParityError, UsageError
 from harness.fuzz import Fuzzer
-from harness.loading import CACHES, FAULT_PREFIX, SCENARIOS, TRACES, faults, installed, load_scenario, trace_path
+from harness.loading import (
+    CACHES,
+    DEFAULT_CANDIDATE,
+    DEFAULT_REFERENCE,
+    FAULT_PREFIX,
+    SCENARIOS,
+    TRACES,
+    faults,
+    installed,
+    load_scenario,
+    trace_path,
+)
 from harness.recording import TraceWriter
 from harness.replay import Comparison
 from harness.report import Progress, render, verdict_line, write_json, write_page
@@ -281,8 +292,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_sides(parser: argparse.ArgumentParser) -> None:
     cache = "a name from `kvparity list`, fault:NAME, or package.module:attribute"
-    parser.add_argument("--reference", default="legacy-evicting", metavar="NAME", help=f"side that serves: {cache}")
-    parser.add_argument("--candidate", default="refactored-fifo", metavar="NAME", help=f"side on trial: {cache}")
+    parser.add_argument("--reference", default=DEFAULT_REFERENCE, metavar="NAME", help=f"side that serves: {cache}")
+    parser.add_argument("--candidate", default=DEFAULT_CANDIDATE, metavar="NAME", help=f"side on trial: {cache}")
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

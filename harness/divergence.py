@@ -126,7 +126,7 @@ class KnownDifference:
 
 
 class DivergenceLog:
-    """Counts all divergences and keeps the first of each kind and side, and the first thousand, whole.
+    """Counts all divergences; keeps whole the first of each kind and side, the first thousand, the first unexpected.
 
     Args:
         known: the differences that are accepted.
@@ -166,7 +166,8 @@ class DivergenceLog:
         group = (divergence.kind, divergence.wrong)
         self.by_group[group] += 1
         self.first.setdefault(group, divergence)
-        if len(self.kept) < self.KEPT:
+        first_unexpected = divergence.known is None and self.unexpected.total() == 1
+        if len(self.kept) < self.KEPT or first_unexpected:
             self.kept.append(divergence)
         return divergence
 

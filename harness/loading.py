@@ -33,6 +33,9 @@ FAULTS = "kvparity.faults"
 MACHINES = "kvparity.machines"
 FAULT_PREFIX = "fault:"
 
+DEFAULT_REFERENCE = "legacy-evicting"
+DEFAULT_CANDIDATE = "refactored-fifo"
+
 _CACHE_METHODS = ("set", "get", "checkout", "clear")
 _MANAGER_METHODS = (
     "get_init_cache", "set_init_cache", "get_recur_cache", "set_recur_cache", "get_wm_cache", "set_wm_cache",
@@ -116,7 +119,15 @@ def build_cache(name: str, spec: CacheSpec) -> Cache:
         UsageError: there is no such name.
         UnusableCacheError: it cannot be built, or is not a cache.
     """
-    factory = _fault(name) if name.startswith(FAULT_PREFIX) else _load(CACHES, "cache", name)
+    return build_with(_fault(name) if name.startswith(FAULT_PREFIX) else _load(CACHES, "cache", name), spec, name=name)
+
+
+def build_with(factory: Any, spec: CacheSpec, *, name: str) -> Cache:
+    """A new, empty cache of these sizes from a class or factory that is at hand; `name` is what errors call it.
+
+    Raises:
+        UnusableCacheError: it cannot be built, or is not a cache.
+    """
     if not callable(factory):
         raise UnusableCacheError(
             f"{name} is not a cache: it is a {type(factory).__name__}, expected a class or factory called with"

@@ -290,3 +290,12 @@ def test_asks_for_explanations_as_long_as_somebody_reads_them() -> None:
     assert log.wants_explanation("presence", "candidate")
     log.known = (known(),)
     assert log.wants_explanation("presence", "reference")
+
+
+def test_the_first_unexpected_divergence_is_kept_however_many_known_ones_came_before() -> None:
+    """A failure can always show what it fails for."""
+    log = DivergenceLog([known("*still named it*")], today=TODAY)
+    for number in range(1001):
+        log.add(divergence(number=number))
+    unexpected = [log.add(divergence(number=number, explanation="never seen before")) for number in (2000, 2001)]
+    assert log.kept[1000:] == unexpected[:1]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from cache_contract import SPEC, CacheContract
 
+from harness.contract import SPEC, CacheContract
 from harness.divergence import BEHAVIOUR, CORRUPTION
 from harness.errors import UsageError
 from harness.loading import FAULTS as GALLERIES
@@ -21,7 +21,6 @@ from scenarios.faults import FAULTS, Fault
 from scenarios.sound import SoundCache
 
 if TYPE_CHECKING:
-    from harness.caches import Cache
     from harness.result import Result
 
 PROMISES = [(name, method) for name, fault in FAULTS.items() for method in fault.methods]
@@ -42,9 +41,7 @@ class SoundPriority(SoundCache):
 class TestSound(CacheContract):
     """What the faults are made from keeps the contract."""
 
-    def build(self) -> Cache:
-        """A new, empty cache."""
-        return SoundCache(SPEC.config(), SPEC.env_num)
+    cache = SoundCache
 
 
 @pytest.fixture(autouse=True)

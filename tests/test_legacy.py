@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from cache_contract import SPEC, CacheContract, entry, same
 
 import legacy
-from harness.caches import Cache, CacheSpec, Drop, HasStats, PoolStats, ReportsDrops
+from harness.caches import CacheSpec, Drop, HasStats, PoolStats, ReportsDrops
+from harness.contract import SPEC, CacheContract, entry, same
 from harness.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
 from harness.values import size_bytes
 from legacy import EvictingCache, ReleasedCache
@@ -19,15 +19,27 @@ generations = pytest.mark.parametrize("generation", [ReleasedCache, EvictingCach
 class TestEvicting(CacheContract):
     """The evicting generation keeps the whole contract: its quirks only lose keys."""
 
-    def build(self) -> Cache:
-        """A new, empty cache."""
-        return EvictingCache(SPEC.config(), SPEC.env_num)
+    cache = EvictingCache
 
 
 def test_the_facade() -> None:
     """The package exports both generations, sorted, and nothing else."""
     assert legacy.__all__ == ["EvictingCache", "ReleasedCache"]
     assert sorted(legacy.__all__) == legacy.__all__
+
+
+@generations
+@pytest.mark.parametrize("env", [-1, SPEC.env_num])
+def test_an_environment_out_of_range_is_a_value_error(generation: type[EvictingCache], env: int) -> None:
+    """An `env_id` beyond the last environment, or before the first, raises with the range in the text."""
+    cache = generation(SPEC.config(), SPEC.env_num)
+    message = rf"^env_id {env} is outside \[0, 2\): this .* env_num=2$"
+    with pytest.raises(ValueError, match=message):
+        cache.get(init(env), 1)
+    with pytest.raises(ValueError, match=message):
+        cache.set(init(env), 1, entry(1))
+    with pytest.raises(ValueError, match=message):
+        cache.checkout(env, 1)
 
 
 @generations

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from cache_contract import SPEC, entry, same
 
 import legacy
+from harness.contract import SPEC, entry, same
 from harness.operations import RECUR, init
 from harness.values import KeysValues, read
 from legacy import EvictingCache, ReleasedCache

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cache_contract import SPEC, entry, same
 
 from harness import loading
 from harness.caches import Cache, CacheSpec, PoolStats
+from harness.contract import SPEC, entry, same
 from harness.errors import UnusableCacheError, UsageError
 from harness.loading import (
     CACHES,

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from cache_contract import entry, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.contract import entry, same
 from refactored import EvictionStrategy, KVCachePool
 from refactored.eviction import PriorityOrder
 

@@ -3,42 +3,48 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from cache_contract import SPEC, CacheContract, entry, same
 
 import refactored
-from harness.loading import adapt
+from harness import loading
+from harness.contract import SPEC, CacheContract, entry, same
+from harness.operations import init
 from legacy import EvictingCache
 from refactored import EvictionStrategy, KVCacheManager, build_cache
-
-if TYPE_CHECKING:
-    from harness.caches import Cache
 
 
 class TestFifo(CacheContract):
     """The first-in-first-out manager keeps the contract."""
 
-    def build(self) -> Cache:
-        """A new, empty cache."""
-        return adapt(refactored.fifo(SPEC.config(), SPEC.env_num))
+    cache = refactored.fifo
 
 
 class TestLru(CacheContract):
     """The least-recently-used manager keeps the contract."""
 
-    def build(self) -> Cache:
-        """A new, empty cache."""
-        return adapt(refactored.lru(SPEC.config(), SPEC.env_num))
+    cache = refactored.lru
 
 
 class TestPriority(CacheContract):
     """The priority manager keeps the contract."""
 
-    def build(self) -> Cache:
-        """A new, empty cache."""
-        return adapt(refactored.priority(SPEC.config(), SPEC.env_num))
+    cache = refactored.priority
+
+
+@pytest.mark.parametrize("env", [-1, SPEC.env_num])
+@pytest.mark.parametrize("name", ["refactored-fifo", "refactored-lru", "refactored-priority"])
+def test_an_environment_out_of_range_is_a_value_error(name: str, env: int) -> None:
+    """An `env_id` beyond the last environment, or before the first, raises with the range in the text."""
+    cache = loading.build_cache(name, SPEC)
+    message = rf"^env_id {env} is outside \[0, 2\): this .* env_num=2$"
+    with pytest.raises(ValueError, match=message):
+        cache.get(init(env), 1)
+    with pytest.raises(ValueError, match=message):
+        cache.set(init(env), 1, entry(1))
+    with pytest.raises(ValueError, match=message):
+        cache.checkout(env, 1)
 
 
 def manager(**options: Any) -> KVCacheManager:
@@ -256,7 +262,7 @@ def test_either_side_of_the_switch_is_driven_alike() -> None:
     for wanted in (True, False):
         config = SPEC.config()
         config.use_new_cache_manager = wanted
-        cache = adapt(build_cache(config, 2, legacy=EvictingCache))
+        cache = loading.adapt(build_cache(config, 2, legacy=EvictingCache))
         cache.set(SPEC.pools[0], 1, entry(1))
         assert same(cache.checkout(0, 1), entry(1))
 

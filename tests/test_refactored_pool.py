@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from cache_contract import entry, same
 
+from harness.contract import entry, same
 from harness.errors import NotKeysValuesError
 from harness.values import KeysValues, clone, read, row_of, size_bytes
 from refactored import CacheStats, EvictionStrategy, KVCachePool

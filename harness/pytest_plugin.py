@@ -1,0 +1,287 @@
+"""The pytest plugin: options and fixtures that put a KV cache on trial, and recorded traces that are tests.
+
+It costs nothing where it is not used: nothing of the harness, and so no torch, is imported before a test needs it.
+docs/testing-your-cache.md says what it does for a user.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+
+    from harness.caches import CacheSpec
+    from harness.divergence import KnownDifference
+    from harness.failure import Findings
+    from harness.replay import Comparison
+    from harness.result import Result
+    from harness.shadow import ShadowCache
+    from harness.trace import TraceHeader
+
+pytest.register_assert_rewrite("harness.contract")
+
+SIDES = ("reference", "candidate")
+_REGRESSIONS = "tests/regressions"
+
+
+class _Watched(NamedTuple):
+    """What is being compared in one test, and where its findings go."""
+
+    findings: Findings
+    names: tuple[str, str]
+    workload: str
+    command: str = ""
+    shadow: ShadowCache | None = None
+
+
+_WATCHED = pytest.StashKey[list[_Watched]]()
+_RESULTS = pytest.StashKey[list["Result"]]()
+
+
+# ---------------------------------------------------------------------- options
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--kv-reference` and `--kv-candidate`, and what a project says once in its ini file."""
+    cache = "a name from `kvparity list`, fault:NAME, or package.module:attribute"
+    group = parser.getgroup("kvparity", "kvparity: a KV cache on trial")
+    group.addoption("--kv-reference", metavar="NAME", help=f"cache that serves: {cache}")
+    group.addoption("--kv-candidate", metavar="NAME", help=f"cache on trial: {cache}")
+    parser.addini("kv_reference", "cache that serves, where --kv-reference does not name one")
+    parser.addini("kv_candidate", "cache on trial, where --kv-candidate does not name one")
+    parser.addini(
+        "kv_regressions",
+        f"folders, relative to rootdir, whose *.kvtrace files are replayed as tests (default {_REGRESSIONS})",
+        type="args",
+        default=[_REGRESSIONS],
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Announce the marker that names traces, and refuse a regression folder that is not there."""
+    config.addinivalue_line(
+        "markers", "kvtrace(trace, ...): replay these traces through both caches before the test; see `kv_result`"
+    )
+    for name, folder in zip(config.getini("kv_regressions"), _regression_folders(config), strict=True):
+        if name != _REGRESSIONS and not folder.is_dir():
+            raise pytest.UsageError(f"kv_regressions names {name!r}, and there is no folder {folder}")
+
+
+def cache_name(config: pytest.Config, side: str, *, recorded: str | None = None) -> str:
+    """The cache on that side of `SIDES`: the option's, else `recorded`, else the ini file's, else the default."""
+    from harness.loading import DEFAULT_CANDIDATE, DEFAULT_REFERENCE  # noqa: PLC0415  see the module's docstring
+
+    default = DEFAULT_REFERENCE if side == "reference" else DEFAULT_CANDIDATE
+    name: str = config.getoption(f"kv_{side}") or recorded or config.getini(f"kv_{side}") or default
+    return name
+
+
+@contextmanager
+def one_line_failure() -> Iterator[None]:
+    """Within, kvparity's own errors fail the test with their message alone: a traceback would show our insides."""
+    from harness.errors import KVParityError  # noqa: PLC0415
+
+    try:
+        yield
+    except KVParityError as error:
+        raise _failed(" ".join(str(error).split())) from None
+
+
+def _failed(text: str) -> BaseException:
+    return pytest.fail.Exception(text, pytrace=False)
+
+
+def _comparison(config: pytest.Config, header: TraceHeader | None = None) -> Comparison:
+    from harness.replay import Comparison  # noqa: PLC0415
+
+    recorded = (None, None) if header is None else (header.served_by, header.candidate)
+    names = [cache_name(config, side, recorded=name) for side, name in zip(SIDES, recorded, strict=True)]
+    return Comparison(*names, known=_known(config))
+
+
+def _known(config: pytest.Config) -> Sequence[KnownDifference]:
+    from harness.settings import DEFAULT_PATH, read_settings  # noqa: PLC0415
+
+    path = config.rootpath / DEFAULT_PATH
+    return read_settings(path).known if path.exists() else ()
+
+
+# ---------------------------------------------------------------------- fixtures
+
+
+@pytest.fixture
+def kv_spec() -> CacheSpec:
+    """The sizes of the caches behind `kv_shadow`: small pools, which fill soon. Override it for other sizes."""
+    from harness.caches import CacheSpec  # noqa: PLC0415
+
+    return CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
+
+
+@pytest.fixture
+def kv_shadow(request: pytest.FixtureRequest, kv_spec: CacheSpec) -> ShadowCache:
+    """The candidate in the shadow of the reference; the test fails where they diverge unexpectedly."""
+    with one_line_failure():
+        comparison = _comparison(request.config)
+        shadow = comparison.shadow(kv_spec)
+    names = (shadow.reference.name, shadow.candidate.name)
+    _watch(request.node, _Watched(shadow.log, names, "kv_shadow", shadow=shadow))
+    return shadow
+
+
+@pytest.fixture
+def kv_result(request: pytest.FixtureRequest) -> Result:
+    """What the replay of the test's `kvtrace` marker came to; of several traces, the sum."""
+    from harness.result import merge  # noqa: PLC0415
+
+    results = request.node.stash.get(_RESULTS, [])
+    if not results:
+        raise _failed("kv_result needs a trace: mark the test with @pytest.mark.kvtrace('FILE.kvtrace')")
+    return merge(results)
+
+
+def _watch(item: pytest.Item, watched: _Watched) -> None:
+    item.stash.setdefault(_WATCHED, []).append(watched)
+
+
+# ---------------------------------------------------------------------- the test itself
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Replay the traces that the test is marked with, before its fixtures see them."""
+    item.stash[_WATCHED], item.stash[_RESULTS] = [], []  # a test that is run again begins anew
+    for marker in item.iter_markers("kvtrace"):
+        if not marker.args or marker.kwargs:
+            raise _failed("@pytest.mark.kvtrace takes the names of traces, as in kvtrace('FILE.kvtrace')")
+        for name in marker.args:
+            with one_line_failure():
+                result = _replay(item, _trace_of(item, str(name)), str(name))
+            item.stash[_RESULTS].append(result)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that passed but for what its caches did; add that to what another failure says."""
+    try:
+        returned = yield
+    except (Exception, pytest.fail.Exception):  # what pytest.fail raises is none of the first
+        if text := _failures(item):
+            item.add_report_section("call", "kvparity", text)
+        raise
+    if text := _failures(item):
+        raise _failed(text)
+    return returned
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Let go of the caches: the item itself lives as long as the session."""
+    item.stash[_WATCHED], item.stash[_RESULTS] = [], []
+
+
+def _failures(item: pytest.Item) -> str:
+    texts = []
+    for watched in item.stash.get(_WATCHED, ()):
+        from harness.failure import failure  # noqa: PLC0415
+
+        if watched.shadow is not None:
+            watched.shadow.check_stats()
+        texts.append(failure(watched.findings, names=watched.names, workload=watched.workload, command=watched.command))
+    return "\n\n".join(filter(None, texts))
+
+
+# ---------------------------------------------------------------------- traces
+
+
+def _trace_of(item: pytest.Item, name: str) -> Path:
+    """The file of that name beside the test, then in rootdir; else the bundled trace."""
+    from harness.errors import UsageError  # noqa: PLC0415
+    from harness.loading import TRACES, installed, trace_path  # noqa: PLC0415
+
+    folders = (item.path.parent, item.config.rootpath)
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    if name not in installed(TRACES):
+        raise UsageError(
+            f"there is no trace {name!r}, neither in {folders[0]} nor in {folders[1]}, and none is bundled under that"
+            f" name: bundled are {', '.join(installed(TRACES))}"
+        )
+    return trace_path(name)
+
+
+def _replay(item: pytest.Item, path: Path, workload: str, *, by_header: bool = False) -> Result:
+    """All of a trace through new caches; `by_header` prefers the ones that it was kept for to the ini file's.
+
+    Raises:
+        UsageError: a cache cannot be found, or nothing was compared.
+        KeyboardInterrupt: the replay was interrupted.
+    """
+    from harness.errors import UsageError  # noqa: PLC0415
+    from harness.trace import Trace  # noqa: PLC0415
+
+    with Trace(path) as trace:
+        comparison = _comparison(item.config, trace.header if by_header else None)
+        try:
+            result = comparison.trace(trace, workload=workload)
+        except UsageError as error:
+            remedy = f"; {workload} asks for it, and --kv-reference or --kv-candidate replaces it" if by_header else ""
+            raise UsageError(f"{error}{remedy}") from None
+    if result.interrupted:
+        raise KeyboardInterrupt
+    if not result.gets_compared:
+        raise UsageError(
+            f"{workload} compares nothing: there is no lookup among its {result.operations_total:,} operations, so it"
+            " passes whatever the candidate does; record one with gets or checkouts"
+        )
+    file = _seen_from(item.config.invocation_params.dir, path)
+    sides = ["--reference", comparison.reference, "--candidate", comparison.candidate]
+    command = shlex.join(["kvparity", "replay", file, *sides])
+    _watch(item, _Watched(result, (result.reference, result.candidate), workload, command))
+    return result
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+# ---------------------------------------------------------------------- the regression folder
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Each `*.kvtrace` file in a regression folder is a test."""
+    if file_path.suffix != ".kvtrace":
+        return None
+    if not any(folder in file_path.parents for folder in _regression_folders(parent.config)):
+        return None
+    return RegressionFile.from_parent(parent, path=file_path)
+
+
+def _regression_folders(config: pytest.Config) -> list[Path]:
+    return [Path(os.path.normpath(config.rootpath / folder)) for folder in config.getini("kv_regressions")]
+
+
+class RegressionFile(pytest.File):
+    """A recorded trace that once told two caches apart."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Its replay."""
+        yield Regression.from_parent(self, name="replay")
+
+
+class Regression(pytest.Item):
+    """The replay of one trace: passes where both caches agree on all of it."""
+
+    def runtest(self) -> None:
+        """Replay it; what is found fails the test as it does any other."""
+        with one_line_failure():
+            _replay(self, self.path, _seen_from(self.config.rootpath, self.path), by_header=True)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """The file, and what is done with it."""
+        return self.path, None, f"replay of {self.path.name}"
