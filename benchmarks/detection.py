@@ -1,13 +1,13 @@
-"""What kvparity finds: each cache of the gallery of faults, driven by each scenario and by a recorded real training.
+"""What kvparity finds: each cache of the gallery of faults, by each scenario, a recorded real training and fuzzing.
 
-    python benchmarks/detection.py [--steps 5000] [--seed 0] [--json FILE] [--markdown] [FAULT ...]
+    python benchmarks/detection.py [--steps 5000] [--examples 300] [--seed 0] [--json FILE] [--markdown] [FAULT ...]
 
 A fault is compared with the refactored cache of its own eviction strategy. A cell is the number of operations after
 which the comparison found what the fault declares (corruption; or behaviour, or worse), and blamed the candidate.
 `behaviour` stands where a corruption was only seen as behaviour, and `-` where nothing was found. `BLAME` marks a
 comparison in which anybody but the candidate was blamed, whatever else was found.
 
-A method that a fault names gets the number of operations that the fault asks for, if that is more than `--steps`, and
+Fuzzing ends with the first such finding, or after `--examples`. A method that a fault names gets the number of operations that the fault asks for, if that is more than `--steps`, and
 the seed that the fault asks for.
 """
 
@@ -27,6 +27,7 @@ from rich.progress import track
 from rich.table import Table
 
 from harness.divergence import CORRUPTION, SEVERITIES
+from harness.fuzz import Fuzzer
 from harness.loading import FAULT_PREFIX, SCENARIOS, TRACES, installed, load_scenario, trace_path
 from harness.replay import Comparison
 from harness.trace import Trace
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from scenarios.faults import Fault
 
 TRACE = "cartpole-unizero"
+FUZZ = "fuzz"
 LIMIT_S = 60.0
 
 
@@ -78,16 +80,24 @@ class Cell:
 
 def methods() -> list[str]:
     """The scenarios, and the bundled trace where it is installed."""
-    return [*installed(SCENARIOS), *(name for name in installed(TRACES) if name == TRACE)]
+    return [*installed(SCENARIOS), *(name for name in installed(TRACES) if name == TRACE), FUZZ]
 
 
-def drive(name: str, fault: type[Fault], method: str, *, steps: int, seed: int) -> Cell:
+def drive(name: str, fault: type[Fault], method: str, *, steps: int, examples: int, seed: int) -> Cell:
     """One fault through one method."""
     comparison = Comparison(f"refactored-{fault.eviction}", f"{FAULT_PREFIX}{name}")
     if method in fault.methods:
         steps, seed = max(steps, fault.steps), fault.seed or seed
     began = time.perf_counter()
-    if method == TRACE:
+    after = None
+    if method == FUZZ:
+        fuzzer = Fuzzer(comparison, seed=seed, examples=examples)
+        for finding in fuzzer.findings():
+            if finding.divergence.severity in (fault.severity, CORRUPTION):
+                after = finding.after
+                break
+        result = fuzzer.result()
+    elif method == TRACE:
         with Trace(trace_path(method)) as trace:
             result = comparison.trace(trace, workload=method, steps=steps)
     else:
@@ -98,7 +108,7 @@ def drive(name: str, fault: type[Fault], method: str, *, steps: int, seed: int) 
         method=method,
         declared=fault.severity,
         severity=min((SEVERITIES[kind] for kind in found), key=lambda each: each != CORRUPTION, default=None),
-        after=_after(result, fault.severity),
+        after=after if method == FUZZ else _after(result, fault.severity),
         misblamed=result.total - result.by_side["candidate"],
         divergences=result.total,
         operations=result.operations_total,
@@ -154,6 +164,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="What kvparity finds of the gallery of faulty caches.")
     parser.add_argument("fault", nargs="*", choices=[*FAULTS, []], metavar="FAULT", help="all without a name")
     parser.add_argument("--steps", type=int, default=5000, help="operations of each comparison (default 5,000)")
+    parser.add_argument("--examples", type=int, default=300, help="of fuzzing (default 300)")
     parser.add_argument("--seed", type=int, default=0, help="of the scenarios (default 0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the cells there as well")
     parser.add_argument("--markdown", action="store_true", help="print the table for a document")
@@ -162,7 +173,10 @@ def main() -> int:
     names: Iterable[str] = options.fault or FAULTS
     console = Console()
     rows = {
-        name: [drive(name, FAULTS[name], method, steps=options.steps, seed=options.seed) for method in methods()]
+        name: [
+            drive(name, FAULTS[name], method, steps=options.steps, examples=options.examples, seed=options.seed)
+            for method in methods()
+        ]
         for name in track(list(names), console=Console(stderr=True), transient=True)
     }
     if options.markdown:
@@ -171,7 +185,11 @@ def main() -> int:
         console.print(table(rows))
     if options.json is not None:
         cells = [{**asdict(cell), "caught": cell.caught} for row in rows.values() for cell in row]
-        options.json.write_text(json.dumps({"steps": options.steps, "seed": options.seed, "cells": cells}, indent=2))
+        options.json.write_text(
+            json.dumps(
+                {"steps": options.steps, "examples": options.examples, "seed": options.seed, "cells": cells}, indent=2
+            )
+        )
     good = all(
         any(cell.caught for cell in row)
         and not any(cell.misblamed for cell in row)

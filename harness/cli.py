@@ -40,7 +40,7 @@ from harness.recording import TraceWriter
 from harness.replay import Comparison
 from harness.report import Progress, render, verdict_line, write_json, write_page
 from harness.result import FAIL_ON, Result, merge
-from harness.settings import read_settings
+from harness.settings import REGRESSIONS, read_settings
 from harness.trace import Trace
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _minimize(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     comparison = Comparison(options.reference, options.candidate)
     path = trace_path(options.trace)
-    found = minimize(path, options.output, comparison, console=Console())
+    found = minimize(path, options.output, comparison, regressions=options.regressions, console=Console())
     if found is None:
         print(f"{path}: {options.reference} and {options.candidate} agree; there is nothing to minimize")
         return PARITY
@@ -285,6 +285,14 @@ def _parser() -> argparse.ArgumentParser:
     smaller = commands.add_parser("minimize", help="the shortest trace that shows a trace's first divergence")
     smaller.add_argument("trace", metavar="TRACE", help="a .kvtrace file or the name of a bundled trace")
     smaller.add_argument("-o", "--output", type=Path, required=True, metavar="SMALL", help="a new .kvtrace file")
+    smaller.add_argument(
+        "--regressions",
+        type=Path,
+        nargs="?",
+        const=Path(REGRESSIONS),
+        metavar="DIR",
+        help=f"file it there as well, where the pytest plugin replays it (without DIR: {REGRESSIONS})",
+    )
     _add_sides(smaller)
     smaller.set_defaults(command=_minimize)
     return parser

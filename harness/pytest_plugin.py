@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+from harness.settings import REGRESSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 pytest.register_assert_rewrite("harness.contract")
 
 SIDES = ("reference", "candidate")
-_REGRESSIONS = "tests/regressions"
 
 
 class _Watched(NamedTuple):
@@ -58,9 +60,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("kv_candidate", "cache on trial, where --kv-candidate does not name one")
     parser.addini(
         "kv_regressions",
-        f"folders, relative to rootdir, whose *.kvtrace files are replayed as tests (default {_REGRESSIONS})",
+        f"folders, relative to rootdir, whose *.kvtrace files are replayed as tests (default {REGRESSIONS})",
         type="args",
-        default=[_REGRESSIONS],
+        default=[REGRESSIONS],
     )
 
 
@@ -70,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "kvtrace(trace, ...): replay these traces through both caches before the test; see `kv_result`"
     )
     for name, folder in zip(config.getini("kv_regressions"), _regression_folders(config), strict=True):
-        if name != _REGRESSIONS and not folder.is_dir():
+        if name != REGRESSIONS and not folder.is_dir():
             raise pytest.UsageError(f"kv_regressions names {name!r}, and there is no folder {folder}")
 
 
@@ -193,6 +195,30 @@ def _failures(item: pytest.Item) -> str:
             watched.shadow.check_stats()
         texts.append(failure(watched.findings, names=watched.names, workload=watched.workload, command=watched.command))
     return "\n\n".join(filter(None, texts))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what a trial found, such as Hypothesis's state machine's; unittest's failures are known here only."""
+    report = yield
+    if call.excinfo is not None and "harness.trial" in sys.modules:
+        report.sections.extend(("kvparity", text) for text in _kept(item, call.excinfo.value))
+    return report
+
+
+def _kept(item: pytest.Item, error: BaseException) -> Iterator[str]:
+    from harness.commands.minimal import write_trace  # noqa: PLC0415  see the module's docstring
+    from harness.trial import DivergedError  # noqa: PLC0415
+
+    found = [each for each in getattr(error, "exceptions", (error,)) if isinstance(each, DivergedError)]
+    cache = getattr(item.config, "cache", None)  # pytest may run without
+    for number, each in enumerate(found if cache else (), start=1):
+        path = cache.mkdir("kvparity") / f"{item.name}-{number}.kvtrace"
+        path.unlink(missing_ok=True)
+        write_trace(each.case, each.divergence, path, each.comparison, source=f"found by {item.name}")
+        yield f"the operations of that are kept in {path}"
 
 
 # ---------------------------------------------------------------------- traces

@@ -14,6 +14,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+REGRESSIONS = "tests/regressions"  # where the pytest plugin looks for traces that once told two caches apart
 DEFAULT_PATH = Path("kvparity.toml")
 
 

@@ -175,6 +175,29 @@ def test_the_command_writes_a_trace_and_a_test(
     assert "still named it as its owner" in done.stdout
 
 
+def test_the_small_trace_can_be_filed(revisit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the folder that the pytest plugin replays, which names both caches; never over another."""
+    folder = tmp_path / "tests" / "regressions"
+    arguments = ["minimize", str(revisit), "--regressions", str(folder)]
+    assert main([*arguments, "-o", str(tmp_path / "small.kvtrace")]) == 1
+    assert f"filed: {folder / 'small.kvtrace'}, which pytest replays from now on" in capsys.readouterr().out
+    assert [path.name for path in folder.iterdir()] == ["small.kvtrace"]
+    with Trace(folder / "small.kvtrace") as trace:
+        assert (len(trace), trace.header.candidate) == (4, "refactored-fifo")
+    other = tmp_path / "other"
+    other.mkdir()
+    assert main([*arguments, "-o", str(other / "small.kvtrace")]) == 2
+    assert f"{folder / 'small.kvtrace'} exists already" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_told(
+    revisit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line."""
+    assert main(["minimize", str(revisit), "-o", str(tmp_path / "s.kvtrace"), "--regressions", "/dev/null/x"]) == 2
+    assert "/dev/null/x/s.kvtrace cannot be written: Not a directory" in capsys.readouterr().err
+
+
 def test_a_trace_in_parity_has_nothing_to_minimize(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command says so, writes nothing and exits with 0."""
     found, path = load_scenario("mcts"), tmp_path / "mcts.kvtrace"

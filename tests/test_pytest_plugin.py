@@ -9,6 +9,8 @@ import pytest
 from harness.contract import SPEC
 from harness.operations import RECUR, Get, Set, init
 from harness.recording import TraceWriter
+from harness.replay import Comparison
+from harness.trace import Trace
 from harness.values import KeysValues
 
 if TYPE_CHECKING:
@@ -393,3 +395,27 @@ def test_a_regression_that_is_no_trace_fails_in_one_line(pytester: pytest.Pytest
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*a.kvtrace is not a kvparity trace: it does not begin as an SQLite database does"])
     assert shows_no_traceback(result)
+
+
+def test_what_a_state_machine_finds_is_kept(pytester: pytest.Pytester) -> None:
+    """As a trace that shows it, which the report names; the failure itself is a program."""
+    pytester.makepyfile(
+        """
+        from hypothesis import Phase, settings
+        from harness import Comparison
+        from scenarios.machine import CacheMachine
+
+        class Machine(CacheMachine):
+            comparison = Comparison("refactored-fifo", "fault:forgets-sizes")
+
+        TestMachine = Machine.TestCase
+        TestMachine.settings = settings(deadline=None, database=None, derandomize=True, phases=[Phase.generate])
+        """
+    )
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*driver.apply(Set(pool=*", "the operations of that are kept in *runTest-1.kvtrace"])
+    [kept] = pytester.path.rglob("runTest-1.kvtrace")
+    with Trace(kept) as trace:
+        found = Comparison("refactored-fifo", "fault:forgets-sizes").trace(trace, workload="kept")
+    assert found.by_kind["size"] == 1

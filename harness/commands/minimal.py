@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.text import Text
 
-from harness.errors import TraceError
+from harness.errors import TraceError, UsageError
 from harness.operations import describe
 from harness.program import program, test_file, test_name
 from harness.recording import TraceWriter
@@ -29,11 +30,7 @@ def write(case: Case, divergence: Divergence, output: Path, comparison: Comparis
     Raises:
         TraceError: a file cannot be written.
     """
-    note = f"{source}: {divergence.kind}, wrong: {divergence.wrong}"
-    with TraceWriter(output, served_by=comparison.reference, candidate=comparison.candidate, note=note) as writer:
-        stream = writer.stream("minimal", case.spec)
-        for operation in case.operations:
-            writer.record(stream, operation)
+    write_trace(case, divergence, output, comparison, source=source)
     test = output.with_name(f"{test_name(output)}.py")
     names = (comparison.reference, comparison.candidate)
     title = f"{divergence.kind}: {divergence.explanation}"
@@ -41,6 +38,32 @@ def write(case: Case, divergence: Divergence, output: Path, comparison: Comparis
         test.write_text(test_file(output, names=names, title=title), encoding="utf-8")
     except OSError as error:
         raise TraceError(f"{test} cannot be written: {error.strerror}") from None
+
+
+def write_trace(case: Case, divergence: Divergence, output: Path, comparison: Comparison, *, source: str) -> None:
+    """The case as a new `.kvtrace` file.
+
+    Raises:
+        TraceError: it cannot be written.
+    """
+    note = f"{source}: {divergence.kind}, wrong: {divergence.wrong}"
+    with TraceWriter(output, served_by=comparison.reference, candidate=comparison.candidate, note=note) as writer:
+        stream = writer.stream("minimal", case.spec)
+        for operation in case.operations:
+            writer.record(stream, operation)
+
+
+def file_away(trace: Path, target: Path) -> None:
+    """A copy of the trace as `target`, whose folder is made where there is none.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(trace, target)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}") from None
 
 
 def show(found: Minimal, output: Path, comparison: Comparison, console: Console, *, before: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.case import Case, Signature, first_divergence
-from harness.commands.minimal import show, write
+from harness.commands.minimal import file_away, show, write
 from harness.errors import TraceError, UsageError
 from harness.minimize import Minimal, Minimizer
 from harness.report import Progress
@@ -26,15 +26,26 @@ class FlakyError(UsageError):
     """The trace does not show the same divergence twice."""
 
 
-def minimize(path: Path, output: Path, comparison: Comparison, *, console: Console) -> Minimal | None:
+def minimize(
+    path: Path, output: Path, comparison: Comparison, *, regressions: Path | None, console: Console
+) -> Minimal | None:
     """Minimize the first divergence of the trace at `path` into `output`, and print it; None where there is none.
+
+    Args:
+        path: the trace.
+        output: the small trace to write; a pytest file comes beside it.
+        comparison: of which caches.
+        regressions: a folder whose traces the pytest plugin replays; the small trace is filed there as well.
+        console: where to print.
 
     Raises:
         TraceError: `path` is no trace, or `output` cannot be written.
         FlakyError: the trace does not show the same divergence twice.
     """
-    if output.exists():
-        raise TraceError(f"{output} exists already: choose another name or remove it")
+    filed = None if regressions is None else regressions / output.name
+    for file in filter(None, (output, filed)):
+        if file.exists():
+            raise TraceError(f"{file} exists already: choose another name or remove it")
     with Trace(path) as trace:
         stream = _first_stream(trace, comparison)
         if stream is None:
@@ -53,6 +64,9 @@ def minimize(path: Path, output: Path, comparison: Comparison, *, console: Conso
         found = search.run()
     write(found.case, found.divergence, output, comparison, source=f"minimized from {path.name}")
     show(found, output, comparison, console, before=len(case))
+    if filed is not None:
+        file_away(output, filed)
+        console.print(f"filed: {filed}, which pytest replays from now on", soft_wrap=True)
     return found
 
 

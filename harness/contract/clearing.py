@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.contract.entries import ONE_OF_EACH, SPEC, assert_same, assert_same_or_miss, each_pool, entry, raises
-from harness.contract.trial import OnTrial
+from harness.contract.subject import OnTrial
 from harness.operations import ALL, ALL_INIT, RECUR, WM, init
 
 if TYPE_CHECKING:

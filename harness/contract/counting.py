@@ -11,7 +11,7 @@ import pytest
 
 from harness.caches import HasStats
 from harness.contract.entries import SPEC, each_searched_pool, entry
-from harness.contract.trial import OnTrial
+from harness.contract.subject import OnTrial
 from harness.operations import RECUR, WM, init
 
 if TYPE_CHECKING:

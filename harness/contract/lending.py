@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.contract.entries import SPEC, assert_same, each_pool, each_searched_pool, entry
-from harness.contract.trial import OnTrial
+from harness.contract.subject import OnTrial
 from harness.operations import RECUR, init
 from harness.values import clone
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness.contract.entries import SPEC, assert_same, assert_same_or_miss, each_pool, entry, raises, same
-from harness.contract.trial import OnTrial
+from harness.contract.subject import OnTrial
 from harness.operations import RECUR, PoolId, init
 from harness.values import KeysValues, read
 

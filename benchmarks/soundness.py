@@ -1,0 +1,124 @@
+"""What sound caches survive: operations of every scenario, and examples of fuzzing, without one corruption.
+
+    python benchmarks/soundness.py [--operations 1000000] [--examples 20000] [--markdown] [PAIR ...]
+
+Each line is a pair of caches that were written apart from each other and follow the same strategy. Differences of
+behaviour are those of the original's documented quirks (docs/the-original.md): any other one, and any corruption,
+ends this with status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from harness.divergence import CORRUPTION
+from harness.fuzz import Fuzzer
+from harness.loading import SCENARIOS, installed, load_scenario
+from harness.replay import Comparison
+
+if TYPE_CHECKING:
+    from harness.result import Result
+
+PAIRS = {
+    "legacy-evicting": ("legacy-evicting", "refactored-fifo"),
+    "refactored-fifo": ("scenarios.sound:SoundCache", "refactored-fifo"),
+    "refactored-lru": ("scenarios.sound:SoundLru", "refactored-lru"),
+    "refactored-priority": ("scenarios.sound:SoundPriority", "refactored-priority"),
+}
+QUIRKY = "legacy-evicting"
+FUZZ = "fuzz"
+
+
+class Row(NamedTuple):
+    """One pair through one method."""
+
+    pair: str
+    method: str
+    operations: int
+    gets_compared: int
+    corruption: int
+    behaviour: int
+    by_others: int
+    elapsed_s: float
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was found but the original's quirks."""
+        return not self.corruption and (not self.behaviour or (self.pair == QUIRKY and not self.by_others))
+
+
+def measure(pair: str, method: str, *, operations: int, examples: int) -> Row:
+    """One pair through one method."""
+    comparison = Comparison(*PAIRS[pair])
+    began = time.perf_counter()
+    if method == FUZZ:
+        fuzzer = Fuzzer(comparison, examples=examples)
+        list(fuzzer.findings())
+        result: Result = fuzzer.result()
+    else:
+        result = comparison.scenario(load_scenario(method), seed=0, steps=operations)
+    return Row(
+        pair=pair,
+        method=method,
+        operations=result.operations_total,
+        gets_compared=result.gets_compared,
+        corruption=result.count(CORRUPTION),
+        behaviour=result.total - result.count(CORRUPTION),
+        by_others=result.total - result.by_side["reference"],
+        elapsed_s=time.perf_counter() - began,
+    )
+
+
+def main() -> int:
+    """Measure and print; 1 where anything was found that is no documented quirk."""
+    parser = argparse.ArgumentParser(description="What sound caches survive.")
+    parser.add_argument("pair", nargs="*", choices=[*PAIRS, []], metavar="PAIR", help=f"of {', '.join(PAIRS)}")
+    parser.add_argument("--operations", type=int, default=1_000_000, help="over all scenarios (default 1,000,000)")
+    parser.add_argument("--examples", type=int, default=20_000, help="of fuzzing (default 20,000)")
+    parser.add_argument("--markdown", action="store_true", help="print the table for a document")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    scenarios = list(installed(SCENARIOS))
+    each = -(-options.operations // len(scenarios))
+    tasks = [(pair, method) for pair in options.pair or PAIRS for method in (*scenarios, FUZZ)]
+    rows = [
+        measure(pair, method, operations=each, examples=options.examples)
+        for pair, method in track(tasks, console=Console(stderr=True), transient=True)
+    ]
+    print(markdown(rows)) if options.markdown else Console().print(table(rows))
+    return 0 if all(row.sound for row in rows) else 1
+
+
+HEADS = ("candidate", "method", "operations", "gets compared", "corruption", "behaviour", "seconds")
+
+
+def cells(row: Row) -> list[str]:
+    """For either table."""
+    numbers = (row.operations, row.gets_compared, row.corruption, row.behaviour)
+    return [row.pair, row.method, *(f"{number:,}" for number in numbers), f"{row.elapsed_s:.0f}"]
+
+
+def table(rows: list[Row]) -> Table:
+    """For people."""
+    drawn = Table(*HEADS)
+    for row in rows:
+        drawn.add_row(*cells(row), style="green" if row.sound else "red")
+    return drawn
+
+
+def markdown(rows: list[Row]) -> str:
+    """For a document."""
+    lines = [list(HEADS), ["---", "---", *["--:"] * (len(HEADS) - 2)], *map(cells, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
