@@ -7,8 +7,8 @@ which the comparison found what the fault declares (corruption; or behaviour, or
 `behaviour` stands where a corruption was only seen as behaviour, and `-` where nothing was found. `BLAME` marks a
 comparison in which anybody but the candidate was blamed, whatever else was found.
 
-Fuzzing ends with the first such finding, or after `--examples`. A method that a fault names gets the number of operations that the fault asks for, if that is more than `--steps`, and
-the seed that the fault asks for.
+A method that a fault names gets the number of operations that the fault asks for, if that is more than `--steps`, and
+the seed that the fault asks for. Fuzzing ends with the first finding that counts, or after `--examples`.
 """
 
 from __future__ import annotations

@@ -97,13 +97,13 @@ def main() -> int:
     return 0 if all(row.sound for row in rows) else 1
 
 
-HEADS = ("candidate", "method", "operations", "gets compared", "corruption", "behaviour", "seconds")
+HEADS = ("reference", "candidate", "method", "operations", "gets compared", "corruption", "behaviour", "seconds")
 
 
 def cells(row: Row) -> list[str]:
     """For either table."""
     numbers = (row.operations, row.gets_compared, row.corruption, row.behaviour)
-    return [row.pair, row.method, *(f"{number:,}" for number in numbers), f"{row.elapsed_s:.0f}"]
+    return [*PAIRS[row.pair], row.method, *(f"{number:,}" for number in numbers), f"{row.elapsed_s:.0f}"]
 
 
 def table(rows: list[Row]) -> Table:
@@ -116,7 +116,7 @@ def table(rows: list[Row]) -> Table:
 
 def markdown(rows: list[Row]) -> str:
     """For a document."""
-    lines = [list(HEADS), ["---", "---", *["--:"] * (len(HEADS) - 2)], *map(cells, rows)]
+    lines = [list(HEADS), ["---"] * 3 + ["--:"] * (len(HEADS) - 3), *map(cells, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -214,7 +214,9 @@ def _kept(item: pytest.Item, error: BaseException) -> Iterator[str]:
 
     found = [each for each in getattr(error, "exceptions", (error,)) if isinstance(each, DivergedError)]
     cache = getattr(item.config, "cache", None)  # pytest may run without
-    for number, each in enumerate(found if cache else (), start=1):
+    if cache is None:
+        return
+    for number, each in enumerate(found, start=1):
         path = cache.mkdir("kvparity") / f"{item.name}-{number}.kvtrace"
         path.unlink(missing_ok=True)
         write_trace(each.case, each.divergence, path, each.comparison, source=f"found by {item.name}")

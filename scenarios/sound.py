@@ -209,3 +209,15 @@ class SoundCache:
         pool.held.clear()
         pool.priorities.clear()
         pool.free = list(reversed(range(len(pool.slots))))
+
+
+class SoundLru(SoundCache):
+    """The same under LRU."""
+
+    eviction = "lru"
+
+
+class SoundPriority(SoundCache):
+    """The same under PRIORITY."""
+
+    eviction = "priority"

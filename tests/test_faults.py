@@ -18,24 +18,12 @@ from harness.replay import Comparison
 from harness.trace import Trace
 from refactored import fifo
 from scenarios.faults import FAULTS, Fault
-from scenarios.sound import SoundCache
+from scenarios.sound import SoundCache, SoundLru, SoundPriority
 
 if TYPE_CHECKING:
     from harness.result import Result
 
 PROMISES = [(name, method) for name, fault in FAULTS.items() for method in fault.methods]
-
-
-class SoundLru(SoundCache):
-    """Sound under LRU."""
-
-    eviction = "lru"
-
-
-class SoundPriority(SoundCache):
-    """Sound under PRIORITY."""
-
-    eviction = "priority"
 
 
 class TestSound(CacheContract):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from harness.fuzz import Finding
 
-SOUND = {"refactored-fifo": "scenarios.sound:SoundCache", "refactored-lru": "test_faults:SoundLru"}
+SOUND = {"refactored-fifo": "scenarios.sound:SoundCache", "refactored-lru": "scenarios.sound:SoundLru"}
 FOUND = ("keys-lose-upper-half", "update-renews", "forgets-sizes", "working-copy-is-entry", "length-is-capacity")
 
 
