@@ -62,8 +62,8 @@ def test_the_page_does_what_it_says(tmp_path: Path) -> None:
             examples += [name] if name.startswith("test_") else []
         elif language == "toml":
             (tmp_path / "pyproject.toml").write_text(text)
-    assert compared == 3
+    assert compared == 4
     assert " passed" in printed  # the regressions, with another candidate
-    assert len(examples) == 4
+    assert len(examples) == 5
     tested = run(f".venv/bin/pytest -q {' '.join(examples)}", tmp_path)
     assert re.search(r"^\d+ passed in", tested, re.MULTILINE), tested
