@@ -12,6 +12,7 @@ import torch
 from harness.contract import SPEC, CacheContract
 from harness.divergence import BEHAVIOUR, CORRUPTION
 from harness.errors import UsageError
+from harness.fuzz import Fuzzer
 from harness.loading import FAULTS as GALLERIES
 from harness.loading import SCENARIOS, TRACES, build_cache, faults, installed, load_scenario, trace_path
 from harness.replay import Comparison
@@ -39,7 +40,11 @@ def _one_thread() -> None:
 
 
 def drive(comparison: Comparison, method: str, *, steps: int, seed: int = 0) -> Result:
-    """A scenario, or a bundled trace."""
+    """A scenario, a bundled trace, or fuzzing until something is found."""
+    if method == "fuzz":
+        fuzzer = Fuzzer(comparison, seed=seed, examples=steps)
+        next(fuzzer.findings(), None)
+        return fuzzer.result()
     if method not in installed(TRACES):
         return comparison.scenario(load_scenario(method), seed=seed, steps=steps)
     with Trace(trace_path(method)) as trace:
@@ -100,8 +105,8 @@ def test_a_fault_says_what_it_does_wrong_and_where_that_arises(name: str) -> Non
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_method_is_installed(name: str) -> None:
-    """What a fault names is a scenario or a bundled trace."""
-    assert set(FAULTS[name].methods) <= {*installed(SCENARIOS), *installed(TRACES)}
+    """What a fault names is a scenario, a bundled trace or fuzzing."""
+    assert set(FAULTS[name].methods) <= {*installed(SCENARIOS), *installed(TRACES), "fuzz"}
 
 
 # ---------------------------------------------------------------------- by name

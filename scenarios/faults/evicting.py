@@ -297,6 +297,21 @@ class PriorityRaisesUnset(Fault):
         return min((rank, key) for key, rank in pool.priorities.items() if rank)[1]
 
 
+class PriorityKeepsFirst(Fault):
+    """Declares PRIORITY and keeps the priority that a key was first set with, whatever it is set with again.
+
+    Likely where an update copies the value into its slot and returns early.
+    """
+
+    eviction = "priority"
+    severity = BEHAVIOUR
+    methods = ("fuzz",)
+
+    def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
+        """Deaf where the key is held."""
+        return super().take_slot(pool, key, None if key in pool.held else priority)
+
+
 class PriorityHeapSurvivesClear(Fault):
     """Leaves the heap of priorities as it is when a pool is cleared, and stumbles over its dead keys.
 

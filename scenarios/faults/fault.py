@@ -20,7 +20,8 @@ class Fault(SoundCache):
 
     Attributes:
         severity: what a comparison finds of it: `corruption` or `behaviour`.
-        methods: scenarios and bundled traces, each of which finds that within `steps` operations, with `seed`.
+        methods: scenarios and bundled traces, each of which finds that within `steps` operations, with `seed`; `fuzz`
+            is fuzzing, for as many examples.
     """
 
     severity: ClassVar[str] = CORRUPTION
