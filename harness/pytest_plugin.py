@@ -7,6 +7,7 @@ docs/testing-your-cache.md says what it does for a user.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from contextlib import contextmanager
@@ -217,7 +218,8 @@ def _kept(item: pytest.Item, error: BaseException) -> Iterator[str]:
     if cache is None:
         return
     for number, each in enumerate(found, start=1):
-        path = cache.mkdir("kvparity") / f"{item.name}-{number}.kvtrace"
+        name = re.sub(r"\W+", "_", item.name)
+        path = cache.mkdir("kvparity") / f"{name}-{number}.kvtrace"
         path.unlink(missing_ok=True)
         write_trace(each.case, each.divergence, path, each.comparison, source=f"found by {item.name}")
         yield f"the operations of that are kept in {path}"
