@@ -142,12 +142,15 @@ class Result:
             "divergences": {
                 "total": self.total,
                 "unexpected": sum(self.unexpected.values()),
+                "unexpected_by_severity": {severity: self.unexpected[severity] for severity in (CORRUPTION, BEHAVIOUR)},
                 "by_kind": dict(self.by_kind),
                 "by_severity": {severity: self.count(severity) for severity in (CORRUPTION, BEHAVIOUR)},
                 "by_side": {side: self.by_side[side] for side in SIDES},
                 "known": dict(self.by_known),
             },
-            "first": [divergence.as_dict() for divergence in self.first.values()],
+            "first": [
+                {**divergence.as_dict(), "count": self.by_group[group]} for group, divergence in self.first.items()
+            ],
             "stats": self.stats,
             "timing": {
                 "elapsed_s": self.elapsed_s,

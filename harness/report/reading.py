@@ -1,0 +1,120 @@
+"""Reading JSON results back, to merge them, to show them again and to hold them against each other."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from harness.caches import CacheSpec
+from harness.divergence import SEVERITIES, SIDES, Divergence
+from harness.errors import UsageError
+from harness.result import SCHEMA, KeptCase, RecordedAnswers, Result
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DIVERGENCE = (
+    "number",
+    "operation",
+    "pool",
+    "kind",
+    "reference",
+    "candidate",
+    "wrong",
+    "explanation",
+    "difference",
+    "known",
+)
+_MOST_BYTES = 256 * 1024 * 1024
+
+
+def read_result(path: Path) -> Result:
+    """The result that `write_json` wrote. Of its divergences the first of each group is there, whole.
+
+    Raises:
+        UsageError: there is no such file, it is no result, or it is newer than this program.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise UsageError(f"{path} is no result: it has {path.stat().st_size:,} bytes, which no result has")
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is no result: {error}") from None
+    schema = fields.get("schema") if isinstance(fields, dict) else None
+    if not isinstance(schema, int) or isinstance(schema, bool):
+        raise UsageError(f"{path} is no result: it says no schema")
+    if schema > SCHEMA:
+        raise UsageError(f"{path} has result schema {schema}; this kvparity reads schemas up to {SCHEMA}: upgrade it")
+    try:
+        return _result(fields)
+    except KeyError as error:
+        raise UsageError(f"{path} is no result: {error} is missing") from None
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UsageError(f"{path} is no result: {error}") from None
+
+
+def _result(fields: dict[str, Any]) -> Result:
+    divergences, fuzzing = fields["divergences"], fields.get("fuzzing")
+    first = [(_divergence(each), _count(each["count"])) for each in fields["first"]]
+    recorded = fields.get("recorded_answers")
+    return Result(
+        workload=_text(fields["workload"]),
+        spec=None if fields["spec"] is None else CacheSpec(**fields["spec"]),
+        reference=_text(fields["reference"]),
+        candidate=_text(fields["candidate"]),
+        operations=_counter(fields["operations"]),
+        gets_compared=_count(fields["gets_compared"]),
+        values_compared=_count(fields["values_compared"]),
+        total=_count(divergences["total"]),
+        unexpected=_counter(divergences["unexpected_by_severity"]),
+        by_kind=_counter(divergences["by_kind"]),
+        by_side=_counter(divergences["by_side"]),
+        by_known=_counter(divergences["known"]),
+        by_group=Counter({(each.kind, each.wrong): count for each, count in first}),
+        first={(each.kind, each.wrong): each for each, _ in first},
+        kept=[each for each, _ in first],
+        stats=_stats(fields["stats"]),
+        elapsed_s=float(fields["timing"]["elapsed_s"]),
+        seed=fields["seed"],
+        interrupted=bool(fields["interrupted"]),
+        recorded=None if recorded is None else RecordedAnswers(**recorded),
+        examples=None if fuzzing is None else _count(fuzzing["examples"]),
+        cases=[] if fuzzing is None else [KeptCase(**case) for case in fuzzing["cases"]],
+        runs=[_result(run) for run in fields.get("runs", [])],
+    )
+
+
+def _divergence(fields: dict[str, Any]) -> Divergence:
+    if fields["kind"] not in SEVERITIES or fields["wrong"] not in SIDES:
+        raise ValueError(f"there is no divergence of kind {fields['kind']!r} with {fields['wrong']!r} wrong")
+    key = None if fields["key"] is None else int(fields["key"], 16)
+    return Divergence(key=key, **{name: fields[name] for name in _DIVERGENCE})
+
+
+def _stats(sides: dict[str, Any]) -> dict[str, dict[str, dict[str, int | None]]]:
+    return {
+        side: {
+            pool: {name: None if number is None else _count(number) for name, number in cells.items()}
+            for pool, cells in pools.items()
+        }
+        for side, pools in sides.items()
+    }
+
+
+def _counter(counts: dict[str, Any]) -> Counter[str]:
+    return Counter({name: _count(count) for name, count in counts.items()})
+
+
+def _count(number: Any) -> int:
+    if type(number) is not int:
+        raise TypeError(f"{number!r} is not a count")
+    return number
+
+
+def _text(text: Any) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r} is not a name")
+    return text
