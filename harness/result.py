@@ -84,6 +84,7 @@ class Result:
         recorded: how the reference compares with a trace's own answers; None where there are none.
         examples: how many streams of operations were tried, where they are many: in fuzzing.
         cases: what fuzzing kept.
+        missing: parts of the run of which there is no result, such as `rank 1`.
         runs: the single results, where this is a sum.
     """
 
@@ -109,6 +110,7 @@ class Result:
     recorded: RecordedAnswers | None = None
     examples: int | None = None
     cases: list[KeptCase] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     runs: list[Result] = field(default_factory=list)
 
     @property
@@ -117,10 +119,14 @@ class Result:
         return sum(self.operations.values())
 
     def fails(self, fail_on: str) -> bool:
-        """Whether `--fail-on` counts what was found."""
+        """Whether `--fail-on` counts what was found; what is missing counts as the worst that it could be."""
         if fail_on == "never":
             return False
-        return self.unexpected[CORRUPTION] > 0 or (fail_on == "behaviour" and self.unexpected[BEHAVIOUR] > 0)
+        return (
+            bool(self.missing)
+            or self.unexpected[CORRUPTION] > 0
+            or (fail_on == "behaviour" and self.unexpected[BEHAVIOUR] > 0)
+        )
 
     def count(self, severity: str) -> int:
         """Divergences of that severity, known ones included."""
@@ -161,6 +167,8 @@ class Result:
             result["recorded_answers"] = asdict(self.recorded)
         if self.examples is not None:
             result["fuzzing"] = {"examples": self.examples, "cases": [asdict(case) for case in self.cases]}
+        if self.missing:
+            result["missing"] = self.missing
         if self.runs:
             result["runs"] = [run.as_dict() for run in self.runs]
         return result
@@ -259,6 +267,7 @@ def merge(results: Sequence[Result]) -> Result:
         elapsed_s=sum(result.elapsed_s for result in results),
         seed=seeds.pop() if len(seeds) == 1 else None,
         interrupted=any(result.interrupted for result in results),
+        missing=[part for result in results for part in result.missing],
         runs=list(results),
     )
 

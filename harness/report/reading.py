@@ -83,6 +83,7 @@ def _result(fields: dict[str, Any]) -> Result:
         recorded=None if recorded is None else RecordedAnswers(**recorded),
         examples=None if fuzzing is None else _count(fuzzing["examples"]),
         cases=[] if fuzzing is None else [KeptCase(**case) for case in fuzzing["cases"]],
+        missing=[_text(part) for part in fields.get("missing", [])],
         runs=[_result(run) for run in fields.get("runs", [])],
     )
 

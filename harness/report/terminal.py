@@ -55,6 +55,8 @@ def verdict_line(result: Result, *, fail_on: str) -> Text:
         found += f"; wrong: {wrong}"
     if result.by_known:
         found += f"; {sum(result.by_known.values()):,} known and accepted"
+    if result.missing:
+        return Text(f"INCOMPLETE: no result of {', '.join(result.missing)}; {found}; {compared}", style="bold red")
     if result.interrupted:
         return Text(f"INTERRUPTED: {found} so far; {compared}", style="bold yellow")
     if not result.gets_compared:
