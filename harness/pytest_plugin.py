@@ -211,9 +211,9 @@ def pytest_runtest_makereport(
 
 def _kept(item: pytest.Item, error: BaseException) -> Iterator[str]:
     from harness.commands.minimal import write_trace  # noqa: PLC0415  see the module's docstring
-    from harness.trial import DivergedError  # noqa: PLC0415
+    from harness.trial import PartedError  # noqa: PLC0415
 
-    found = [each for each in getattr(error, "exceptions", (error,)) if isinstance(each, DivergedError)]
+    found = [each for each in getattr(error, "exceptions", (error,)) if isinstance(each, PartedError)]
     cache = getattr(item.config, "cache", None)  # pytest may run without
     if cache is None:
         return

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.replay import Comparison
 
 
-class DivergedError(AssertionError):
+class PartedError(AssertionError):
     """Two caches part. The text says how, and is followed by a program that shows it.
 
     Attributes:
@@ -82,7 +82,7 @@ class Trial:
         """Do one operation to both.
 
         Raises:
-            DivergedError: they part in a way that is not known.
+            PartedError: they part in a way that is not known.
         """
         number = len(self.operations)
         self.operations.append(operation)
@@ -93,7 +93,7 @@ class Trial:
         """Hold what each cache counted against what was seen of it.
 
         Raises:
-            DivergedError: it is not the same.
+            PartedError: it is not the same.
         """
         self.shadow.check_stats()
         self._tell_news()
@@ -102,7 +102,7 @@ class Trial:
         """End the trial with what is new.
 
         Raises:
-            DivergedError: always.
+            PartedError: always.
         """
         raise _error_of(Signature.of(divergence))(divergence, self.case, self._comparison)
 
@@ -144,6 +144,6 @@ class NewsLog(DivergenceLog):
 
 
 @cache
-def _error_of(signature: Signature) -> type[DivergedError]:
+def _error_of(signature: Signature) -> type[PartedError]:
     """A type for each signature: Hypothesis tells two failures apart by type and line."""
-    return type("DivergedError", (DivergedError,), {"__module__": __name__, "__doc__": signature.explanation})
+    return type("PartedError", (PartedError,), {"__module__": __name__, "__doc__": signature.explanation})

@@ -15,7 +15,7 @@ from harness import Comparison, KnownDifference, Trace
 from harness.case import Signature, first_divergence
 from harness.cli import main
 from harness.fuzz import Fuzzer
-from harness.trial import DivergedError
+from harness.trial import PartedError
 from scenarios.faults import FAULTS
 from scenarios.machine import CacheMachine
 from scenarios.sound import SoundCache
@@ -167,7 +167,7 @@ def test_the_machine_is_a_test_of_its_own() -> None:
     options = settings(
         max_examples=300, deadline=None, database=None, derandomize=True, print_blob=False, report_multiple_bugs=False
     )
-    with pytest.raises(DivergedError, match=r"driver\.apply\(Clear\(pool=RECUR\)\)"):
+    with pytest.raises(PartedError, match=r"driver\.apply\(Clear\(pool=RECUR\)\)"):
         run_state_machine_as_test(Machine, settings=options)
 
 

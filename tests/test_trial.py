@@ -10,7 +10,7 @@ import pytest
 
 from harness import RECUR, CacheSpec, Clear, Comparison, Get, KnownDifference, Set
 from harness.case import Signature, plain
-from harness.trial import DivergedError, NewsLog, Trial
+from harness.trial import NewsLog, PartedError, Trial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +20,11 @@ NEVER_CLEARED = Comparison("refactored-fifo", "fault:recur-never-cleared")
 STALE = (Set(pool=RECUR, key=1, value=plain(1)), Clear(pool=RECUR), Get(pool=RECUR, key=1))
 
 
-def ended(trial: Trial) -> DivergedError:
+def ended(trial: Trial) -> PartedError:
     """What ends the trial of a hit after a clear, at the last operation."""
     for operation in STALE[:-1]:
         trial.apply(operation)
-    with pytest.raises(DivergedError) as raised:
+    with pytest.raises(PartedError) as raised:
         trial.apply(STALE[-1])
     return raised.value
 
@@ -62,7 +62,7 @@ def test_lying_statistics_end_a_trial() -> None:
     """When they are looked at."""
     trial = Trial(Comparison("refactored-fifo", "fault:length-is-capacity"), SPEC)
     trial.apply(STALE[0])
-    with pytest.raises(DivergedError, match=r"says length 1 for init\[0\], where 0 is right"):
+    with pytest.raises(PartedError, match=r"says length 1 for init\[0\], where 0 is right"):
         trial.check_stats()
 
 
