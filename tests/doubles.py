@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from harness import KeysValues, PoolId
 from harness.caches import PoolStats
-from harness.values import clone
+from harness.values import clone, read
 from refactored import KVCacheManager
 
 
@@ -137,6 +138,13 @@ class RaisesOnSet(Plain):
         raise MemoryError("full")
 
 
+class RaisesOnClear(Plain):
+    """Cannot forget."""
+
+    def clear(self, pool: PoolId) -> None:
+        raise MemoryError("still full")
+
+
 class ReturnsRubbish(Plain):
     """Answers with something that is no entry."""
 
@@ -149,6 +157,42 @@ class LendsRubbish(Plain):
 
     def checkout(self, env: int, key: int) -> Any:
         return "rubbish" if super().checkout(env, key) is not None else None
+
+
+@dataclass(frozen=True)
+class FrozenTokens:
+    """A tensor whose size nobody can change."""
+
+    _cache: torch.Tensor
+    _size: int
+
+
+class LendsFrozenSizes(Plain):
+    """No token can be appended to its working copy."""
+
+    def checkout(self, env: int, key: int) -> Any:
+        found = super().checkout(env, key)
+        for layer in found._keys_values:
+            layer._k_cache = FrozenTokens(layer._k_cache._cache, layer._k_cache._size)
+            layer._v_cache = FrozenTokens(layer._v_cache._cache, layer._v_cache._size)
+        return found
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor that says that it is on another device."""
+
+    device = torch.device("meta")
+
+
+class AnswersFromElsewhere(Plain):
+    """Keeps the right bytes on another device."""
+
+    def get(self, pool: PoolId, key: int) -> Any:
+        found = super().get(pool, key)
+        if found is None:
+            return None
+        tensors, sizes = read(found)
+        return KeysValues([tensor.as_subclass(Elsewhere) for tensor in tensors], sizes)
 
 
 class WritesIntoWhatItIsGiven(Plain):
