@@ -261,11 +261,11 @@ class Judge:
         mine, its = findings
         pool = next(pool for pool in lookup.pools if (mine.source == pool) != (its.source == pool))
         strayed = [
-            side
+            side.role
             for side, found, ideal in zip(self.sides, findings, lookup.ideal, strict=True)
             if (found.source == pool) != (ideal == pool)
         ]
-        wrong = ("neither", strayed[0].role if strayed else "", "both")[len(strayed)]
+        wrong = "both" if len(strayed) > 1 else strayed[0] if strayed else "neither"
         explanation = ""
         if self._log.wants_explanation("presence", wrong):
             explanation = explain.presence(
@@ -309,7 +309,7 @@ class Judge:
         if (side.role, pool, name) in self._stats_told:
             return
         self._stats_told.add((side.role, pool, name))
-        words = {side.role: f"{name} {counted}"}
+        says = f"{name} {counted}"
         self._log.add(
             Divergence(
                 number=number,
@@ -317,10 +317,10 @@ class Judge:
                 pool=str(pool),
                 key=None,
                 kind="stats",
-                reference=words.get("reference", ""),
-                candidate=words.get("candidate", ""),
+                reference=says if side is self.sides[0] else "",
+                candidate=says if side is self.sides[1] else "",
                 wrong=side.role,
-                explanation=f"{side.name} says {name} {counted} for {pool}, where {right} is right",
+                explanation=f"{side.name} says {says} for {pool}, where {right} is right",
             )
         )
 

@@ -161,8 +161,7 @@ class ShadowCache:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
         self._begin("checkout")
-        if not 0 <= env < self.spec.env_num:
-            self._contents(init(env))
+        self._contents(init(env))
         self.gets_compared += 1
         reference, candidate = self.reference, self.candidate
         if self._watched is not None and self.operations["checkout"] >= self._watched.until:
