@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -11,6 +11,9 @@ from harness import KeysValues, PoolId
 from harness.caches import PoolStats
 from harness.values import clone, read
 from refactored import KVCacheManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Plain:
@@ -203,6 +206,18 @@ class WritesIntoWhatItIsGiven(Plain):
         for layer in value._keys_values:
             layer._k_cache._cache.zero_()
             layer._k_cache._size = 0
+
+
+class TakesApartWhatItIsGiven(Plain):
+    """Copies the value that is set, and then does `harm` to the object that it came in."""
+
+    def __init__(self, harm: Callable[[KeysValues], object]) -> None:
+        super().__init__()
+        self.harm = harm
+
+    def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
+        super().set(pool, key, value, priority=priority)
+        self.harm(value)
 
 
 class Changed(Plain):

@@ -189,6 +189,37 @@ def test_a_candidate_cannot_spoil_what_the_caller_sets() -> None:
     assert told.explanation == "candidate wrote into the value that it was given to copy"
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda given: setattr(given, "_keys_values", ()),
+        lambda given: setattr(given, "_keys_values", None),
+        lambda given: setattr(given, "_keys_values", given._keys_values * 2),
+        lambda given: setattr(given[0], "_v_cache", given[0]._k_cache),
+        lambda given: setattr(given[0], "_k_cache", None),
+        lambda given: setattr(given[0]._k_cache, "_cache", None),
+    ],
+    ids=["no layers", "no structure", "more layers", "one for both", "no K", "no tensor"],
+)
+def test_a_candidate_that_takes_apart_what_it_is_given_is_found(harm: Callable[[KeysValues], object]) -> None:
+    """The next value is handed over whole, no exception reaches the caller, and the reference is not blamed."""
+    cache = shadow(doubles.TakesApartWhatItIsGiven(harm))
+    for key in range(6):
+        cache.set(RECUR, key, value(key))
+        cache.get(RECUR, key)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+    assert only(cache).explanation == "candidate wrote into the value that it was given to copy"
+
+
+def test_an_object_taken_apart_may_be_followed_by_a_value_of_another_kind() -> None:
+    """What cannot be written into is left alone."""
+    cache = shadow(doubles.TakesApartWhatItIsGiven(lambda given: setattr(given[0]._v_cache, "_cache", None)))
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 2, value(2, tokens=3))
+    cache.get(RECUR, 1)
+    assert cache.log.total == 0
+
+
 def test_the_callers_working_copy_is_not_written_into() -> None:
     """Only the candidate's own working copy is."""
     cache = shadow(doubles.Plain())
