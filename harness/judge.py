@@ -147,21 +147,23 @@ class Judge:
             for pool, seen in side.seen.items():
                 if pool.family == "wm":
                     continue  # how often it is asked depends on how a cache makes its working copies
-                try:
-                    stats = side.stats(pool)
-                except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
-                    self._disagrees(number, side, pool, name="stats", counted=_raised(error), right="an answer")
-                    continue
-                expected: dict[str, int | None] = {}
+                expected: dict[str, int] = {}
                 if pool not in side.lost_track:
                     expected |= {"hits": seen.hits, "misses": seen.misses}
                 if pool not in side.deviated:
                     perfect = ideal.pools[pool]
                     expected |= {"evictions": perfect.evictions, "length": len(perfect)}
-                for name, right in expected.items():
-                    counted = getattr(stats, name)
-                    if counted is not None and counted != right:
-                        self._disagrees(number, side, pool, name=name, counted=str(counted), right=str(right))
+                try:
+                    stats = side.stats(pool)
+                    counted = {name: getattr(stats, name) for name in expected}
+                    wrong = [name for name, right in expected.items() if counted[name] not in (None, right)]
+                except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
+                    self._disagrees(number, side, pool, name="stats", counted=_raised(error), right="an answer")
+                    continue
+                for name in wrong:
+                    self._disagrees(
+                        number, side, pool, name=name, counted=str(counted[name]), right=str(expected[name])
+                    )
 
     # ------------------------------------------------------------------ inside
 

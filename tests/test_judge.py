@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import doubles
@@ -471,6 +472,30 @@ def test_statistics_that_raise_hide_no_wrong_count_of_another_pool() -> None:
         ),
         disagreement("length 2", "init[1]", "new says length 2 for init[1], where 0 is right"),
     ]
+
+
+class Strange:
+    """Equal to nothing, and not even that."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("strange")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (None, "raised AttributeError: 'NoneType' object has no attribute 'hits'"),
+        (PoolStats(misses=Strange()), "raised TypeError: strange"),  # type: ignore[arg-type]
+    ],
+)
+def test_statistics_that_are_none_are_told_and_reach_no_caller(said: Any, told: str) -> None:
+    """They are not read any further."""
+    court = Court()
+    court.new.cache = SimpleNamespace(stats=lambda pool: said if pool == RECUR else PoolStats())  # type: ignore[assignment]
+    court.judge.stats(5)
+    assert [each.candidate for each in court.log.kept] == [f"stats {told}"]
 
 
 def test_the_wm_pool_is_not_held_to_its_count() -> None:
