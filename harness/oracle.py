@@ -43,7 +43,7 @@ class LastSet(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """A key that an ideal pool evicted: by which operation, to make room for which key."""
+    """A key that an ideal pool evicted: by which operation, to make room for which key; a working copy's is below 0."""
 
     number: int
     for_key: int

@@ -703,6 +703,20 @@ def test_a_side_that_keeps_too_much_is_blamed() -> None:
     )
 
 
+def test_a_key_of_wm_that_made_room_for_a_working_copy_is_explained() -> None:
+    """A working copy has no key of the caller's, and is made by no set."""
+    cache = shadow(doubles.Plain(), sound(SPEC), SPEC)
+    cache.set(RECUR, 1, value(1))
+    cache.set(WM, 9, value(9))
+    cache.checkout(0, 1)
+    cache.checkout(1, 1)
+    cache.get(WM, 9)
+    assert found(cache) == ("presence", "behaviour", "candidate")
+    assert only(cache).explanation == (
+        "candidate still holds it, though fifo over 2 slots evicted it to make room for a working copy"
+    )
+
+
 def test_two_strategies_differ_by_design() -> None:
     """FIFO and LRU each do as they declare: nobody is wrong, and the report says so."""
     cache = shadow(adapt(lru(SPEC.config(), 2)), adapt(fifo(SPEC.config(), 2)), SPEC)
