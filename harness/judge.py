@@ -237,7 +237,8 @@ class Judge:
             explanation = "; ".join(
                 explain.wrong_bytes(side, self._truth, lookup.pools, lookup.operation.key, outcome.fingerprint)
                 if found.verdict == STALE
-                else f"{side.name} returned the right bytes on {device_of(outcome.value)}, where they were not set"
+                else f"{side.name} returned the right bytes on {device_of(outcome.value) or 'several devices'},"
+                " where they were not set"
                 for side, outcome, found in zip(self.sides, lookup.outcomes, findings, strict=True)
                 if found.verdict in (STALE, MOVED)
             )

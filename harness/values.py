@@ -373,9 +373,12 @@ def raw_bytes(tensor: torch.Tensor) -> Any:
     return tensor.numpy()
 
 
-def device_of(value: Any) -> torch.device:
-    """The device of the value's first tensor."""
+def device_of(value: Any) -> torch.device | None:
+    """The device that all tensors of the value are on; None where they are on several."""
     device: torch.device = value._keys_values[0]._k_cache._cache.device
+    for layer in value._keys_values:
+        if layer._k_cache._cache.device != device or layer._v_cache._cache.device != device:
+            return None
     return device
 
 

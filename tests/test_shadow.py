@@ -26,6 +26,7 @@ from harness import (
     fingerprint,
     init,
 )
+from harness.values import read
 from legacy import EvictingCache, ReleasedCache
 from refactored import fifo, lru, priority
 from scenarios.faults import FAULTS
@@ -557,6 +558,23 @@ def test_a_reference_that_answers_from_another_device_is_found() -> None:
     cache.set(RECUR, 1, value(1))
     cache.get(RECUR, 1)
     assert found(cache) == ("device", "corruption", "reference")
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_one_tensor_on_another_device_is_found(at: int) -> None:
+    """Whichever it is."""
+
+    class Strays(doubles.Changed):
+        def change(self, value: KeysValues) -> KeysValues:
+            tensors, sizes = read(value)
+            tensors[at] = tensors[at].as_subclass(doubles.Elsewhere)
+            return KeysValues(tensors, sizes)
+
+    cache = shadow(Strays())
+    cache.set(RECUR, 1, KeysValues.zeros(num_layers=2, num_heads=1, max_tokens=2, head_dim=2))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("device", "corruption", "candidate")
+    assert only(cache).explanation == "candidate returned the right bytes on several devices, where they were not set"
 
 
 def test_wrong_bytes_on_another_device_say_so() -> None:
