@@ -101,6 +101,26 @@ class KeepsTheFirstValue(Plain):
             super().set(pool, key, value, priority=priority)
 
 
+class KeepsNegativeZeroOut(Plain):
+    """Has one zero only, as whoever adds 0.0 has."""
+
+    def get(self, pool: PoolId, key: int) -> Any:
+        found = super().get(pool, key)
+        tensors, sizes = read(found)
+        return KeysValues([tensor + 0.0 for tensor in tensors], sizes)
+
+
+class ForgetsThePadding(Plain):
+    """Returns zeros after the last valid token."""
+
+    def get(self, pool: PoolId, key: int) -> Any:
+        found = clone(super().get(pool, key))
+        for layer in found._keys_values:
+            for cache in (layer._k_cache, layer._v_cache):
+                cache._cache[:, :, cache._size :] = 0
+        return found
+
+
 class AlwaysMisses(Plain):
     """Finds nothing."""
 
@@ -245,6 +265,24 @@ class Casts(Changed):
     def change(self, value: KeysValues) -> KeysValues:
         cache = value._keys_values[0]._k_cache
         cache._cache = cache._cache.half()
+        return value
+
+
+class Reinterprets(Changed):
+    """Returns the right bits as integers."""
+
+    def change(self, value: KeysValues) -> KeysValues:
+        cache = value._keys_values[0]._k_cache
+        cache._cache = cache._cache.view(torch.int32)
+        return value
+
+
+class DropsAnAxis(Changed):
+    """Returns the right bits in another shape."""
+
+    def change(self, value: KeysValues) -> KeysValues:
+        cache = value._keys_values[0]._k_cache
+        cache._cache = cache._cache[0]
         return value
 
 

@@ -474,6 +474,16 @@ def test_a_working_copy_that_cannot_be_written_into_is_found() -> None:
     assert told.candidate == "raised FrozenInstanceError: cannot assign to field '_size'"
 
 
+@pytest.mark.parametrize("faulty", [doubles.KeepsNegativeZeroOut, doubles.ForgetsThePadding])
+def test_bytes_are_compared_and_all_of_them(faulty: type[Cache]) -> None:
+    """Numbers that are equal may differ in bits, and padding is copied as well."""
+    cache = shadow(faulty())
+    cache.set(RECUR, 1, value(-0.0))
+    cache.set(RECUR, 2, value(1))
+    cache.get(RECUR, 1 if faulty is doubles.KeepsNegativeZeroOut else 2)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+
+
 def test_a_hit_after_a_clear_is_stale() -> None:
     """The key was cleared, so any bytes are wrong."""
     cache = shadow(doubles.ClearsNothing())
@@ -532,7 +542,13 @@ def test_the_original_returns_another_keys_tensors() -> None:
 
 @pytest.mark.parametrize(
     ("faulty", "kind"),
-    [(doubles.ForgetsTheSize, "size"), (doubles.Casts, "dtype"), (doubles.Pads, "shape")],
+    [
+        (doubles.ForgetsTheSize, "size"),
+        (doubles.Casts, "dtype"),
+        (doubles.Reinterprets, "dtype"),
+        (doubles.Pads, "shape"),
+        (doubles.DropsAnAxis, "shape"),
+    ],
 )
 def test_tensors_of_another_kind_say_so(faulty: type[Cache], kind: str) -> None:
     """Where not only the numbers differ, the divergence names what does, and shows it."""
