@@ -394,6 +394,13 @@ RULES = (
         tuple(f"shadow::a_loan_is_watched_until_its_pool_is_cleared[{pool}]" for pool in ("pool0", "pool1")),
     ),
     Rule(
+        "what was lent from wm is good until the next checkout only",
+        "a sound cache that uses the slot then",
+        SHADOW,
+        ((" and its.fingerprint and pool != WM:", " and its.fingerprint:"),),
+        ("shadow::what_was_lent_from_wm_may_be_overwritten_by_checkouts",),
+    ),
+    Rule(
         "what is given to be copied is not written into",
         "`WritesIntoWhatItIsGiven`, `writes-into-source`",
         SHADOW,

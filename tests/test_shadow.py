@@ -291,6 +291,32 @@ def test_sound_caches_have_nothing_between_them() -> None:
     assert cache.both_raised == 0
 
 
+def test_agreement_is_not_brought_before_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the path that nearly all lookups take, and must be short."""
+    monkeypatch.setattr("harness.judge.Judge.lookup", None)
+    cache = shadow(sound(), sound())
+    cache.set(init(0), 1, value(1))
+    cache.set(RECUR, 2, value(2))
+    cache.get(init(0), 1)
+    for key in (1, 2, 3):
+        cache.get(RECUR, key)
+        cache.checkout(0, key)
+    assert (cache.gets_compared, cache.values_compared) == (7, 4)
+
+
+def test_what_was_lent_from_wm_may_be_overwritten_by_checkouts() -> None:
+    """They take slots of that pool, though nobody sets a key in it."""
+    cache = shadow(sound(SPEC), sound(SPEC), SPEC)
+    cache.set(RECUR, 1, value(1))
+    cache.set(WM, 9, value(9))
+    for _ in range(4):
+        cache.get(WM, 9)
+    for _ in range(4):
+        cache.checkout(0, 1)
+    cache.set(WM, 9, value(9))
+    assert cache.log.total == 0
+
+
 def test_only_hits_on_both_sides_compare_values() -> None:
     """A lookup that one side misses compares none."""
     cache = shadow(doubles.AlwaysMisses())
@@ -825,10 +851,12 @@ def test_counters_that_lie_are_told_once() -> None:
 
 
 def test_statistics_are_checked_during_a_long_run() -> None:
-    """Without anybody asking."""
+    """Every 10,000 operations, without anybody asking."""
     cache = shadow(doubles.Lies(), spec=CacheSpec(env_num=1))
-    for _ in range(10_000):
+    for _ in range(9_999):
         cache.get(RECUR, 1)
+    assert cache.log.total == 0
+    cache.get(RECUR, 1)
     assert cache.log.by_kind["stats"] > 0
 
 
@@ -865,18 +893,23 @@ def test_true_counters_of_checkouts_are_believed() -> None:
     assert cache.log.total == 0, cache.log.kept
 
 
-@pytest.mark.parametrize("in_recur", [None, value(9)], ids=["nothing", "another value"])
-def test_counters_are_checked_after_checkouts(in_recur: KeysValues | None) -> None:
+@pytest.mark.parametrize(
+    ("in_init", "in_recur", "answered"),
+    [(value(1), None, init(0)), (value(1), value(9), init(0)), (None, value(9), RECUR)],
+)
+def test_counters_are_checked_after_checkouts(
+    in_init: KeysValues | None, in_recur: KeysValues | None, answered: PoolId
+) -> None:
     """Where it is plain which pool answered."""
     cache = shadow(doubles.Lies())
-    cache.set(init(0), 1, value(1))
-    if in_recur is not None:
-        cache.set(RECUR, 1, in_recur)
+    for pool, entry in ((init(0), in_init), (RECUR, in_recur)):
+        if entry is not None:
+            cache.set(pool, 1, entry)
     cache.checkout(0, 1)
     cache.check_stats()
     explanations = {divergence.explanation for divergence in cache.log.kept}
-    assert "candidate says hits 1000 for init[0], where 1 is right" in explanations
-    assert "candidate says length 1000 for init[0], where 1 is right" in explanations
+    assert f"candidate says hits 1000 for {answered}, where 1 is right" in explanations
+    assert f"candidate says length 1000 for {answered}, where 1 is right" in explanations
 
 
 def test_counters_are_not_checked_where_nobody_can_tell_which_pool_answered() -> None:
