@@ -135,7 +135,7 @@ def test_an_ideal_pool_does_what_its_strategy_says(strategy: str, slots: int) ->
     pool, naive, rng = STRATEGIES[strategy](slots), Naive(strategy, slots), random.Random(slots)
     for number in range(2_000):
         key = rng.randrange(7)
-        what = rng.choices(("set", "get", "clear"), (30, 20, 1))[0]
+        what = rng.choices(("set", "get", "clear"), (300, 200, 1))[0]
         if what == "set":
             priority = rng.choice((None, -1.0, 0.0, 1.0, 2.0))
             pool.set(key, number, priority)

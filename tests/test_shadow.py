@@ -17,6 +17,7 @@ from harness import (
     WM,
     CacheSpec,
     Divergence,
+    DivergenceLog,
     KeysValues,
     PoolId,
     ShadowCache,
@@ -226,6 +227,14 @@ def test_the_callers_working_copy_is_not_written_into() -> None:
     cache = shadow(doubles.Plain())
     cache.set(RECUR, 1, value(1))
     assert fingerprint(cache.checkout(0, 1)) == fingerprint(value(1))
+
+
+def test_two_shadows_may_share_a_log() -> None:
+    """What either finds is in it."""
+    log = DivergenceLog()
+    for candidate in (doubles.AlwaysMisses(), doubles.RaisesOnSet()):
+        shadow(candidate, log=log).set(RECUR, 1, value(1))
+    assert log.by_kind == {"error": 1}
 
 
 def test_random_states_are_left_alone() -> None:
@@ -857,7 +866,10 @@ def test_statistics_are_checked_during_a_long_run() -> None:
         cache.get(RECUR, 1)
     assert cache.log.total == 0
     cache.get(RECUR, 1)
-    assert cache.log.by_kind["stats"] > 0
+    told = cache.log.by_kind["stats"]
+    assert told > 0
+    cache.get(RECUR, 1)
+    assert cache.log.by_kind["stats"] == told
 
 
 @pytest.mark.parametrize("lookup", ["get", "checkout"])
@@ -871,6 +883,14 @@ def test_sides_that_leave_their_strategy_alike_are_not_called_liars(lookup: str)
     assert look_up(RECUR if lookup == "get" else 0, 0) is None
     cache.check_stats()
     assert cache.log.total == 0, cache.log.kept
+
+
+def test_counters_that_lie_from_the_start_are_told_as_of_before_the_first_operation() -> None:
+    """Which is number 0, and nothing has been answered yet."""
+    cache = shadow(doubles.Lies())
+    cache.check_stats()
+    assert {divergence.number for divergence in cache.log.kept} == {-1}
+    assert [str(answer) for answer in cache.answers] == ["miss", "miss"]
 
 
 def test_counters_that_lie_are_told_of_the_operation_before_the_check() -> None:
