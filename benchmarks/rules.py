@@ -154,15 +154,7 @@ RULES = (
         "all tensors are on that device",
         "an answer of which one tensor stayed elsewhere",
         VALUES,
-        (
-            (
-                (
-                    "        if layer._k_cache._cache.device != device or layer._v_cache._cache.device != device:\n"
-                    "            return None\n"
-                ),
-                "        del layer\n",
-            ),
-        ),
+        ((" if all([cache._cache.device == device for cache in caches]) else None", " if caches else None"),),
         tuple(f"shadow::one_tensor_on_another_device_is_found[{at}]" for at in (1, 2, 3)),
     ),
     Rule(
