@@ -376,8 +376,8 @@ def raw_bytes(tensor: torch.Tensor) -> Any:
 def device_of(value: Any) -> torch.device | None:
     """The device that all tensors of the value are on; None where they are on several."""
     device: torch.device = value._keys_values[0]._k_cache._cache.device
-    caches = [cache for layer in value._keys_values for cache in (layer._k_cache, layer._v_cache)]
-    return device if all([cache._cache.device == device for cache in caches]) else None
+    same = [x._k_cache._cache.device == device == x._v_cache._cache.device for x in value._keys_values]
+    return device if all(same) else None
 
 
 def describe(value: Any) -> str:
