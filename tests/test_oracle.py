@@ -150,6 +150,17 @@ def test_an_ideal_pool_does_what_its_strategy_says(strategy: str, slots: int) ->
         assert (pool.hits, pool.misses, pool.evictions) == (naive.hits, naive.misses, naive.evictions)
 
 
+def test_a_priority_that_changes_often_still_decides() -> None:
+    """The last one counts, however many there were while nothing was evicted."""
+    pool = STRATEGIES["priority"](2)
+    pool.set(1, 0, 0.0)
+    pool.set(2, 1, 50.0)
+    for number in range(2, 202):
+        pool.set(1, number, float(number % 101))
+    pool.set(3, 202, 60.0)
+    assert (1 in pool, 2 in pool, 3 in pool) == (True, False, True)
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_an_eviction_is_remembered_with_its_cause(strategy: str) -> None:
     """Which operation, and for which key; a clear forgets it."""
