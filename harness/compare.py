@@ -95,9 +95,7 @@ def _where(index: int) -> str:
 
 def _close(tensor: torch.Tensor, other: torch.Tensor, tolerance: Tolerance) -> str:
     try:
-        torch.testing.assert_close(
-            other, tensor, rtol=tolerance.rtol, atol=tolerance.atol, equal_nan=True, check_stride=False
-        )
+        torch.testing.assert_close(other, tensor, rtol=tolerance.rtol, atol=tolerance.atol, equal_nan=True)
     except AssertionError as error:
         return str(error)
     return ""
@@ -128,5 +126,4 @@ def _bitwise(tensor: torch.Tensor, other: torch.Tensor) -> str:
 
 def _as_integers(tensor: torch.Tensor) -> torch.Tensor:
     array = raw_bytes(tensor)
-    integers = torch.from_numpy(array.view(f"u{array.itemsize}" if array.itemsize == 1 else f"i{array.itemsize}"))
-    return integers.reshape(tensor.shape)
+    return torch.from_numpy(array.view(f"i{array.itemsize}")).reshape(tensor.shape)

@@ -69,6 +69,8 @@ def _removal(where: Whereabouts, pool: PoolId, key: int) -> str:
     removal = where.ideal.evicted.get(key)
     if removal is None:
         return f"{ideal} dropped it long ago"
+    if removal.for_key < 0:
+        return f"{ideal} evicted it to make room for a working copy"
     return f"{ideal} evicted it at operation {removal.number} to make room for key {removal.for_key:#018x}"
 
 

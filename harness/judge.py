@@ -147,21 +147,23 @@ class Judge:
             for pool, seen in side.seen.items():
                 if pool.family == "wm":
                     continue  # how often it is asked depends on how a cache makes its working copies
-                try:
-                    stats = side.stats(pool)
-                except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
-                    self._disagrees(number, side, pool, name="stats", counted=_raised(error), right="an answer")
-                    continue
-                expected: dict[str, int | None] = {}
+                expected: dict[str, int] = {}
                 if pool not in side.lost_track:
                     expected |= {"hits": seen.hits, "misses": seen.misses}
                 if pool not in side.deviated:
                     perfect = ideal.pools[pool]
                     expected |= {"evictions": perfect.evictions, "length": len(perfect)}
-                for name, right in expected.items():
-                    counted = getattr(stats, name)
-                    if counted is not None and counted != right:
-                        self._disagrees(number, side, pool, name=name, counted=str(counted), right=str(right))
+                try:
+                    stats = side.stats(pool)
+                    counted = {name: getattr(stats, name) for name in expected}
+                    wrong = [name for name, right in expected.items() if counted[name] not in (None, right)]
+                except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
+                    self._disagrees(number, side, pool, name="stats", counted=_raised(error), right="an answer")
+                    continue
+                for name in wrong:
+                    self._disagrees(
+                        number, side, pool, name=name, counted=str(counted[name]), right=str(expected[name])
+                    )
 
     # ------------------------------------------------------------------ inside
 
@@ -235,7 +237,8 @@ class Judge:
             explanation = "; ".join(
                 explain.wrong_bytes(side, self._truth, lookup.pools, lookup.operation.key, outcome.fingerprint)
                 if found.verdict == STALE
-                else f"{side.name} returned the right bytes on {device_of(outcome.value)}, where they were not set"
+                else f"{side.name} returned the right bytes on {device_of(outcome.value) or 'several devices'},"
+                " where they were not set"
                 for side, outcome, found in zip(self.sides, lookup.outcomes, findings, strict=True)
                 if found.verdict in (STALE, MOVED)
             )
@@ -261,11 +264,11 @@ class Judge:
         mine, its = findings
         pool = next(pool for pool in lookup.pools if (mine.source == pool) != (its.source == pool))
         strayed = [
-            side
+            side.role
             for side, found, ideal in zip(self.sides, findings, lookup.ideal, strict=True)
             if (found.source == pool) != (ideal == pool)
         ]
-        wrong = ("neither", strayed[0].role if strayed else "", "both")[len(strayed)]
+        wrong = "both" if len(strayed) > 1 else strayed[0] if strayed else "neither"
         explanation = ""
         if self._log.wants_explanation("presence", wrong):
             explanation = explain.presence(
@@ -309,7 +312,7 @@ class Judge:
         if (side.role, pool, name) in self._stats_told:
             return
         self._stats_told.add((side.role, pool, name))
-        words = {side.role: f"{name} {counted}"}
+        says = f"{name} {counted}"
         self._log.add(
             Divergence(
                 number=number,
@@ -317,10 +320,10 @@ class Judge:
                 pool=str(pool),
                 key=None,
                 kind="stats",
-                reference=words.get("reference", ""),
-                candidate=words.get("candidate", ""),
+                reference=says if side is self.sides[0] else "",
+                candidate=says if side is self.sides[1] else "",
                 wrong=side.role,
-                explanation=f"{side.name} says {name} {counted} for {pool}, where {right} is right",
+                explanation=f"{side.name} says {says} for {pool}, where {right} is right",
             )
         )
 

@@ -31,19 +31,19 @@ class LastSet(NamedTuple):
 
     Attributes:
         fingerprint: of the value.
-        device: of the value.
+        device: of the value; None where its tensors are on several.
         number: of the operation that set it.
         resets: how often the key had been set before since the last clear.
     """
 
     fingerprint: bytes
-    device: torch.device
+    device: torch.device | None
     number: int
     resets: int
 
 
 class Removal(NamedTuple):
-    """A key that an ideal pool evicted: by which operation, to make room for which key."""
+    """A key that an ideal pool evicted: by which operation, to make room for which key; a working copy's is below 0."""
 
     number: int
     for_key: int
@@ -63,7 +63,7 @@ class Contents:
         self.cleared: int | None = None
         self.last_set: dict[int, LastSet] = {}
 
-    def set(self, key: int, fingerprint: bytes, device: torch.device, number: int) -> None:
+    def set(self, key: int, fingerprint: bytes, device: torch.device | None, number: int) -> None:
         """Note a set."""
         earlier = self.last_set.pop(key, None)
         resets = 0 if earlier is None else earlier.resets + 1

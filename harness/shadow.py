@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from harness.caches import Cache, CacheSpec
     from harness.compare import Tolerance
+    from harness.values import LayerCache, TokenCache
 
 _STATS_EVERY = 10_000
 _WATCH_EVERY = 4  # checkouts, gets, sets
@@ -90,7 +91,7 @@ class ShadowCache:
             log=self.log,
             tolerance=tolerance,
         )
-        self._handed_over: KeysValues | None = None
+        self._handed_over: _HandedOver | None = None
         for side in (self.reference, self.candidate):
             side.listen(lambda: (self.number, self._key))
 
@@ -108,10 +109,12 @@ class ShadowCache:
         if self._loan is not None and self._loan.pool == pool:
             self._check_loan(self._loan)
         # One object, overwritten by each set, as a producer's is: a candidate that keeps it is found out.
-        earlier, copy = self._handed_over, _copied(value, self._handed_over)
-        if earlier is not None and earlier is not copy:
-            self._discard(earlier)
-        self._handed_over = copy
+        earlier = self._handed_over
+        copy = _copied(value, None if earlier is None else earlier.put_together())
+        if earlier is None or copy is not earlier.value:
+            self._handed_over = _HandedOver.of(copy)
+            if earlier is not None:
+                self._discard(earlier.value)
         set_to = fingerprint(copy)
         contents.set(key, set_to, device_of(copy), self.number)
         mine = _attempt(self.reference.cache.set, pool, key, value, priority=priority)
@@ -161,8 +164,7 @@ class ShadowCache:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
         self._begin("checkout")
-        if not 0 <= env < self.spec.env_num:
-            self._contents(init(env))
+        self._contents(init(env))
         self.gets_compared += 1
         reference, candidate = self.reference, self.candidate
         if self._watched is not None and self.operations["checkout"] >= self._watched.until:
@@ -293,6 +295,24 @@ class ShadowCache:
         if error is not None:
             self.raised = error
             raise error
+
+
+class _HandedOver(NamedTuple):
+    """The object in which the candidate is given what it is to copy, and the parts that it was made of."""
+
+    value: KeysValues
+    parts: list[tuple[LayerCache, TokenCache, TokenCache]]
+
+    @classmethod
+    def of(cls, value: KeysValues) -> _HandedOver:
+        return cls(value, [(layer, layer._k_cache, layer._v_cache) for layer in value._keys_values])
+
+    def put_together(self) -> KeysValues:
+        """The object in its structure, even if a candidate took it apart."""
+        for layer, k, v in self.parts:
+            layer._k_cache, layer._v_cache = k, v
+        self.value._keys_values = tuple([layer for layer, _, _ in self.parts])
+        return self.value
 
 
 class _WorkingCopy(NamedTuple):

@@ -373,10 +373,11 @@ def raw_bytes(tensor: torch.Tensor) -> Any:
     return tensor.numpy()
 
 
-def device_of(value: Any) -> torch.device:
-    """The device of the value's first tensor."""
+def device_of(value: Any) -> torch.device | None:
+    """The device that all tensors of the value are on; None where they are on several."""
     device: torch.device = value._keys_values[0]._k_cache._cache.device
-    return device
+    same = [x._k_cache._cache.device == device == x._v_cache._cache.device for x in value._keys_values]
+    return device if all(same) else None
 
 
 def describe(value: Any) -> str:

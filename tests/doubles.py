@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from harness import KeysValues, PoolId
 from harness.caches import PoolStats
-from harness.values import clone
+from harness.values import clone, read
 from refactored import KVCacheManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Plain:
@@ -97,6 +101,26 @@ class KeepsTheFirstValue(Plain):
             super().set(pool, key, value, priority=priority)
 
 
+class KeepsNegativeZeroOut(Plain):
+    """Has one zero only, as whoever adds 0.0 has."""
+
+    def get(self, pool: PoolId, key: int) -> Any:
+        found = super().get(pool, key)
+        tensors, sizes = read(found)
+        return KeysValues([tensor + 0.0 for tensor in tensors], sizes)
+
+
+class ForgetsThePadding(Plain):
+    """Returns zeros after the last valid token."""
+
+    def get(self, pool: PoolId, key: int) -> Any:
+        found = clone(super().get(pool, key))
+        for layer in found._keys_values:
+            for cache in (layer._k_cache, layer._v_cache):
+                cache._cache[:, :, cache._size :] = 0
+        return found
+
+
 class AlwaysMisses(Plain):
     """Finds nothing."""
 
@@ -137,6 +161,13 @@ class RaisesOnSet(Plain):
         raise MemoryError("full")
 
 
+class RaisesOnClear(Plain):
+    """Cannot forget."""
+
+    def clear(self, pool: PoolId) -> None:
+        raise MemoryError("still full")
+
+
 class ReturnsRubbish(Plain):
     """Answers with something that is no entry."""
 
@@ -151,6 +182,42 @@ class LendsRubbish(Plain):
         return "rubbish" if super().checkout(env, key) is not None else None
 
 
+@dataclass(frozen=True)
+class FrozenTokens:
+    """A tensor whose size nobody can change."""
+
+    _cache: torch.Tensor
+    _size: int
+
+
+class LendsFrozenSizes(Plain):
+    """No token can be appended to its working copy."""
+
+    def checkout(self, env: int, key: int) -> Any:
+        found = super().checkout(env, key)
+        for layer in found._keys_values:
+            layer._k_cache = FrozenTokens(layer._k_cache._cache, layer._k_cache._size)
+            layer._v_cache = FrozenTokens(layer._v_cache._cache, layer._v_cache._size)
+        return found
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor that says that it is on another device."""
+
+    device = torch.device("meta")
+
+
+class AnswersFromElsewhere(Plain):
+    """Keeps the right bytes on another device."""
+
+    def get(self, pool: PoolId, key: int) -> Any:
+        found = super().get(pool, key)
+        if found is None:
+            return None
+        tensors, sizes = read(found)
+        return KeysValues([tensor.as_subclass(Elsewhere) for tensor in tensors], sizes)
+
+
 class WritesIntoWhatItIsGiven(Plain):
     """Spoils the value that is set."""
 
@@ -159,6 +226,18 @@ class WritesIntoWhatItIsGiven(Plain):
         for layer in value._keys_values:
             layer._k_cache._cache.zero_()
             layer._k_cache._size = 0
+
+
+class TakesApartWhatItIsGiven(Plain):
+    """Copies the value that is set, and then does `harm` to the object that it came in."""
+
+    def __init__(self, harm: Callable[[KeysValues], object]) -> None:
+        super().__init__()
+        self.harm = harm
+
+    def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
+        super().set(pool, key, value, priority=priority)
+        self.harm(value)
 
 
 class Changed(Plain):
@@ -186,6 +265,24 @@ class Casts(Changed):
     def change(self, value: KeysValues) -> KeysValues:
         cache = value._keys_values[0]._k_cache
         cache._cache = cache._cache.half()
+        return value
+
+
+class Reinterprets(Changed):
+    """Returns the right bits as integers."""
+
+    def change(self, value: KeysValues) -> KeysValues:
+        cache = value._keys_values[0]._k_cache
+        cache._cache = cache._cache.view(torch.int32)
+        return value
+
+
+class DropsAnAxis(Changed):
+    """Returns the right bits in another shape."""
+
+    def change(self, value: KeysValues) -> KeysValues:
+        cache = value._keys_values[0]._k_cache
+        cache._cache = cache._cache[0]
         return value
 
 

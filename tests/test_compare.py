@@ -44,6 +44,7 @@ def test_the_number_of_layers_comes_first() -> None:
     """Where layers are missing nothing else is compared."""
     found = compare(entry(), entry(layers=3, shape=(1, 1, 1, 1), dtype=torch.float64))
     assert found == Difference(kind="shape", where="", message="the numbers of layers do not match: 2 != 3")
+    assert str(found) == "the numbers of layers do not match: 2 != 3"
 
 
 def test_shapes_come_before_dtypes() -> None:
@@ -176,6 +177,9 @@ def test_negative_zero_is_told_by_its_bits(dtype: torch.dtype, shown: str) -> No
     found = compare(one(1.0, -0.0, dtype=dtype), one(1.0, 0.0, dtype=dtype))
     assert found is not None
     assert found.message.endswith(f"First at index (0, 0, 1, 0): {shown}")
+    other_way = compare(one(0.0, dtype=dtype), one(-0.0, dtype=dtype))
+    assert other_way is not None
+    assert other_way.message.endswith(f"{' != '.join(reversed(shown.split(' != ')))}")
 
 
 @pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128], ids=str)
@@ -211,13 +215,15 @@ def test_every_dtype_can_be_compared(dtype: torch.dtype) -> None:
         assert "Mismatched elements: 1 / 3" in found.message
 
 
-def test_views_and_leaves_are_compared_by_their_numbers() -> None:
+@pytest.mark.parametrize("tolerance", [None, Tolerance()])
+def test_views_and_leaves_are_compared_by_their_numbers(tolerance: Tolerance | None) -> None:
     """Neither memory layout nor gradients are a difference."""
     numbers = torch.arange(16.0).reshape(1, 2, 4, 2)
     turned = numbers.transpose(2, 3).contiguous().transpose(2, 3)
     leaf = numbers.clone().requires_grad_()
     assert not turned.is_contiguous()
-    assert compare(KeysValues([numbers, numbers], (1, 1)), KeysValues([turned, leaf], (1, 1))) is None
+    other = KeysValues([turned, leaf], (1, 1))
+    assert compare(KeysValues([numbers, numbers], (1, 1)), other, tolerance=tolerance) is None
 
 
 def test_entries_without_tokens_are_compared() -> None:

@@ -17,6 +17,7 @@ from harness import (
     WM,
     CacheSpec,
     Divergence,
+    DivergenceLog,
     KeysValues,
     PoolId,
     ShadowCache,
@@ -26,9 +27,11 @@ from harness import (
     fingerprint,
     init,
 )
+from harness.values import read
 from legacy import EvictingCache, ReleasedCache
-from refactored import fifo, lru
+from refactored import fifo, lru, priority
 from scenarios.faults import FAULTS
+from scenarios.sound import SoundCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +54,16 @@ def value(number: float, *, tokens: int = 2) -> KeysValues:
 def shadow(candidate: Cache, reference: Cache | None = None, spec: CacheSpec = ROOMY, **options: Any) -> ShadowCache:
     """`candidate` in the shadow of a sound cache."""
     return ShadowCache(reference=reference or doubles.Plain(), candidate=candidate, spec=spec, **options)
+
+
+def fault(name: str, spec: CacheSpec = ROOMY) -> Cache:
+    """A cache of the gallery; what it is made from is sound and evicts first in, first out."""
+    return FAULTS[name](spec.config(), spec.env_num)
+
+
+def sound(spec: CacheSpec = ROOMY) -> Cache:
+    """What the gallery is made from."""
+    return SoundCache(spec.config(), spec.env_num)
 
 
 def only(cache: ShadowCache) -> Divergence:
@@ -92,12 +105,65 @@ def test_the_caller_gets_the_references_own_rubbish() -> None:
     assert found(cache) == ("error", "corruption", "reference")
 
 
+def test_the_caller_gets_the_references_own_rubbish_as_a_working_copy() -> None:
+    """The same of a checkout."""
+    cache = shadow(doubles.Plain(), doubles.LendsRubbish())
+    cache.set(RECUR, 1, value(1))
+    assert cache.checkout(0, 1) == "rubbish"
+    assert found(cache) == ("error", "corruption", "reference")
+
+
 def test_rubbish_as_a_working_copy_is_one_divergence() -> None:
     """Nobody writes into it."""
     cache = shadow(doubles.LendsRubbish())
     cache.set(RECUR, 1, value(1))
     assert fingerprint(cache.checkout(0, 1)) == fingerprint(value(1))
     assert found(cache) == ("error", "corruption", "candidate")
+
+
+OPERATIONS: dict[str, tuple[type[Cache], Callable[[ShadowCache], object]]] = {
+    "set": (doubles.RaisesOnSet, lambda cache: cache.set(init(1), 1, value(1))),
+    "get": (doubles.Raises, lambda cache: cache.get(init(1), 1)),
+    "checkout": (doubles.Raises, lambda cache: cache.checkout(1, 1)),
+    "clear": (doubles.RaisesOnClear, lambda cache: cache.clear(init(1))),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_exception_of_the_reference_is_told_and_passed_on(operation: str) -> None:
+    """Whichever operation it comes from; the candidate, which did not raise, has had its turn."""
+    raises, call = OPERATIONS[operation]
+    cache = shadow(doubles.Plain(), raises())
+    cache.next_number = 7
+    with pytest.raises((RuntimeError, MemoryError)) as raised:
+        call(cache)
+    assert cache.raised is raised.value
+    assert found(cache) == ("error", "corruption", "reference")
+    told = only(cache)
+    pool, key = ("init[1], recur" if operation == "checkout" else "init[1]"), (None if operation == "clear" else 1)
+    assert (told.number, told.operation, told.pool, told.key) == (7, operation, pool, key)
+    assert told.candidate == "did not raise"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_exception_of_the_candidate_is_told_and_kept_from_the_caller(operation: str) -> None:
+    """Whichever operation it comes from."""
+    raises, call = OPERATIONS[operation]
+    cache = shadow(raises())
+    call(cache)
+    assert found(cache) == ("error", "corruption", "candidate")
+    assert cache.raised is None
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_exception_of_both_is_agreement_and_passed_on(operation: str) -> None:
+    """Whichever operation it comes from, it is counted once."""
+    raises, call = OPERATIONS[operation]
+    cache = shadow(raises(), raises())
+    with pytest.raises((RuntimeError, MemoryError)):
+        call(cache)
+    assert cache.both_raised == 1
+    assert cache.log.total == 0
 
 
 @pytest.mark.parametrize("candidate", [doubles.Raises(), doubles.RaisesOnSet(), doubles.ReturnsRubbish()])
@@ -120,7 +186,40 @@ def test_a_candidate_cannot_spoil_what_the_caller_sets() -> None:
         assert fingerprint(given) == fingerprint(value(key + 1))
         assert fingerprint(cache.get(RECUR, key)) == fingerprint(value(key + 1))
     assert found(cache) == ("stale_hit", "corruption", "candidate")
+    told = only(cache)
+    assert (told.number, told.operation, told.pool, told.key) == (6, "set", "recur", 3)
+    assert told.explanation == "candidate wrote into the value that it was given to copy"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda given: setattr(given, "_keys_values", ()),
+        lambda given: setattr(given, "_keys_values", None),
+        lambda given: setattr(given, "_keys_values", given._keys_values * 2),
+        lambda given: setattr(given[0], "_v_cache", given[0]._k_cache),
+        lambda given: setattr(given[0], "_k_cache", None),
+        lambda given: setattr(given[0]._k_cache, "_cache", None),
+    ],
+    ids=["no layers", "no structure", "more layers", "one for both", "no K", "no tensor"],
+)
+def test_a_candidate_that_takes_apart_what_it_is_given_is_found(harm: Callable[[KeysValues], object]) -> None:
+    """The next value is handed over whole, no exception reaches the caller, and the reference is not blamed."""
+    cache = shadow(doubles.TakesApartWhatItIsGiven(harm))
+    for key in range(6):
+        cache.set(RECUR, key, value(key))
+        cache.get(RECUR, key)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
     assert only(cache).explanation == "candidate wrote into the value that it was given to copy"
+
+
+def test_an_object_taken_apart_may_be_followed_by_a_value_of_another_kind() -> None:
+    """What cannot be written into is left alone."""
+    cache = shadow(doubles.TakesApartWhatItIsGiven(lambda given: setattr(given[0]._v_cache, "_cache", None)))
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 2, value(2, tokens=3))
+    cache.get(RECUR, 1)
+    assert cache.log.total == 0
 
 
 def test_the_callers_working_copy_is_not_written_into() -> None:
@@ -128,6 +227,14 @@ def test_the_callers_working_copy_is_not_written_into() -> None:
     cache = shadow(doubles.Plain())
     cache.set(RECUR, 1, value(1))
     assert fingerprint(cache.checkout(0, 1)) == fingerprint(value(1))
+
+
+def test_two_shadows_may_share_a_log() -> None:
+    """What either finds is in it."""
+    log = DivergenceLog()
+    for candidate in (doubles.AlwaysMisses(), doubles.RaisesOnSet()):
+        shadow(candidate, log=log).set(RECUR, 1, value(1))
+    assert log.by_kind == {"error": 1}
 
 
 def test_random_states_are_left_alone() -> None:
@@ -190,6 +297,72 @@ def test_sound_caches_have_nothing_between_them() -> None:
     assert cache.log.total == 0
     assert cache.operations == {"set": 4, "get": 9, "checkout": 1, "clear": 1}
     assert (cache.gets_compared, cache.values_compared) == (10, 5)
+    assert cache.both_raised == 0
+
+
+def test_agreement_is_not_brought_before_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the path that nearly all lookups take, and must be short."""
+    monkeypatch.setattr("harness.judge.Judge.lookup", None)
+    cache = shadow(sound(), sound())
+    cache.set(init(0), 1, value(1))
+    cache.set(RECUR, 2, value(2))
+    cache.get(init(0), 1)
+    for key in (1, 2, 3):
+        cache.get(RECUR, key)
+        cache.checkout(0, key)
+    assert (cache.gets_compared, cache.values_compared) == (7, 4)
+
+
+def test_what_was_lent_from_wm_may_be_overwritten_by_checkouts() -> None:
+    """They take slots of that pool, though nobody sets a key in it."""
+    cache = shadow(sound(SPEC), sound(SPEC), SPEC)
+    cache.set(RECUR, 1, value(1))
+    cache.set(WM, 9, value(9))
+    for _ in range(4):
+        cache.get(WM, 9)
+    for _ in range(4):
+        cache.checkout(0, 1)
+    cache.set(WM, 9, value(9))
+    assert cache.log.total == 0
+
+
+def test_only_hits_on_both_sides_compare_values() -> None:
+    """A lookup that one side misses compares none."""
+    cache = shadow(doubles.AlwaysMisses())
+    cache.set(RECUR, 1, value(1))
+    cache.get(RECUR, 1)
+    cache.checkout(0, 1)
+    assert (cache.gets_compared, cache.values_compared) == (2, 0)
+
+
+@pytest.mark.parametrize("candidate", [EvictingCache, SoundCache])
+def test_a_sound_cache_may_take_back_what_it_lent(candidate: type[Any]) -> None:
+    """A loan ends with the next set of its pool, a working copy with as many checkouts as there are environments."""
+    cache = shadow(candidate(SPEC.config(), 2), adapt(fifo(SPEC.config(), 2)), SPEC)
+    for key in range(40):
+        cache.set(RECUR, key, value(key))
+        cache.get(RECUR, key - 3 if key > 3 else key)
+        cache.set(init(key % 2), key, value(key + 1))
+        cache.checkout(key % 2, key)
+        cache.checkout(key % 2, key - 1)
+    cache.check_stats()
+    assert cache.log.total == 0
+
+
+@pytest.mark.parametrize("side", ["reference", "candidate"])
+def test_a_priority_reaches_both_sides_and_their_ideals(side: str) -> None:
+    """The lowest leaves first, in the cache and by the harness's own reckoning."""
+    sides: dict[str, Any] = {"reference": doubles.Plain(), "candidate": doubles.Plain()}
+    sides[side] = adapt(priority(SPEC.config(), 2))
+    cache = shadow(**sides, spec=SPEC)
+    for key, how_much in ((1, 2.0), (2, 1.0), (3, 3.0)):
+        cache.set(init(0), key, value(key), priority=how_much)
+    cache.get(init(0), 2)
+    assert found(cache) == ("presence", "behaviour", "neither")
+    assert (
+        f"{side} has dropped it: priority over 2 slots evicted it at operation 2 to make room for key"
+        " 0x0000000000000003"
+    ) in only(cache).explanation
 
 
 # ---------------------------------------------------------------- content
@@ -206,6 +379,62 @@ def test_references_to_the_producers_object_are_found_at_once(faulty: type[Cache
     assert "returned the value that operation 1 set in recur under key 0x0000000000000002" in only(cache).explanation
 
 
+def test_references_are_found_where_the_next_value_is_of_another_kind() -> None:
+    """The object that was handed over is not overwritten then, and yet does not stay as it was."""
+    cache = shadow(doubles.KeepsReferences())
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 2, value(2, tokens=3))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+
+
+def turned(number: float) -> KeysValues:
+    """An entry `[1, 1, 3, 2]` whose tokens and numbers lie exchanged in memory."""
+    tensors = [(torch.arange(6.0) * sign + number).reshape(1, 1, 2, 3).transpose(2, 3) for sign in (1, -1)]
+    return KeysValues(tensors, (1, 2))
+
+
+def test_a_value_is_handed_over_in_its_own_memory_layout() -> None:
+    """A cache that reads memory in order is found out, and a sound one is right."""
+    cache, sound_cache = shadow(fault("reads-memory-in-order")), shadow(sound())
+    for each in (cache, sound_cache):
+        each.set(RECUR, 1, value(1))
+        each.set(RECUR, 2, turned(2))
+        each.get(RECUR, 2)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+    assert sound_cache.log.total == 0
+
+
+def test_a_loan_that_the_next_lookup_overwrites_is_found() -> None:
+    """Every fourth get is watched until the next set of its pool, and no other."""
+    cache = shadow(fault("lends-one-buffer"))
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 2, value(2))
+    for key in (2, 2, 2, 1, 2):
+        cache.get(RECUR, key)
+    cache.set(init(0), 3, value(3))
+    assert cache.log.total == 0
+    cache.set(RECUR, 3, value(3))
+    told = only(cache)
+    assert (told.number, told.operation, told.pool, told.key) == (5, "get", "recur", 1)
+    assert told.explanation == "what candidate lent changed before the next set or clear of recur"
+
+
+@pytest.mark.parametrize("pool", [RECUR, ALL])
+def test_a_loan_is_watched_until_its_pool_is_cleared(pool: PoolId) -> None:
+    """By itself or with others; and then it is told once."""
+    cache = shadow(fault("lends-one-buffer"))
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 2, value(2))
+    for key in (2, 2, 2, 1, 2):
+        cache.get(RECUR, key)
+    cache.clear(init(0))
+    assert cache.log.total == 0
+    cache.clear(pool)
+    cache.clear(pool)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+
+
 def test_an_entry_that_is_its_own_working_copy_is_found() -> None:
     """The consumer's write shows at the next lookup."""
     cache = shadow(doubles.LendsTheEntry())
@@ -216,15 +445,78 @@ def test_an_entry_that_is_its_own_working_copy_is_found() -> None:
     assert "returned bytes that are no key's last value" in only(cache).explanation
 
 
-def test_a_working_copy_that_is_shared_is_found() -> None:
-    """It must stay its consumer's until `env_num` further checkouts."""
-    cache = shadow(doubles.SharesOneWorkingCopy())
-    for key in range(8):
+@pytest.mark.parametrize("env_num", [2, 8])
+def test_a_working_copy_that_is_shared_is_found(env_num: int) -> None:
+    """Every fourth is watched: it must stay its consumer's until `env_num` further checkouts."""
+    cache = shadow(doubles.SharesOneWorkingCopy(), spec=CacheSpec(env_num=env_num))
+    for key in range(3 + env_num):
         cache.set(RECUR, key, value(key))
-        cache.checkout(key % 2, key)
-    divergence = cache.log.first["stale_hit", "candidate"]
-    assert divergence.pool == "wm"
-    assert "changed while it was the consumer's" in divergence.explanation
+        cache.checkout(key % env_num, key)
+    assert cache.log.total == 0
+    cache.checkout(0, 0)
+    told = only(cache)
+    assert (told.number, told.operation, told.pool, told.key) == (7, "checkout", "wm", 3)
+    assert told.explanation == (
+        f"the working copy that candidate lent to env {3 % env_num} changed while it was the consumer's,"
+        f" which it is for {env_num} checkouts"
+    )
+
+
+def test_a_working_copy_is_watched_through_clears_of_other_pools() -> None:
+    """A consumer keeps it when the entry that it was made from is forgotten."""
+    cache = shadow(doubles.SharesOneWorkingCopy())
+    for key in range(5):
+        cache.set(RECUR, key, value(key))
+        cache.checkout(0, key)
+        cache.clear(RECUR)
+    cache.checkout(0, 9)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+
+
+@pytest.mark.parametrize("pool", [WM, ALL])
+def test_a_clear_of_wm_takes_working_copies_back(pool: PoolId) -> None:
+    """By itself or with others: a cache may use the slot at once."""
+    spec = CacheSpec(env_num=3)
+    cache = shadow(sound(spec), sound(spec), spec)
+    for turn in range(12):
+        cache.set(RECUR, turn, value(turn))
+        cache.checkout(0, turn)
+        if turn == 3:
+            cache.clear(pool)
+    assert cache.log.total == 0
+
+
+def test_a_set_in_wm_takes_working_copies_back() -> None:
+    """The caller takes a slot, which may be that of any working copy."""
+    spec = CacheSpec(env_num=3)
+    cache = shadow(sound(spec), sound(spec), spec)
+    for turn in range(12):
+        cache.set(RECUR, turn, value(turn))
+        cache.checkout(0, turn)
+        for key in range(3):
+            cache.set(WM, 100 + 3 * turn + key, value(key))
+    assert cache.log.total == 0
+
+
+def test_a_working_copy_that_cannot_be_written_into_is_found() -> None:
+    """The consumer owns it, and would."""
+    cache = shadow(doubles.LendsFrozenSizes())
+    cache.set(RECUR, 1, value(1))
+    cache.checkout(1, 1)
+    assert found(cache) == ("error", "corruption", "candidate")
+    told = only(cache)
+    assert (told.number, told.operation, told.pool, told.key) == (1, "write", "wm", None)
+    assert told.candidate == "raised FrozenInstanceError: cannot assign to field '_size'"
+
+
+@pytest.mark.parametrize("faulty", [doubles.KeepsNegativeZeroOut, doubles.ForgetsThePadding])
+def test_bytes_are_compared_and_all_of_them(faulty: type[Cache]) -> None:
+    """Numbers that are equal may differ in bits, and padding is copied as well."""
+    cache = shadow(faulty())
+    cache.set(RECUR, 1, value(-0.0))
+    cache.set(RECUR, 2, value(1))
+    cache.get(RECUR, 1 if faulty is doubles.KeepsNegativeZeroOut else 2)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
 
 
 def test_a_hit_after_a_clear_is_stale() -> None:
@@ -285,7 +577,13 @@ def test_the_original_returns_another_keys_tensors() -> None:
 
 @pytest.mark.parametrize(
     ("faulty", "kind"),
-    [(doubles.ForgetsTheSize, "size"), (doubles.Casts, "dtype"), (doubles.Pads, "shape")],
+    [
+        (doubles.ForgetsTheSize, "size"),
+        (doubles.Casts, "dtype"),
+        (doubles.Reinterprets, "dtype"),
+        (doubles.Pads, "shape"),
+        (doubles.DropsAnAxis, "shape"),
+    ],
 )
 def test_tensors_of_another_kind_say_so(faulty: type[Cache], kind: str) -> None:
     """Where not only the numbers differ, the divergence names what does, and shows it."""
@@ -296,17 +594,49 @@ def test_tensors_of_another_kind_say_so(faulty: type[Cache], kind: str) -> None:
     assert f"the {kind}s do not match" in only(cache).difference
 
 
-def test_another_device_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Right bytes on another device are corruption too."""
-    cache = shadow(doubles.Plain())
+def test_right_bytes_on_another_device_are_found() -> None:
+    """They are corruption too."""
+    cache = shadow(doubles.AnswersFromElsewhere())
     cache.set(RECUR, 1, value(1))
-    own = cache.candidate.cache.held[RECUR, 1]  # type: ignore[attr-defined]
+    cache.get(RECUR, 1)
+    assert found(cache) == ("device", "corruption", "candidate")
+    assert only(cache).difference == "layer 0, K: the devices do not match: cpu != meta"
 
-    def device_of(entry: Any) -> torch.device:
-        return torch.device("meta" if entry is own else "cpu")
 
-    monkeypatch.setattr("harness.shadow.device_of", device_of)
-    monkeypatch.setattr("harness.judge.device_of", device_of)
+def test_a_reference_that_answers_from_another_device_is_found() -> None:
+    """It is held to the same truth."""
+    cache = shadow(doubles.Plain(), doubles.AnswersFromElsewhere())
+    cache.set(RECUR, 1, value(1))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("device", "corruption", "reference")
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_one_tensor_on_another_device_is_found(at: int) -> None:
+    """Whichever it is."""
+
+    class Strays(doubles.Changed):
+        def change(self, value: KeysValues) -> KeysValues:
+            tensors, sizes = read(value)
+            tensors[at] = tensors[at].as_subclass(doubles.Elsewhere)
+            return KeysValues(tensors, sizes)
+
+    cache = shadow(Strays())
+    cache.set(RECUR, 1, KeysValues.zeros(num_layers=2, num_heads=1, max_tokens=2, head_dim=2))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("device", "corruption", "candidate")
+    assert only(cache).explanation == "candidate returned the right bytes on several devices, where they were not set"
+
+
+def test_wrong_bytes_on_another_device_say_so() -> None:
+    """The device comes before the numbers."""
+
+    class Stale(doubles.AnswersFromElsewhere, doubles.KeepsTheFirstValue):
+        """Both faults in one."""
+
+    cache = shadow(Stale())
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 1, value(2))
     cache.get(RECUR, 1)
     assert found(cache) == ("device", "corruption", "candidate")
 
@@ -423,6 +753,7 @@ def test_a_side_that_lost_a_key_is_blamed() -> None:
     cache.set(RECUR, 1, value(1))
     cache.get(RECUR, 1)
     assert found(cache) == ("presence", "behaviour", "candidate")
+    assert only(cache).number == 1
     assert only(cache).explanation == (
         "candidate lost it since operation 0, which set it, though fifo over 100 slots still holds it"
     )
@@ -438,6 +769,20 @@ def test_a_side_that_keeps_too_much_is_blamed() -> None:
     assert only(cache).explanation == (
         "candidate still holds it, though fifo over 2 slots evicted it at operation 2 to make room for key"
         " 0x0000000000000002"
+    )
+
+
+def test_a_key_of_wm_that_made_room_for_a_working_copy_is_explained() -> None:
+    """A working copy has no key of the caller's, and is made by no set."""
+    cache = shadow(doubles.Plain(), sound(SPEC), SPEC)
+    cache.set(RECUR, 1, value(1))
+    cache.set(WM, 9, value(9))
+    cache.checkout(0, 1)
+    cache.checkout(1, 1)
+    cache.get(WM, 9)
+    assert found(cache) == ("presence", "behaviour", "candidate")
+    assert only(cache).explanation == (
+        "candidate still holds it, though fifo over 2 slots evicted it to make room for a working copy"
     )
 
 
@@ -515,11 +860,16 @@ def test_counters_that_lie_are_told_once() -> None:
 
 
 def test_statistics_are_checked_during_a_long_run() -> None:
-    """Without anybody asking."""
+    """Every 10,000 operations, without anybody asking."""
     cache = shadow(doubles.Lies(), spec=CacheSpec(env_num=1))
-    for _ in range(10_000):
+    for _ in range(9_999):
         cache.get(RECUR, 1)
-    assert cache.log.by_kind["stats"] > 0
+    assert cache.log.total == 0
+    cache.get(RECUR, 1)
+    told = cache.log.by_kind["stats"]
+    assert told > 0
+    cache.get(RECUR, 1)
+    assert cache.log.by_kind["stats"] == told
 
 
 @pytest.mark.parametrize("lookup", ["get", "checkout"])
@@ -531,5 +881,62 @@ def test_sides_that_leave_their_strategy_alike_are_not_called_liars(lookup: str)
         cache.set(RECUR, key, value(key))
     look_up = cache.get if lookup == "get" else cache.checkout
     assert look_up(RECUR if lookup == "get" else 0, 0) is None
+    cache.check_stats()
+    assert cache.log.total == 0, cache.log.kept
+
+
+def test_counters_that_lie_from_the_start_are_told_as_of_before_the_first_operation() -> None:
+    """Which is number 0, and nothing has been answered yet."""
+    cache = shadow(doubles.Lies())
+    cache.check_stats()
+    assert {divergence.number for divergence in cache.log.kept} == {-1}
+    assert [str(answer) for answer in cache.answers] == ["miss", "miss"]
+
+
+def test_counters_that_lie_are_told_of_the_operation_before_the_check() -> None:
+    """A check of statistics is no operation of its own."""
+    cache = shadow(doubles.Lies())
+    cache.get(RECUR, 1)
+    cache.get(RECUR, 1)
+    cache.check_stats()
+    assert {divergence.number for divergence in cache.log.kept} == {1}
+
+
+def test_true_counters_of_checkouts_are_believed() -> None:
+    """Hits of either pool and misses of both are seen as a cache counts them."""
+    cache = shadow(sound(), sound())
+    cache.set(init(0), 1, value(1))
+    cache.set(RECUR, 2, value(2))
+    for key in (1, 1, 2, 3):
+        cache.checkout(0, key)
+    cache.check_stats()
+    assert cache.log.total == 0, cache.log.kept
+
+
+@pytest.mark.parametrize(
+    ("in_init", "in_recur", "answered"),
+    [(value(1), None, init(0)), (value(1), value(9), init(0)), (None, value(9), RECUR)],
+)
+def test_counters_are_checked_after_checkouts(
+    in_init: KeysValues | None, in_recur: KeysValues | None, answered: PoolId
+) -> None:
+    """Where it is plain which pool answered."""
+    cache = shadow(doubles.Lies())
+    for pool, entry in ((init(0), in_init), (RECUR, in_recur)):
+        if entry is not None:
+            cache.set(pool, 1, entry)
+    cache.checkout(0, 1)
+    cache.check_stats()
+    explanations = {divergence.explanation for divergence in cache.log.kept}
+    assert f"candidate says hits 1000 for {answered}, where 1 is right" in explanations
+    assert f"candidate says length 1000 for {answered}, where 1 is right" in explanations
+
+
+def test_counters_are_not_checked_where_nobody_can_tell_which_pool_answered() -> None:
+    """Init and recur hold the same bytes under the key; one cache looks into the one first, one into the other."""
+    cache = shadow(fault("checkout-prefers-recur"))
+    cache.set(init(0), 1, value(1))
+    cache.set(RECUR, 1, value(1))
+    cache.checkout(0, 1)
     cache.check_stats()
     assert cache.log.total == 0, cache.log.kept

@@ -628,7 +628,10 @@ def test_counts_bytes_with_padding() -> None:
     assert size_bytes(upstream(row(dtype=torch.bfloat16))) == 512
 
 
-def test_the_device_is_that_of_the_first_tensor() -> None:
-    """Tensors on torch's storage-less device show which one is read."""
-    value = KeysValues([torch.empty(1, 1, 1, 1, device="meta"), torch.empty(1, 1, 1, 1)], (0, 0))
-    assert device_of(value) == torch.device("meta")
+def test_the_device_is_that_of_all_tensors() -> None:
+    """Torch's storage-less device shows that each is looked at; on several there is no one device."""
+    here, there = torch.empty(1, 1, 1, 1), torch.empty(1, 1, 1, 1, device="meta")
+    assert device_of(KeysValues([there] * 4, [0] * 4)) == torch.device("meta")
+    for at in range(4):
+        tensors = [there if at == other else here for other in range(4)]
+        assert device_of(KeysValues(tensors, [0] * 4)) is None

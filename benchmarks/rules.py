@@ -1,0 +1,636 @@
+"""Each rule of the comparison removed, one at a time, in a copy of the code: the tests that need it must fail.
+
+    python benchmarks/rules.py [--markdown] [WORD ...]
+
+A rule is named with the fault that only it catches, and with the tests that show that. First all tests must pass with
+all rules in place. Then each rule is removed, and every test named for it must fail. Words select rules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("harness", "legacy", "refactored", "scenarios", "tests", "pyproject.toml")
+
+SHADOW, JUDGE, ORACLE = "harness/shadow.py", "harness/judge.py", "harness/oracle.py"
+VALUES, SIDE, DIVERGENCE = "harness/values.py", "harness/side.py", "harness/divergence.py"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        name: what it asks for.
+        fault: what only it catches.
+        file: where it is.
+        changes: texts that occur once there, and what stands in their place when the rule is removed.
+        tests: `module::test` in `tests/`, without `test_`; each fails without the rule.
+    """
+
+    name: str
+    fault: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+    tests: tuple[str, ...]
+
+    @property
+    def nodes(self) -> list[str]:
+        """The tests as pytest names them."""
+        return [f"tests/test_{module}.py::test_{test}" for module, test in (each.split("::", 1) for each in self.tests)]
+
+
+RULES = (
+    # ---------------------------------------------------------------- bytes
+    Rule(
+        "the candidate's bytes are the last ones set",
+        "an update that does not take (`KeepsTheFirstValue`, `keeps-old-value-on-update`)",
+        SHADOW,
+        (("        and its.fingerprint == last.fingerprint\n", ""),),
+        ("shadow::an_old_value_is_stale", "faults::a_fault_is_found_and_blamed[keeps-old-value-on-update-revisit]"),
+    ),
+    Rule(
+        "so are the reference's",
+        "the same fault on the side that serves",
+        SHADOW,
+        (("        and mine.fingerprint == last.fingerprint\n", ""),),
+        ("shadow::a_reference_at_fault_is_blamed",),
+    ),
+    Rule(
+        "both are held to the truth, not to each other",
+        "two caches with the same fault",
+        SHADOW,
+        (
+            ("        and mine.fingerprint == last.fingerprint\n", "        and mine.fingerprint == its.fingerprint\n"),
+            ("        and its.fingerprint == last.fingerprint\n", ""),
+        ),
+        ("shadow::two_sides_that_are_wrong_alike_are_both_blamed",),
+    ),
+    Rule(
+        "a clear makes every earlier value wrong",
+        "keys that survive a clear (`ClearsNothing`, `clear-keeps-newest`)",
+        ORACLE,
+        (("        self.last_set.clear()\n", ""),),
+        (
+            "shadow::a_hit_after_a_clear_is_stale",
+            "faults::a_fault_is_found_and_blamed[clear-keeps-newest-clear-storm]",
+        ),
+    ),
+    Rule(
+        "bytes count, not numbers",
+        "one zero for both (`KeepsNegativeZeroOut`)",
+        VALUES,
+        (("    return tensor.numpy()\n", "    return tensor.numpy() + tensor.numpy().dtype.type(0)\n"),),
+        ("shadow::bytes_are_compared_and_all_of_them[KeepsNegativeZeroOut]",),
+    ),
+    Rule(
+        "padding counts",
+        "zeros after the last valid token (`ForgetsThePadding`)",
+        VALUES,
+        (
+            (
+                "        if known is not None:\n            return known.fingerprint(value)\n",
+                "",
+            ),
+            (
+                "    if tensors and tensors[0].nbytes <= _STACK_BYTES",
+                "    if False and tensors[0].nbytes <= _STACK_BYTES",
+            ),
+            (
+                "    for tensor in tensors:\n        digest.update(raw_bytes(tensor))\n    return digest.digest()\n",
+                (
+                    "    for tensor, size in zip(tensors, sizes, strict=True):\n"
+                    "        digest.update(raw_bytes(tensor[:, :, :size]))\n    return digest.digest()\n"
+                ),
+            ),
+        ),
+        ("shadow::bytes_are_compared_and_all_of_them[ForgetsThePadding]",),
+    ),
+    Rule(
+        "shapes count",
+        "right bytes without the axis of samples (`DropsAnAxis`)",
+        VALUES,
+        (('f"{dtype},{tuple(shape)},{size}"', 'f"{dtype},{size}"'),),
+        ("shadow::tensors_of_another_kind_say_so[DropsAnAxis-shape]",),
+    ),
+    Rule(
+        "dtypes count",
+        "right bytes as integers (`Reinterprets`)",
+        VALUES,
+        (('f"{dtype},{tuple(shape)},{size}"', 'f"{tuple(shape)},{size}"'),),
+        ("shadow::tensors_of_another_kind_say_so[Reinterprets-dtype]",),
+    ),
+    Rule(
+        "sizes count",
+        "right tensors with another number of valid tokens (`ForgetsTheSize`, `forgets-sizes`)",
+        VALUES,
+        (('f"{dtype},{tuple(shape)},{size}"', 'f"{dtype},{tuple(shape)}"'),),
+        ("shadow::tensors_of_another_kind_say_so[ForgetsTheSize-size]",),
+    ),
+    Rule(
+        "the candidate's device is that of the value set",
+        "right bytes on another device (`AnswersFromElsewhere`)",
+        SHADOW,
+        (("        and device_of(its.value) == last.device\n", ""),),
+        ("shadow::right_bytes_on_another_device_are_found",),
+    ),
+    Rule(
+        "so is the reference's",
+        "the same fault on the side that serves",
+        SHADOW,
+        (("        and device_of(mine.value) == last.device\n", ""),),
+        ("shadow::a_reference_that_answers_from_another_device_is_found",),
+    ),
+    Rule(
+        "all tensors are on that device",
+        "an answer of which one tensor stayed elsewhere",
+        VALUES,
+        (("    return device if all(same) else None\n", "    return device\n"),),
+        tuple(f"shadow::one_tensor_on_another_device_is_found[{at}]" for at in (1, 2, 3)),
+    ),
+    Rule(
+        "the kind of a divergence names shape, dtype and device",
+        "`Casts`, `Pads`, wrong bytes on another device",
+        JUDGE,
+        (('difference.kind in ("shape", "dtype", "device")', "difference.kind in ()"),),
+        (
+            "shadow::tensors_of_another_kind_say_so[Casts-dtype]",
+            "shadow::tensors_of_another_kind_say_so[Pads-shape]",
+            "shadow::wrong_bytes_on_another_device_say_so",
+        ),
+    ),
+    Rule(
+        "it names the size, where the tensors are equal",
+        "`ForgetsTheSize`",
+        JUDGE,
+        (('difference.kind == "size" and self._same_tensors(lookup)', "False"),),
+        ("shadow::tensors_of_another_kind_say_so[ForgetsTheSize-size]",),
+    ),
+    Rule(
+        "a tolerance is for the candidate only, and only where the reference is right",
+        "two caches that are close to each other and both wrong",
+        JUDGE,
+        (
+            ("if its.verdict == STALE and mine.verdict == RIGHT and self._close(lookup):", "if self._close(lookup):"),
+            ("            its = findings[1] = mine\n", "            return\n"),
+        ),
+        ("shadow::a_tolerance_excuses_no_wrong_reference",),
+    ),
+    # ---------------------------------------------------------------- no truth
+    Rule(
+        "two values of which none is known to be right must be equal",
+        "another value from before the first operation that was seen",
+        JUDGE,
+        (('            kind, what = difference.kind, "both sides hit and differ"\n', "            return\n"),),
+        ("shadow::without_a_truth_two_values_differ_and_nobody_is_blamed",),
+    ),
+    Rule(
+        "a key that may have been set before blames nobody",
+        "a candidate attached later, which cannot hold it",
+        JUDGE,
+        (("return Finding(STALE if all(known) else UNKNOWN)", "return Finding(STALE)"),),
+        tuple(
+            f"shadow::without_a_truth_an_entry_of_one_side_alone_blames_nobody[{lookup}]"
+            for lookup in ("get", "checkout")
+        ),
+    ),
+    Rule(
+        "after a clear every key is known",
+        "a value from before the first operation that was seen, returned after a clear",
+        ORACLE,
+        (("        self.complete = True\n", ""),),
+        ("shadow::a_clear_makes_the_truth_complete",),
+    ),
+    Rule(
+        "what the oracle has forgotten it calls unknown",
+        "a right answer for a key set 65,536 sets ago",
+        ORACLE,
+        (("            self.complete = False\n", ""),),
+        ("oracle::memory_is_bounded_and_what_is_forgotten_is_unknown[4-65536]",),
+    ),
+    # ---------------------------------------------------------------- errors
+    Rule(
+        "a lookup in which one side raises is an error of that side",
+        "`Raises`, `raises-now-and-then`",
+        JUDGE,
+        (
+            (
+                "self.errors(lookup.number, lookup.operation, *(outcome.error for outcome in lookup.outcomes))",
+                "pass",
+            ),
+        ),
+        ("shadow::one_side_that_raises_is_blamed", "shadow::both_raising_alike_is_agreement"),
+    ),
+    Rule(
+        "so is a set",
+        "`RaisesOnSet`",
+        SHADOW,
+        (("            self._judge.errors(self.number, Set(pool=pool, key=key, value=None), mine, its)\n", ""),),
+        ("shadow::an_exception_of_the_candidate_is_told_and_kept_from_the_caller[set]",),
+    ),
+    Rule(
+        "so is a clear",
+        "`RaisesOnClear`",
+        SHADOW,
+        (("            self._judge.errors(self.number, Clear(pool=pool), mine, its)\n", ""),),
+        ("shadow::an_exception_of_the_candidate_is_told_and_kept_from_the_caller[clear]",),
+    ),
+    Rule(
+        "two errors agree only where they are of one type",
+        "`Raises` beside `RaisesKeyError`",
+        JUDGE,
+        (("        if type(mine) is type(its):\n", "        if (mine is None) == (its is None):\n"),),
+        ("shadow::both_raising_differently_blames_both",),
+    ),
+    Rule(
+        "what is no entry is an error",
+        "`ReturnsRubbish`, `lends-false`",
+        SIDE,
+        (
+            (
+                "            return Outcome(value, error=_what_is_wrong_with(value) or error)",
+                "            return Outcome() if error else Outcome(value, error=_what_is_wrong_with(value) or error)",
+            ),
+        ),
+        ("shadow::rubbish_is_told_from_an_exception", "faults::a_fault_is_found_and_blamed[lends-false-clear-storm]"),
+    ),
+    # ---------------------------------------------------------------- presence
+    Rule(
+        "what one side holds, the other holds",
+        "`AlwaysMisses`",
+        SHADOW,
+        (("        return mine.fingerprint is its.fingerprint and mine", "        return mine"),),
+        ("shadow::a_side_that_lost_a_key_is_blamed",),
+    ),
+    Rule(
+        "who left the ideal of its own strategy is wrong, not who missed",
+        "a side that holds too much; two strategies that differ by design",
+        JUDGE,
+        (("            if (found.source == pool) != (ideal == pool)\n", "            if found.source != pool\n"),),
+        ("shadow::a_side_that_keeps_too_much_is_blamed", "shadow::two_strategies_differ_by_design"),
+    ),
+    Rule(
+        "each side has an ideal of its own where their strategies differ",
+        "FIFO beside LRU",
+        SHADOW,
+        (("        shared = its.strategies == mine.strategies\n", "        shared = True\n"),),
+        ("shadow::two_strategies_differ_by_design",),
+    ),
+    Rule(
+        "a checkout is answered from the pool that the ideal has the key in",
+        "a key lost in the init pool, and found in recur with another value",
+        JUDGE,
+        ((" or mine.source != its.source:\n", ":\n"),),
+        ("shadow::a_checkout_from_the_other_pool_is_a_difference_of_presence",),
+    ),
+    # ---------------------------------------------------------------- lent and given
+    Rule(
+        "working copies are written into",
+        "a working copy that is the entry (`LendsTheEntry`, `working-copy-is-entry`)",
+        SHADOW,
+        (("            scribble(working_copy, turn)\n", ""),),
+        ("shadow::an_entry_that_is_its_own_working_copy_is_found",),
+    ),
+    Rule(
+        "one that cannot be written into is an error",
+        "`LendsFrozenSizes`",
+        SHADOW,
+        (
+            (
+                "            self._judge.errors(self.number, Write(env=env, fill=0), None, error)",
+                "            del error",
+            ),
+        ),
+        ("shadow::a_working_copy_that_cannot_be_written_into_is_found",),
+    ),
+    Rule(
+        "a working copy stays its consumer's for `env_num` checkouts",
+        "`SharesOneWorkingCopy`",
+        SHADOW,
+        (("            self._check_watched(self._watched)\n", "            self._watched = None\n"),),
+        (
+            "shadow::a_working_copy_that_is_shared_is_found[2]",
+            "shadow::a_working_copy_that_is_shared_is_found[8]",
+            "shadow::a_working_copy_is_watched_through_clears_of_other_pools",
+        ),
+    ),
+    Rule(
+        "and no longer",
+        "a sound cache that takes it back then",
+        SHADOW,
+        ((">= self._watched.until", "> self._watched.until"),),
+        ("shadow::a_sound_cache_may_take_back_what_it_lent[EvictingCache]",),
+    ),
+    Rule(
+        "a clear of wm takes working copies back",
+        "a sound cache that uses the slot at once",
+        SHADOW,
+        (("            if each == WM:\n                self._watched = None\n", ""),),
+        tuple(f"shadow::a_clear_of_wm_takes_working_copies_back[{pool}]" for pool in ("pool0", "pool1")),
+    ),
+    Rule(
+        "so does a set in wm",
+        "a sound cache that takes any slot for it",
+        SHADOW,
+        (
+            (
+                (
+                    "        if pool == WM:\n"
+                    "            self._watched = None  # the caller itself takes a slot that a working copy may be in\n"
+                ),
+                "",
+            ),
+        ),
+        ("shadow::a_set_in_wm_takes_working_copies_back",),
+    ),
+    Rule(
+        "a loan stays as it is until the next set of its pool",
+        "`lends-one-buffer`",
+        SHADOW,
+        (
+            (
+                (
+                    "        if self._loan is not None and self._loan.pool == pool:\n"
+                    "            self._check_loan(self._loan)\n"
+                ),
+                "        if self._loan is not None and self._loan.pool == pool:\n            self._loan = None\n",
+            ),
+        ),
+        (
+            "shadow::a_loan_that_the_next_lookup_overwrites_is_found",
+            "faults::a_fault_is_found_and_blamed[lends-one-buffer-mcts]",
+        ),
+    ),
+    Rule(
+        "or until the next clear of its pool",
+        "the same, where nothing is set before the clear",
+        SHADOW,
+        (
+            (
+                (
+                    "        if self._loan is not None and self._loan.pool in pools:\n"
+                    "            self._check_loan(self._loan)\n"
+                ),
+                "        if self._loan is not None and self._loan.pool in pools:\n            self._loan = None\n",
+            ),
+        ),
+        tuple(f"shadow::a_loan_is_watched_until_its_pool_is_cleared[{pool}]" for pool in ("pool0", "pool1")),
+    ),
+    Rule(
+        "what was lent from wm is good until the next checkout only",
+        "a sound cache that uses the slot then",
+        SHADOW,
+        ((" and its.fingerprint and pool != WM:", " and its.fingerprint:"),),
+        ("shadow::what_was_lent_from_wm_may_be_overwritten_by_checkouts",),
+    ),
+    Rule(
+        "what is given to be copied is not written into",
+        "`WritesIntoWhatItIsGiven`, `writes-into-source`",
+        SHADOW,
+        (("            self._judge.source(self.number, pool, key)\n", "            pass\n"),),
+        (
+            "shadow::a_candidate_cannot_spoil_what_the_caller_sets",
+            "faults::a_fault_is_found_and_blamed[writes-into-source-mcts]",
+        ),
+    ),
+    Rule(
+        "the candidate is given a copy",
+        "one that writes into it would spoil the caller's",
+        SHADOW,
+        (("self.candidate.cache.set, pool, key, copy,", "self.candidate.cache.set, pool, key, value,"),),
+        ("shadow::a_candidate_cannot_spoil_what_the_caller_sets",),
+    ),
+    Rule(
+        "in an object that is put together again before each set",
+        "`TakesApartWhatItIsGiven`, for which the reference would be blamed",
+        SHADOW,
+        (("earlier.put_together()", "earlier.value"),),
+        tuple(
+            f"shadow::a_candidate_that_takes_apart_what_it_is_given_is_found[{harm}]"
+            for harm in ("no layers", "no structure", "more layers", "one for both", "no K")
+        ),
+    ),
+    Rule(
+        "and that is overwritten by the next set, as a producer's is",
+        "`KeepsReferences`, `KeepsTensors`, `detach-taken-for-copy`",
+        SHADOW,
+        (
+            ("_copied(value, None if earlier is None else earlier.put_together())", "_copied(value, None)"),
+            ("                self._discard(earlier.value)\n", "                pass\n"),
+        ),
+        (
+            "shadow::references_to_the_producers_object_are_found_at_once[KeepsReferences]",
+            "shadow::references_to_the_producers_object_are_found_at_once[KeepsTensors]",
+            "faults::a_fault_is_found_and_blamed[keeps-references-mcts]",
+            "faults::a_fault_is_found_and_blamed[detach-taken-for-copy-mcts]",
+        ),
+    ),
+    Rule(
+        "or scribbled into, where the next value is of another kind",
+        "`KeepsReferences`, where each value has a shape of its own",
+        SHADOW,
+        (("                self._discard(earlier.value)\n", "                pass\n"),),
+        ("shadow::references_are_found_where_the_next_value_is_of_another_kind",),
+    ),
+    Rule(
+        "a value is handed over in its own memory layout",
+        "`reads-memory-in-order`",
+        SHADOW,
+        (("    if all(plain) or len(plain) < len(tensors):\n", "    if plain is not None:\n"),),
+        (
+            "shadow::a_value_is_handed_over_in_its_own_memory_layout",
+            "faults::a_fault_is_found_and_blamed[reads-memory-in-order-numeric-edge]",
+        ),
+    ),
+    # ---------------------------------------------------------------- statistics
+    Rule(
+        "hits are counted right",
+        "`Counts` with hits that were not",
+        JUDGE,
+        (('{"hits": seen.hits, "misses": seen.misses}', '{"misses": seen.misses}'),),
+        ("judge::a_count_that_cannot_be_told_from_outside_is_not_held_against_a_side[lost_track2-deviated2-told2]",),
+    ),
+    Rule(
+        "misses are",
+        "`forgets-misses`",
+        JUDGE,
+        (('{"hits": seen.hits, "misses": seen.misses}', '{"hits": seen.hits}'),),
+        ("judge::a_wrong_count_is_told_whole", "faults::a_fault_is_found_and_blamed[forgets-misses-mcts]"),
+    ),
+    Rule(
+        "evictions are",
+        "`counts-updates-as-evictions`, `forgets-evictions`",
+        JUDGE,
+        (('"evictions": perfect.evictions, "length"', '"length"'),),
+        (
+            "judge::a_wrong_count_of_the_reference_is_told_of_the_reference",
+            "faults::a_fault_is_found_and_blamed[counts-updates-as-evictions-clear-storm]",
+        ),
+    ),
+    Rule(
+        "the length is",
+        "`length-is-capacity`",
+        JUDGE,
+        (('{"evictions": perfect.evictions, "length": len(perfect)}', '{"evictions": perfect.evictions}'),),
+        ("faults::a_fault_is_found_and_blamed[length-is-capacity-mcts]",),
+    ),
+    Rule(
+        "statistics that raise are told",
+        "`statistics-raise`",
+        JUDGE,
+        (
+            (
+                (
+                    '                    self._disagrees(number, side, pool, name="stats",'
+                    ' counted=_raised(error), right="an answer")\n'
+                ),
+                "                    del error\n",
+            ),
+        ),
+        (
+            "judge::statistics_that_raise_hide_no_wrong_count_of_another_pool",
+            "faults::a_fault_is_found_and_blamed[statistics-raise-cartpole-unizero]",
+        ),
+    ),
+    Rule(
+        "statistics are checked during a run",
+        "counters that are wrong for a while",
+        SHADOW,
+        (("            self.check_stats()\n", ""),),
+        ("shadow::statistics_are_checked_during_a_long_run",),
+    ),
+    Rule(
+        "hits and misses are not checked where track of them was lost",
+        "a sound count beside wrong bytes",
+        JUDGE,
+        (("                if pool not in side.lost_track:\n", "                if True:\n"),),
+        ("judge::a_count_that_cannot_be_told_from_outside_is_not_held_against_a_side[lost_track1-deviated1-told1]",),
+    ),
+    Rule(
+        "evictions and length are not checked of who left its strategy",
+        "two sides that hold one key fewer and say so",
+        SHADOW,
+        (
+            (
+                (
+                    "                if hit != (ideally is not None):  # both left their ideal alike\n"
+                    "                    side.deviated.add(pool)\n"
+                ),
+                "",
+            ),
+        ),
+        ("shadow::sides_that_leave_their_strategy_alike_are_not_called_liars[get]",),
+    ),
+    Rule(
+        "nothing is checked where nobody can tell which pool answered",
+        "`checkout-prefers-recur`, where both hold the same bytes",
+        SHADOW,
+        (("            self._note_ambiguity(source, key, last)\n", ""),),
+        ("shadow::counters_are_not_checked_where_nobody_can_tell_which_pool_answered",),
+    ),
+    # ---------------------------------------------------------------- what is known
+    Rule(
+        "corruption is never known unless that is said",
+        "a pattern that matches everything",
+        DIVERGENCE,
+        (("(divergence.severity == BEHAVIOUR or self.corruption)", "True"),),
+        ("divergence::corruption_is_accepted_only_where_that_is_said[stale_hit]",),
+    ),
+    Rule(
+        "a known difference is one side's",
+        "the same difference, with another side to blame",
+        DIVERGENCE,
+        (('            and self.side in (divergence.wrong, "any")\n', ""),),
+        ("divergence::the_wrong_side_must_be_the_one_named[candidate]",),
+    ),
+    Rule(
+        "it ends on its last day",
+        "the same difference a day later",
+        DIVERGENCE,
+        (("            and (self.until is None or today <= self.until)\n", ""),),
+        ("divergence::a_difference_is_accepted_up_to_and_on_its_last_day[-1-False]",),
+    ),
+)
+
+
+def run(copy: Path, nodes: list[str]) -> str:
+    """What pytest says at its end of those tests against the code in `copy`."""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "-o", "addopts=", *nodes],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stderr.strip() or done.stdout.strip().splitlines()[-1]
+
+
+def without(copy: Path, rule: Rule) -> str:
+    """The same without `rule`, which is put back.
+
+    Raises:
+        SystemExit: a text that is to be changed does not occur once.
+    """
+    path = copy / rule.file
+    whole = path.read_text("utf-8")
+    text = whole
+    for old, new in rule.changes:
+        if text.count(old) != 1:
+            raise SystemExit(f"{rule.name}: {rule.file} has {text.count(old)} times, and not once:\n{old}")
+        text = text.replace(old, new)
+    path.write_text(text, "utf-8")
+    try:
+        return run(copy, rule.nodes)
+    finally:
+        path.write_text(whole, "utf-8")
+
+
+def main() -> None:
+    """Run the rules asked for; exit status 1 where a test does without one."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("words", nargs="*", help="rules whose name or fault has one of these words; all by default")
+    parser.add_argument("--markdown", action="store_true", help="print the table of docs/mutation.md")
+    options = parser.parse_args()
+    rules = [
+        rule
+        for rule in RULES
+        if not options.words or any(word in f"{rule.name} {rule.fault}" for word in options.words)
+    ]
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in COPIED:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, copy / name)
+        with_all = run(copy, sorted({node for rule in rules for node in rule.nodes}))
+        if not re.match(r"\d+ passed in", with_all):
+            raise SystemExit(f"with all rules in place: {with_all}")
+        if options.markdown:
+            print("| rule | what only it catches | tests that fail without it |\n| --- | --- | --- |")
+        for rule in rules:
+            last = without(copy, rule)
+            caught = re.match(rf"{len(rule.nodes)} failed in", last) is not None
+            missed += not caught
+            if options.markdown:
+                tests = "<br>".join(f"`{each}`" for each in rule.tests)
+                print(f"| {rule.name} | {rule.fault} | {tests if caught else '**none**'} |", flush=True)
+            else:
+                print(f"{'caught' if caught else 'MISSED'}  {rule.name}: {last}", flush=True)
+    print(f"\n{len(rules) - missed} of {len(rules)} rules are needed by the tests named for them.")
+    sys.exit(bool(missed))
+
+
+if __name__ == "__main__":
+    main()
