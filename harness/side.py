@@ -124,6 +124,17 @@ class Side:
         except Exception as error:  # noqa: BLE001  and so is whatever it returns
             return Outcome(value, error=_what_is_wrong_with(value) or error)
 
+    def peek(self, lookup: Callable[..., Any], *arguments: Any) -> Outcome:
+        """Call `lookup` and look at the kind of what it lends, not at its bytes: an outcome without a fingerprint."""
+        value = None
+        try:
+            value = lookup(*arguments)
+            if value is not None:
+                check(value)
+        except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
+            return Outcome(value, error=error)
+        return Outcome(value)
+
     def saw(self, pool: PoolId, *, hit: bool) -> None:
         """Count a lookup of one pool."""
         if hit:
