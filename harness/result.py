@@ -56,6 +56,32 @@ class KeptCase:
     trace: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingAccount:
+    """How a training was shadowed, and what that cost it.
+
+    Attributes:
+        models: the names of its world models.
+        serve: whose answers the training got.
+        compare_every: each N-th lookup was compared.
+        shadow_s: wall time that shadowing took.
+        wall_s: wall time in all.
+        stopped: why the candidate was taken out before the end; None where it was not.
+    """
+
+    models: tuple[str, ...]
+    serve: str
+    compare_every: int
+    shadow_s: float
+    wall_s: float
+    stopped: str | None
+
+    @property
+    def share(self) -> float:
+        """Of wall time that shadowing took."""
+        return self.shadow_s / self.wall_s if self.wall_s else 0.0
+
+
 @dataclass(slots=True, kw_only=True)
 class Result:
     """One workload through two caches, or several of them added up.
@@ -84,6 +110,7 @@ class Result:
         recorded: how the reference compares with a trace's own answers; None where there are none.
         examples: how many streams of operations were tried, where they are many: in fuzzing.
         cases: what fuzzing kept.
+        training: how a real training was shadowed; None for any other workload.
         runs: the single results, where this is a sum.
     """
 
@@ -109,6 +136,7 @@ class Result:
     recorded: RecordedAnswers | None = None
     examples: int | None = None
     cases: list[KeptCase] = field(default_factory=list)
+    training: TrainingAccount | None = None
     runs: list[Result] = field(default_factory=list)
 
     @property
@@ -158,6 +186,8 @@ class Result:
             result["recorded_answers"] = asdict(self.recorded)
         if self.examples is not None:
             result["fuzzing"] = {"examples": self.examples, "cases": [asdict(case) for case in self.cases]}
+        if self.training is not None:
+            result["training"] = {**asdict(self.training), "share": self.training.share}
         if self.runs:
             result["runs"] = [run.as_dict() for run in self.runs]
         return result
@@ -197,6 +227,7 @@ class Tally:
         interrupted: bool = False,
         recorded: RecordedAnswers | None = None,
         examples: int | None = None,
+        training: TrainingAccount | None = None,
     ) -> Result:
         """What it came to."""
         log = self._log
@@ -223,6 +254,7 @@ class Tally:
             interrupted=interrupted,
             recorded=recorded,
             examples=examples,
+            training=training,
         )
 
 

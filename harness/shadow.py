@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness.containing import contained
 from harness.divergence import DivergenceLog
 from harness.judge import Judge, Lookup
 from harness.lending import WATCH_EVERY, LendingWatch
@@ -82,7 +83,7 @@ class ShadowCache:
         self.next_number = 0
         self._until_stats = _STATS_EVERY
         self.answers = (Outcome(), Outcome())
-        self.raised: Exception | None = None
+        self.raised: BaseException | None = None
         self._key = 0
         self._truth = Truth.empty(spec, complete=complete)
         mine = IdealCache(spec, self.reference.strategy)
@@ -315,7 +316,7 @@ class ShadowCache:
             Lookup(number=self.number, operation=operation, pools=pools, outcomes=self.answers, ideal=both)
         )
 
-    def _raise(self, error: Exception | None) -> None:
+    def _raise(self, error: BaseException | None) -> None:
         """Pass on what the reference raised, if it did."""
         if error is not None:
             self.raised = error
@@ -344,9 +345,9 @@ def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
     )
 
 
-def _attempt(call: Callable[..., Any], *arguments: Any, **options: Any) -> Exception | None:
+def _attempt(call: Callable[..., Any], *arguments: Any, **options: Any) -> BaseException | None:
     try:
         call(*arguments, **options)
-    except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
-        return error
+    except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
+        return contained(error)
     return None

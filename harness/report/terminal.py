@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Task
 
     from harness.divergence import Divergence
-    from harness.result import Result
+    from harness.result import Result, TrainingAccount
 
 _SHOW_AFTER_S = 1.0
 _STYLES = {CORRUPTION: "bold red", BEHAVIOUR: "yellow"}
@@ -31,7 +31,10 @@ def render(result: Result) -> RenderableType:
     """Everything that was found, for people; several workloads one under the other. The verdict comes after it."""
     parts: list[RenderableType] = []
     for run in result.runs or [result]:
-        parts += [_heading(run), _stats_table(run)]
+        parts.append(_heading(run))
+        if run.training is not None:
+            parts.append(_training(run.training))
+        parts.append(_stats_table(run))
         parts += [_group(run, group) for group in sorted(run.by_group, key=_order)]
         if run.recorded is not None:
             parts.append(_recorded(run))
@@ -55,6 +58,11 @@ def verdict_line(result: Result, *, fail_on: str) -> Text:
         found += f"; wrong: {wrong}"
     if result.by_known:
         found += f"; {sum(result.by_known.values()):,} known and accepted"
+    if result.training is not None:
+        compared += f"; shadowing took {result.training.share:.1%} of wall time"
+        if result.training.stopped and not result.fails(fail_on):
+            stopped = f"STOPPED EARLY: {found} until {result.training.stopped}; {compared}"
+            return Text(stopped, style="bold yellow")
     if result.interrupted:
         return Text(f"INTERRUPTED: {found} so far; {compared}", style="bold yellow")
     if not result.gets_compared:
@@ -135,6 +143,18 @@ def _heading(run: Result) -> RenderableType:
         (f"reference {run.reference}, candidate {run.candidate}; {sizes}", "dim"),
     )
     return Padding(text, (0, 0))
+
+
+def _training(training: TrainingAccount) -> RenderableType:
+    which = "each lookup" if training.compare_every == 1 else f"one lookup in {training.compare_every:,}"
+    text = Text(
+        f"the {training.serve} served; {which} compared; shadowing took {training.shadow_s:.2f} s of"
+        f" {training.wall_s:.1f} s, {training.share:.1%} of wall time",
+        style="dim",
+    )
+    if training.stopped:
+        text.append(f"\nthe candidate was taken out early: {training.stopped}", style="bold not dim yellow")
+    return text
 
 
 def _stats_table(run: Result) -> RenderableType:
