@@ -12,6 +12,7 @@ from itertools import count
 
 import torch
 from gymnasium.envs.classic_control import CartPoleEnv
+from lzero.model.unizero_world_models.kv_caching import Cache
 from lzero.policy.unizero import UniZeroPolicy
 from zoo.classic_control.cartpole.config.cartpole_unizero_config import create_config, main_config
 
@@ -21,12 +22,18 @@ torch.set_num_threads(1)
 logging.disable(logging.CRITICAL)
 losses: list[float] = []
 seeds = count()
-reset, forward_learn = CartPoleEnv.reset, UniZeroPolicy._forward_learn
+reset_env, reset_cache, forward_learn = CartPoleEnv.reset, Cache.reset, UniZeroPolicy._forward_learn
 
 
 def seeded_reset(self, *, seed=None, options=None):
     """LightZero's CartPole resets unseeded, and no two trainings would be alike."""
-    return reset(self, seed=next(seeds) if seed is None else seed, options=options)
+    return reset_env(self, seed=next(seeds) if seed is None else seed, options=options)
+
+
+def zeroed_reset(self):
+    """LightZero's caches begin with whatever was in memory: zeros instead, for the same reason."""
+    reset_cache(self)
+    self._cache.zero_()
 
 
 def logged_learn(self, data):
@@ -36,7 +43,7 @@ def logged_learn(self, data):
     return log
 
 
-CartPoleEnv.reset, UniZeroPolicy._forward_learn = seeded_reset, logged_learn
+CartPoleEnv.reset, Cache.reset, UniZeroPolicy._forward_learn = seeded_reset, zeroed_reset, logged_learn
 
 create_config.env_manager.type = "base"
 policy = main_config.policy
