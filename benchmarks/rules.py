@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("harness", "legacy", "refactored", "scenarios", "tests", "pyproject.toml")
 
 SHADOW, JUDGE, ORACLE = "harness/shadow.py", "harness/judge.py", "harness/oracle.py"
+LENDING, HANDOVER = "harness/lending.py", "harness/handover.py"
 VALUES, SIDE, DIVERGENCE = "harness/values.py", "harness/side.py", "harness/divergence.py"
 
 
@@ -257,7 +258,7 @@ RULES = (
         SIDE,
         (
             (
-                "            return Outcome(value, error=_what_is_wrong_with(value) or error)",
+                "            return Outcome(value, error=_what_is_wrong_with(value) or contained(error))",
                 "            return Outcome() if error else Outcome(value, error=_what_is_wrong_with(value) or error)",
             ),
         ),
@@ -296,8 +297,8 @@ RULES = (
     Rule(
         "working copies are written into",
         "a working copy that is the entry (`LendsTheEntry`, `working-copy-is-entry`)",
-        SHADOW,
-        (("            scribble(working_copy, turn)\n", ""),),
+        LENDING,
+        (("        scribble(working_copy, turn)\n", ""),),
         ("shadow::an_entry_that_is_its_own_working_copy_is_found",),
     ),
     Rule(
@@ -315,8 +316,13 @@ RULES = (
     Rule(
         "a working copy stays its consumer's for `env_num` checkouts",
         "`SharesOneWorkingCopy`",
-        SHADOW,
-        (("            self._check_watched(self._watched)\n", "            self._watched = None\n"),),
+        LENDING,
+        (
+            (
+                "            self._judge.working_copy(watched.number, watched.env, watched.key, self._env_num)\n",
+                "            pass\n",
+            ),
+        ),
         (
             "shadow::a_working_copy_that_is_shared_is_found[2]",
             "shadow::a_working_copy_that_is_shared_is_found[8]",
@@ -326,45 +332,29 @@ RULES = (
     Rule(
         "and no longer",
         "a sound cache that takes it back then",
-        SHADOW,
-        ((">= self._watched.until", "> self._watched.until"),),
+        LENDING,
+        (("turn < watched.until", "turn <= watched.until"),),
         ("shadow::a_sound_cache_may_take_back_what_it_lent[EvictingCache]",),
     ),
     Rule(
         "a clear of wm takes working copies back",
         "a sound cache that uses the slot at once",
         SHADOW,
-        (("            if each == WM:\n                self._watched = None\n", ""),),
+        (("            if each == WM:\n                self._lending.forget_working_copy()\n", ""),),
         tuple(f"shadow::a_clear_of_wm_takes_working_copies_back[{pool}]" for pool in ("pool0", "pool1")),
     ),
     Rule(
         "so does a set in wm",
         "a sound cache that takes any slot for it",
         SHADOW,
-        (
-            (
-                (
-                    "        if pool == WM:\n"
-                    "            self._watched = None  # the caller itself takes a slot that a working copy may be in\n"
-                ),
-                "",
-            ),
-        ),
+        (("        if pool == WM:\n            self._lending.forget_working_copy()\n", ""),),
         ("shadow::a_set_in_wm_takes_working_copies_back",),
     ),
     Rule(
         "a loan stays as it is until the next set of its pool",
         "`lends-one-buffer`",
         SHADOW,
-        (
-            (
-                (
-                    "        if self._loan is not None and self._loan.pool == pool:\n"
-                    "            self._check_loan(self._loan)\n"
-                ),
-                "        if self._loan is not None and self._loan.pool == pool:\n            self._loan = None\n",
-            ),
-        ),
+        (("        self._lending.loan_ends((pool,))\n", "        self._lending._loan = None\n"),),
         (
             "shadow::a_loan_that_the_next_lookup_overwrites_is_found",
             "faults::a_fault_is_found_and_blamed[lends-one-buffer-mcts]",
@@ -374,22 +364,14 @@ RULES = (
         "or until the next clear of its pool",
         "the same, where nothing is set before the clear",
         SHADOW,
-        (
-            (
-                (
-                    "        if self._loan is not None and self._loan.pool in pools:\n"
-                    "            self._check_loan(self._loan)\n"
-                ),
-                "        if self._loan is not None and self._loan.pool in pools:\n            self._loan = None\n",
-            ),
-        ),
+        (("        self._lending.loan_ends(pools)\n", "        self._lending._loan = None\n"),),
         tuple(f"shadow::a_loan_is_watched_until_its_pool_is_cleared[{pool}]" for pool in ("pool0", "pool1")),
     ),
     Rule(
         "what was lent from wm is good until the next checkout only",
         "a sound cache that uses the slot then",
-        SHADOW,
-        ((" and its.fingerprint and pool != WM:", " and its.fingerprint:"),),
+        LENDING,
+        ((" and answer.fingerprint is not None and pool != WM:", " and answer.fingerprint is not None:"),),
         ("shadow::what_was_lent_from_wm_may_be_overwritten_by_checkouts",),
     ),
     Rule(
@@ -412,7 +394,7 @@ RULES = (
     Rule(
         "in an object that is put together again before each set",
         "`TakesApartWhatItIsGiven`, for which the reference would be blamed",
-        SHADOW,
+        HANDOVER,
         (("earlier.put_together()", "earlier.value"),),
         tuple(
             f"shadow::a_candidate_that_takes_apart_what_it_is_given_is_found[{harm}]"
@@ -422,10 +404,10 @@ RULES = (
     Rule(
         "and that is overwritten by the next set, as a producer's is",
         "`KeepsReferences`, `KeepsTensors`, `detach-taken-for-copy`",
-        SHADOW,
+        HANDOVER,
         (
             ("_copied(value, None if earlier is None else earlier.put_together())", "_copied(value, None)"),
-            ("                self._discard(earlier.value)\n", "                pass\n"),
+            ("                    scribble(earlier.value, number)\n", "                    pass\n"),
         ),
         (
             "shadow::references_to_the_producers_object_are_found_at_once[KeepsReferences]",
@@ -437,14 +419,14 @@ RULES = (
     Rule(
         "or scribbled into, where the next value is of another kind",
         "`KeepsReferences`, where each value has a shape of its own",
-        SHADOW,
-        (("                self._discard(earlier.value)\n", "                pass\n"),),
+        HANDOVER,
+        (("                    scribble(earlier.value, number)\n", "                    pass\n"),),
         ("shadow::references_are_found_where_the_next_value_is_of_another_kind",),
     ),
     Rule(
         "a value is handed over in its own memory layout",
         "`reads-memory-in-order`",
-        SHADOW,
+        HANDOVER,
         (("    if all(plain) or len(plain) < len(tensors):\n", "    if plain is not None:\n"),),
         (
             "shadow::a_value_is_handed_over_in_its_own_memory_layout",

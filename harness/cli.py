@@ -1,7 +1,7 @@
-"""The command line: `kvparity list`, `run`, `replay`, `fuzz` and `minimize`.
+"""The command line: `kvparity list`, `run`, `replay`, `fuzz`, `minimize` and `shadow`.
 
 Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one line says what, and how to mend it),
-3 interrupted (what was found so far is reported).
+3 interrupted (what was found so far is reported). `shadow` ends with its script's own status where that is not 0.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rich.table import Table
 
 from harness.commands.fuzz import database, fuzz
 from harness.commands.minimize import minimize
+from harness.commands.shadow import add_options, shadow
 from harness.compare import Tolerance
 from harness.errors import KVParityError, UsageError
 from harness.fuzz import Fuzzer
@@ -136,6 +137,19 @@ def _minimize(options: argparse.Namespace) -> int:
     return INTERRUPTED if found.interrupted else DIVERGENCE
 
 
+def _shadow(options: argparse.Namespace) -> int:
+    settings = read_settings(options.config)
+    options.fail_on = options.fail_on or settings.shadow.get("fail-on", "behaviour")
+    if options.fail_on not in FAIL_ON:
+        raise UsageError(f"fail-on must be one of {', '.join(FAIL_ON)}, got {options.fail_on!r}")
+    _check_files(options)
+    shadowed = shadow(options, settings)
+    ours = _conclude(shadowed.result, options, Console())
+    if shadowed.status:
+        print(f"kvparity: {options.target} itself ended with status {shadowed.status}", file=sys.stderr)
+    return shadowed.status or ours
+
+
 class _Session:
     """The workloads of one command, one after the other, until one is interrupted."""
 
@@ -143,8 +157,7 @@ class _Session:
         torch.set_num_threads(1)  # the tensors are small: more threads only wait for each other
         self._options = options
         self._known = read_settings(options.config).known
-        if options.json and not options.json.parent.is_dir():
-            raise UsageError(f"{options.json} cannot be written: there is no directory {options.json.parent}")
+        _check_files(options)
         self._console = Console()
         self._results: list[Result] = []
 
@@ -197,17 +210,7 @@ class _Session:
             self._results.append(fuzz(fuzzer, comparison, options.output, console=console))
 
     def finish(self) -> int:
-        options, result = self._options, merge(self._results)
-        if not options.quiet:
-            self._console.print(render(result))
-        self._console.print(verdict_line(result, fail_on=options.fail_on), soft_wrap=True)
-        if options.json:
-            write_json(result, options.json)
-        if options.report:
-            write_page(result, options.report, fail_on=options.fail_on)
-        if result.interrupted:
-            return INTERRUPTED
-        return DIVERGENCE if result.fails(options.fail_on) else PARITY
+        return _conclude(merge(self._results), self._options, self._console)
 
     @property
     def _interrupted(self) -> bool:
@@ -221,6 +224,28 @@ class _Session:
         return Comparison(
             options.reference, options.candidate, tolerance=tolerance, known=self._known, progress=progress
         )
+
+
+def _check_files(options: argparse.Namespace) -> None:
+    """Before much work is done: whether what it comes to could be written."""
+    if options.json and not options.json.parent.is_dir():
+        raise UsageError(f"{options.json} cannot be written: there is no directory {options.json.parent}")
+
+
+def _conclude(result: Result, options: argparse.Namespace, console: Console) -> int:
+    """Report a result everywhere that was asked for; its exit status."""
+    if not options.quiet:
+        console.print(render(result))
+    console.print(verdict_line(result, fail_on=options.fail_on), soft_wrap=True)
+    if options.json:
+        write_json(result, options.json)
+    if options.report:
+        write_page(result, options.report, fail_on=options.fail_on)
+    if result.interrupted:
+        return INTERRUPTED
+    if result.fails(options.fail_on):
+        return DIVERGENCE
+    return INTERRUPTED if result.training is not None and result.training.stopped else PARITY
 
 
 class _Parser(argparse.ArgumentParser):
@@ -295,6 +320,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_sides(smaller)
     smaller.set_defaults(command=_minimize)
+
+    shadowing = commands.add_parser("shadow", help="a training script, with a candidate in its caches' shadow")
+    add_options(shadowing)
+    _add_output(shadowing, fail_on=None)
+    shadowing.set_defaults(command=_shadow)
     return parser
 
 
@@ -309,13 +339,17 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compare", choices=("bitwise", "tolerance"), default="bitwise")
     parser.add_argument("--rtol", type=float, help="with --compare tolerance; default as in torch.testing")
     parser.add_argument("--atol", type=float, help="with --compare tolerance; default as in torch.testing")
+    _add_output(parser, fail_on="behaviour")
+
+
+def _add_output(parser: argparse.ArgumentParser, *, fail_on: str | None) -> None:
     parser.add_argument(
         "--fail-on",
         choices=FAIL_ON,
-        default="behaviour",
+        default=fail_on,
         help="exit with 1 from this severity on (default behaviour)",
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="known differences (default ./kvparity.toml)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write the report as a page, and the JSON result")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only")

@@ -4,7 +4,8 @@ KVParityError                 anything below; the command line prints it as one 
 ├── UsageError                a name, option or number that cannot be used
 ├── NotKeysValuesError        an object that has not the structure of a key/value cache entry
 ├── UnusableCacheError        a cache that cannot be built, or that lacks a method
-└── TraceError                a file that is not a readable `.kvtrace`
+├── TraceError                a file that is not a readable `.kvtrace`
+└── DivergedError             a training was to stop at a divergence, and there was one
 
 Bad arguments given to a cache itself (an `env_id` out of range, a pool of no slots) are plain `ValueError`s, as
 callers of a cache expect.
@@ -29,3 +30,7 @@ class UnusableCacheError(KVParityError):
 
 class TraceError(KVParityError):
     """A file that is not a readable `.kvtrace`, or one that cannot be written."""
+
+
+class DivergedError(KVParityError):
+    """The two caches of a training diverged, and the training was to stop then."""

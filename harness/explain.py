@@ -94,12 +94,12 @@ def wrong_bytes(side: Side, truth: Truth, pools: tuple[PoolId, ...], key: int, f
     return f"{whose}, for a key that was never set there"
 
 
-def raised(errors: list[tuple[str, Exception | None]]) -> str:
+def raised(errors: list[tuple[str, BaseException | None]]) -> str:
     """Which sides raised, or returned what is no entry."""
     return "; ".join(f"{name} {mishap(error)}" for name, error in errors if error is not None)
 
 
-def mishap(error: Exception) -> str:
+def mishap(error: BaseException) -> str:
     """What a side did instead of answering."""
     if isinstance(error, NotKeysValuesError):
         return f"returned no entry: {error}"

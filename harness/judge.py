@@ -97,7 +97,7 @@ class Judge:
         elif (mine.verdict == MISS) != (its.verdict == MISS) or mine.source != its.source:
             self._presence(lookup, findings)
 
-    def errors(self, number: int, operation: Operation, mine: Exception | None, its: Exception | None) -> None:
+    def errors(self, number: int, operation: Operation, mine: BaseException | None, its: BaseException | None) -> None:
         """Judge an operation in which at least one side raised; both raising the same type is agreement."""
         if type(mine) is type(its):
             self.both_raised += 1
@@ -344,5 +344,5 @@ def _place(operation: Operation) -> tuple[str, int | None]:
             return "wm", None
 
 
-def _raised(error: Exception | None) -> str:
+def _raised(error: BaseException | None) -> str:
     return "did not raise" if error is None else explain.mishap(error)

@@ -37,7 +37,7 @@ DEFAULT_REFERENCE = "legacy-evicting"
 DEFAULT_CANDIDATE = "refactored-fifo"
 
 _CACHE_METHODS = ("set", "get", "checkout", "clear")
-_MANAGER_METHODS = (
+MANAGER_METHODS = (
     "get_init_cache", "set_init_cache", "get_recur_cache", "set_recur_cache", "get_wm_cache", "set_wm_cache",
     "hierarchical_get", "clear_all", "clear_init_caches", "clear_recur_cache",
 )  # fmt: skip
@@ -152,13 +152,13 @@ def adapt(built: Any, *, name: str = "") -> Cache:
     if all(callable(getattr(built, method, None)) for method in _CACHE_METHODS):
         cache: Cache = built
         return cache
-    lacks = [method for method in _MANAGER_METHODS if not callable(getattr(built, method, None))]
+    lacks = [method for method in MANAGER_METHODS if not callable(getattr(built, method, None))]
     if not lacks:
         return ManagerCache(built)
-    if len(lacks) == len(_MANAGER_METHODS):
+    if len(lacks) == len(MANAGER_METHODS):
         raise UnusableCacheError(
             f"{name} gives a {type(built).__name__}, and that is no cache: it has none of KVCacheManager's methods"
-            f" ({_MANAGER_METHODS[0]}, ...)"
+            f" ({MANAGER_METHODS[0]}, ...)"
         )
     raise UnusableCacheError(f"{name} is no KVCacheManager: it lacks {', '.join(lacks)}")
 

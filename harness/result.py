@@ -56,6 +56,32 @@ class KeptCase:
     trace: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingAccount:
+    """How a training was shadowed, and what that cost it.
+
+    Attributes:
+        models: the names of its world models.
+        serve: whose answers the training got.
+        compare_every: each N-th lookup was compared.
+        shadow_s: wall time that shadowing took.
+        wall_s: wall time in all.
+        stopped: why the candidate was taken out before the end; None where it was not.
+    """
+
+    models: tuple[str, ...]
+    serve: str
+    compare_every: int
+    shadow_s: float
+    wall_s: float
+    stopped: str | None
+
+    @property
+    def share(self) -> float:
+        """Of wall time that shadowing took."""
+        return self.shadow_s / self.wall_s if self.wall_s else 0.0
+
+
 @dataclass(slots=True, kw_only=True)
 class Result:
     """One workload through two caches, or several of them added up.
@@ -85,6 +111,7 @@ class Result:
         examples: how many streams of operations were tried, where they are many: in fuzzing.
         cases: what fuzzing kept.
         missing: parts of the run of which there is no result, such as `rank 1`.
+        training: how a real training was shadowed; None for any other workload.
         runs: the single results, where this is a sum.
     """
 
@@ -111,6 +138,7 @@ class Result:
     examples: int | None = None
     cases: list[KeptCase] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    training: TrainingAccount | None = None
     runs: list[Result] = field(default_factory=list)
 
     @property
@@ -169,6 +197,8 @@ class Result:
             result["fuzzing"] = {"examples": self.examples, "cases": [asdict(case) for case in self.cases]}
         if self.missing:
             result["missing"] = self.missing
+        if self.training is not None:
+            result["training"] = {**asdict(self.training), "share": self.training.share}
         if self.runs:
             result["runs"] = [run.as_dict() for run in self.runs]
         return result
@@ -208,6 +238,7 @@ class Tally:
         interrupted: bool = False,
         recorded: RecordedAnswers | None = None,
         examples: int | None = None,
+        training: TrainingAccount | None = None,
     ) -> Result:
         """What it came to."""
         log = self._log
@@ -234,6 +265,7 @@ class Tally:
             interrupted=interrupted,
             recorded=recorded,
             examples=examples,
+            training=training,
         )
 
 

@@ -1,10 +1,14 @@
-"""`kvparity.toml`: what a project has decided once, above all its known differences."""
+"""`kvparity.toml`, or `[tool.kvparity]` in pyproject.toml: what a project has decided once.
+
+Above all its known differences, and the options of `kvparity shadow`.
+"""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.divergence import KnownDifference
 from harness.errors import UsageError
@@ -16,6 +20,16 @@ else:
 
 REGRESSIONS = "tests/regressions"  # where the pytest plugin looks for traces that once told two caches apart
 DEFAULT_PATH = Path("kvparity.toml")
+PYPROJECT = Path("pyproject.toml")
+SHADOW_OPTIONS: dict[str, tuple[type, ...]] = {
+    "reference": (str,),
+    "candidate": (str,),
+    "serve": (str,),
+    "on-divergence": (str,),
+    "compare-every": (int,),
+    "max-share": (float, int, str),
+    "fail-on": (str,),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,31 +38,62 @@ class Settings:
 
     Attributes:
         known: the differences that are accepted.
+        shadow: options of `kvparity shadow`, by name.
     """
 
     known: tuple[KnownDifference, ...] = ()
+    shadow: dict[str, Any] = field(default_factory=dict)
 
 
 def read_settings(path: Path | None) -> Settings:
-    """The settings in `path`; without one, those of `kvparity.toml` in the working directory, if it is there.
+    """The settings in `path`.
+
+    Without one, those of `kvparity.toml` in the working directory, or else of `[tool.kvparity]` in its pyproject.toml,
+    as far as they are there.
 
     Raises:
         UsageError: the file cannot be read, or says something that is not understood.
     """
     if path is None and not DEFAULT_PATH.exists():
-        return Settings()
+        if not PYPROJECT.exists():
+            return Settings()
+        tools = _read(PYPROJECT).get("tool", {})
+        return _parse(tools.get("kvparity", {}), f"{PYPROJECT} [tool.kvparity]")
     path = path or DEFAULT_PATH
+    return _parse(_read(path), str(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
-    unknown = [name for name in fields if name != "known"]
-    tables = fields.get("known", [])
-    if unknown or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise UsageError(f"{path}: expected [[known]] tables only, found {', '.join(unknown) or 'something else'}")
+    return fields
+
+
+def _parse(fields: dict[str, Any], where: str) -> Settings:
+    unknown = [name for name in fields if name not in ("known", "shadow")]
+    tables, shadow = fields.get("known", []), fields.get("shadow", {})
+    if (
+        unknown
+        or not isinstance(tables, list)
+        or not all(isinstance(table, dict) for table in tables)
+        or not isinstance(shadow, dict)
+    ):
+        found = ", ".join(unknown) or "something else"
+        raise UsageError(f"{where}: expected [[known]] tables and a [shadow] table only, found {found}")
     try:
-        return Settings(known=tuple(KnownDifference.parse(table) for table in tables))
+        return Settings(known=tuple(KnownDifference.parse(table) for table in tables), shadow=_shadow(shadow))
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _shadow(options: dict[str, Any]) -> dict[str, Any]:
+    for name, value in options.items():
+        if name not in SHADOW_OPTIONS:
+            raise UsageError(f"[shadow]: there is no option {name!r}; there are {', '.join(SHADOW_OPTIONS)}")
+        if isinstance(value, bool) or not isinstance(value, SHADOW_OPTIONS[name]):
+            raise UsageError(f"[shadow]: {name} must be a {SHADOW_OPTIONS[name][0].__name__}, got {value!r}")
+    return options

@@ -1,29 +1,27 @@
-"""`ShadowCache`: a cache that serves the reference, shadows the candidate and checks every lookup of both."""
+"""`ShadowCache`: two caches behind the face of one, which serves one of them and checks every lookup of both."""
 
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from harness.containing import contained
 from harness.divergence import DivergenceLog
+from harness.handover import Handover
 from harness.judge import Judge, Lookup
+from harness.lending import WATCH_EVERY, LendingWatch
 from harness.operations import RECUR, WM, Checkout, Clear, Get, PoolId, Set, Write, init
 from harness.oracle import Contents, IdealCache, LastSet, Truth, covered
 from harness.side import Outcome, Side
-from harness.values import KeysValues, copy_into, device_of, fingerprint, read, scribble
+from harness.values import device_of, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.caches import Cache, CacheSpec
     from harness.compare import Tolerance
-    from harness.values import LayerCache, TokenCache
 
 _STATS_EVERY = 10_000
-_WATCH_EVERY = 4  # checkouts, gets, sets
 
 
 class ShadowCache:
@@ -41,6 +39,10 @@ class ShadowCache:
         tolerance: how far a candidate's numbers may lie from right ones; None asks for equal bits.
         log: takes the divergences; several shadows may share one.
         complete: False where the reference may hold entries from before, which the candidate never saw.
+        serve: whose answers the caller gets, `reference` or `candidate`. Where a serving candidate fails, it is the
+            reference's. The caller of a candidate that serves owns its working copies: nobody else writes into them.
+        compare_every: compare each N-th lookup only. The others are done on both sides all the same, so that both
+            evict what they would, but nobody looks at their tensors.
 
     Attributes:
         log: the divergences.
@@ -62,8 +64,13 @@ class ShadowCache:
         tolerance: Tolerance | None = None,
         log: DivergenceLog | None = None,
         complete: bool = True,
+        serve: str = "reference",
+        compare_every: int = 1,
     ) -> None:
         self.spec = spec
+        self._candidate_serves = serve == "candidate"
+        self._compare_every = compare_every
+        self._lookups = 0
         self.reference = Side("reference", names[0], reference, spec)
         self.candidate = Side("candidate", names[1], candidate, spec)
         self.log = DivergenceLog() if log is None else log
@@ -74,10 +81,8 @@ class ShadowCache:
         self.next_number = 0
         self._until_stats = _STATS_EVERY
         self.answers = (Outcome(), Outcome())
-        self.raised: Exception | None = None
+        self.raised: BaseException | None = None
         self._key = 0
-        self._watched: _WorkingCopy | None = None
-        self._loan: _Loan | None = None
         self._truth = Truth.empty(spec, complete=complete)
         mine = IdealCache(spec, self.reference.strategy)
         its = IdealCache(spec, self.candidate.strategy)
@@ -91,7 +96,8 @@ class ShadowCache:
             log=self.log,
             tolerance=tolerance,
         )
-        self._handed_over: _HandedOver | None = None
+        self._lending = LendingWatch(self.candidate, env_num=spec.env_num, judge=self._judge)
+        self._handover = Handover()
         for side in (self.reference, self.candidate):
             side.listen(lambda: (self.number, self._key))
 
@@ -105,21 +111,14 @@ class ShadowCache:
         self._key = key
         contents = self._contents(pool)
         if pool == WM:
-            self._watched = None  # the caller itself takes a slot that a working copy may be in
-        if self._loan is not None and self._loan.pool == pool:
-            self._check_loan(self._loan)
-        # One object, overwritten by each set, as a producer's is: a candidate that keeps it is found out.
-        earlier = self._handed_over
-        copy = _copied(value, None if earlier is None else earlier.put_together())
-        if earlier is None or copy is not earlier.value:
-            self._handed_over = _HandedOver.of(copy)
-            if earlier is not None:
-                self._discard(earlier.value)
+            self._lending.forget_working_copy()
+        self._lending.loan_ends((pool,))
+        copy = self._handover.copy_of(value, self.number)
         set_to = fingerprint(copy)
         contents.set(key, set_to, device_of(copy), self.number)
         mine = _attempt(self.reference.cache.set, pool, key, value, priority=priority)
         its = _attempt(self.candidate.cache.set, pool, key, copy, priority=priority)
-        if self.operations["set"] % _WATCH_EVERY == 0 and self.candidate.ask(lambda: copy).fingerprint != set_to:
+        if self.operations["set"] % WATCH_EVERY == 0 and self.candidate.ask(lambda: copy).fingerprint != set_to:
             self._judge.source(self.number, pool, key)
         for ideal in self._distinct_ideals:
             ideal.set(pool, key, self.number, priority)
@@ -135,8 +134,12 @@ class ShadowCache:
         """
         self._begin("get")
         contents = self._contents(pool)
-        self.gets_compared += 1
         reference, candidate = self.reference, self.candidate
+        if self._is_skipped():
+            mine, its = reference.peek(reference.cache.get, pool, key), candidate.peek(candidate.cache.get, pool, key)
+            held = [ideal.get(pool, key) for ideal in self._distinct_ideals]
+            return self._mirrored(Get(pool=pool, key=key), (pool,), (mine, its), held)
+        self.gets_compared += 1
         mine = reference.ask(reference.cache.get, pool, key)
         its = candidate.ask(candidate.cache.get, pool, key)
         self.answers = (mine, its)
@@ -151,11 +154,9 @@ class ShadowCache:
                     side.deviated.add(pool)
         else:
             self._judge_lookup(Get(pool=pool, key=key), (pool,), held)
-        if self._loan is None and self.operations["get"] % _WATCH_EVERY == 0 and its.fingerprint and pool != WM:
-            self._loan = _Loan(self.number, pool, key, its.value, its.fingerprint)
-        if mine.error is not None and mine.value is None:
-            self._raise(mine.error)
-        return mine.value
+        if self.operations["get"] % WATCH_EVERY == 0:
+            self._lending.lent(self.number, pool, key, its)
+        return self._answer(mine, its)
 
     def checkout(self, env: int, key: int) -> Any | None:
         """The search's lookup on both sides; the working copy that is returned is the reference's.
@@ -165,10 +166,16 @@ class ShadowCache:
         """
         self._begin("checkout")
         self._contents(init(env))
-        self.gets_compared += 1
         reference, candidate = self.reference, self.candidate
-        if self._watched is not None and self.operations["checkout"] >= self._watched.until:
-            self._check_watched(self._watched)
+        self._lending.checkout_comes(self.operations["checkout"])
+        if self._is_skipped():
+            mine, its = (
+                reference.peek(reference.cache.checkout, env, key),
+                candidate.peek(candidate.cache.checkout, env, key),
+            )
+            held = [ideal.checkout(env, key) for ideal in self._distinct_ideals]
+            return self._mirrored(Checkout(env=env, key=key), (init(env), RECUR), (mine, its), held)
+        self.gets_compared += 1
         mine = reference.ask(reference.cache.checkout, env, key)
         its = candidate.ask(candidate.cache.checkout, env, key)
         self.answers = (mine, its)
@@ -186,11 +193,9 @@ class ShadowCache:
             self._note_ambiguity(source, key, last)
         else:
             self._judge_lookup(Checkout(env=env, key=key), (init(env), RECUR), held)
-        if its.fingerprint is not None:
+        if its.fingerprint is not None and not self._candidate_serves:
             self._write_into(env, key, its.value)
-        if mine.error is not None and mine.value is None:
-            self._raise(mine.error)
-        return mine.value
+        return self._answer(mine, its)
 
     def clear(self, pool: PoolId) -> None:
         """Clear `pool` on both sides.
@@ -202,13 +207,12 @@ class ShadowCache:
         pools = covered(pool, self._truth.pools)
         for each in pools:
             self._contents(each)
-        if self._loan is not None and self._loan.pool in pools:
-            self._check_loan(self._loan)
+        self._lending.loan_ends(pools)
         mine = _attempt(self.reference.cache.clear, pool)
         its = _attempt(self.candidate.cache.clear, pool)
         for each in pools:
             if each == WM:
-                self._watched = None
+                self._lending.forget_working_copy()
             self._truth.pools[each].clear(self.number)
             for ideal in self._distinct_ideals:
                 ideal.clear(each)
@@ -255,34 +259,44 @@ class ShadowCache:
                 side.deviated.update((source, RECUR))  # perhaps
 
     def _write_into(self, env: int, key: int, working_copy: Any) -> None:
-        """Do as a consumer does, who owns the working copy; now and then make sure that it stays the consumer's."""
-        turn = self.operations["checkout"]
         try:
-            scribble(working_copy, turn)
-            if self._watched is None and turn % _WATCH_EVERY == 0:
-                until = turn + self.spec.env_num
-                self._watched = _WorkingCopy(self.number, env, key, working_copy, fingerprint(working_copy), until)
+            self._lending.write_into(self.number, env, key, working_copy, turn=self.operations["checkout"])
         except Exception as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
             self._judge.errors(self.number, Write(env=env, fill=0), None, error)
 
-    def _check_watched(self, watched: _WorkingCopy) -> None:
-        """The candidate may have this slot back with the checkout that comes now; until here it was the consumer's."""
-        self._watched = None
-        now = self.candidate.ask(lambda: watched.value)
-        if now.fingerprint != watched.fingerprint:
-            self._judge.working_copy(watched.number, watched.env, watched.key, self.spec.env_num)
+    def _is_skipped(self) -> bool:
+        """Whether the lookup that comes now is mirrored only."""
+        self._lookups += 1
+        return (self._lookups - 1) % self._compare_every != 0
 
-    def _discard(self, handed_over: KeysValues) -> None:
-        """The next value is of another kind and gets an object of its own: who kept this one is found out as well."""
-        with suppress(Exception):  # whatever a candidate made of it
-            scribble(handed_over, self.number)
+    def _mirrored(
+        self,
+        operation: Get | Checkout,
+        pools: tuple[PoolId, ...],
+        answers: tuple[Outcome, Outcome],
+        held: list[PoolId | None],
+    ) -> Any | None:
+        """End a lookup at whose tensors nobody looked. An exception is a finding all the same."""
+        self.answers = mine, its = answers
+        for side, answer, ideally in ((self.reference, mine, held[0]), (self.candidate, its, held[-1])):
+            side.lost_track.update(pools)
+            if (answer.value is not None) != (ideally is not None):
+                side.deviated.update(pools)
+        if mine.error is not None or its.error is not None:
+            self._judge.errors(self.number, operation, mine.error, its.error)
+        return self._answer(mine, its)
 
-    def _check_loan(self, loan: _Loan) -> None:
-        """What the candidate lent was good until the operation that comes now."""
-        self._loan = None
-        now = self.candidate.ask(lambda: loan.value)
-        if now.fingerprint != loan.fingerprint:
-            self._judge.loan(loan.number, loan.pool, loan.key)
+    def _answer(self, mine: Outcome, its: Outcome) -> Any | None:
+        """What the caller gets.
+
+        Raises:
+            Exception: whatever the reference raised, unless the candidate serves and did not fail.
+        """
+        if self._candidate_serves and its.error is None:
+            return its.value
+        if mine.error is not None and mine.value is None:
+            self._raise(mine.error)
+        return mine.value
 
     def _judge_lookup(self, operation: Get | Checkout, pools: tuple[PoolId, ...], held: list[PoolId | None]) -> None:
         both = (held[0], held[-1])
@@ -290,59 +304,11 @@ class ShadowCache:
             Lookup(number=self.number, operation=operation, pools=pools, outcomes=self.answers, ideal=both)
         )
 
-    def _raise(self, error: Exception | None) -> None:
+    def _raise(self, error: BaseException | None) -> None:
         """Pass on what the reference raised, if it did."""
         if error is not None:
             self.raised = error
             raise error
-
-
-class _HandedOver(NamedTuple):
-    """The object in which the candidate is given what it is to copy, and the parts that it was made of."""
-
-    value: KeysValues
-    parts: list[tuple[LayerCache, TokenCache, TokenCache]]
-
-    @classmethod
-    def of(cls, value: KeysValues) -> _HandedOver:
-        return cls(value, [(layer, layer._k_cache, layer._v_cache) for layer in value._keys_values])
-
-    def put_together(self) -> KeysValues:
-        """The object in its structure, even if a candidate took it apart."""
-        for layer, k, v in self.parts:
-            layer._k_cache, layer._v_cache = k, v
-        self.value._keys_values = tuple([layer for layer, _, _ in self.parts])
-        return self.value
-
-
-class _WorkingCopy(NamedTuple):
-    """A working copy of the candidate: lent at operation `number`, the consumer's until the checkout of that count."""
-
-    number: int
-    env: int
-    key: int
-    value: Any
-    fingerprint: bytes
-    until: int
-
-
-class _Loan(NamedTuple):
-    """What a get of the candidate lent at operation `number`: good until the next set or clear of that pool."""
-
-    number: int
-    pool: PoolId
-    key: int
-    value: Any
-    fingerprint: bytes
-
-
-def _copied(value: Any, target: KeysValues | None) -> KeysValues:
-    """A copy in the memory layout of `value`, over `target` where that is the plain one."""
-    tensors, sizes = read(value)
-    plain = [tensor.is_contiguous() for tensor in tensors if isinstance(tensor, torch.Tensor)]
-    if all(plain) or len(plain) < len(tensors):
-        return copy_into(value, target)
-    return KeysValues([tensor.detach().clone() for tensor in tensors], sizes)
 
 
 def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
@@ -358,9 +324,9 @@ def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
     )
 
 
-def _attempt(call: Callable[..., Any], *arguments: Any, **options: Any) -> Exception | None:
+def _attempt(call: Callable[..., Any], *arguments: Any, **options: Any) -> BaseException | None:
     try:
         call(*arguments, **options)
-    except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
-        return error
+    except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
+        return contained(error)
     return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness import explain
 from harness.caches import Cache, CacheSpec, DeclaresStrategy, Drop, HasStats, PoolStats, ReportsDrops
+from harness.containing import contained
 from harness.errors import NotKeysValuesError, UnusableCacheError
 from harness.operations import RECUR, PoolId, init
 from harness.oracle import STRATEGIES, covered
@@ -27,7 +28,7 @@ class Outcome(NamedTuple):
 
     value: Any = None
     fingerprint: bytes | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
     def __str__(self) -> str:
         if self.error is not None:
@@ -115,14 +116,25 @@ class Side:
         """Call `lookup` and fingerprint what it lends; an exception and rubbish are outcomes like others."""
         try:
             value = lookup(*arguments)
-        except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
-            return Outcome(error=error)
+        except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
+            return Outcome(error=contained(error))
         if value is None:
             return Outcome()
         try:
             return Outcome(value, fingerprint(value))
-        except Exception as error:  # noqa: BLE001  and so is whatever it returns
-            return Outcome(value, error=_what_is_wrong_with(value) or error)
+        except BaseException as error:  # noqa: BLE001  and so is whatever it returns
+            return Outcome(value, error=_what_is_wrong_with(value) or contained(error))
+
+    def peek(self, lookup: Callable[..., Any], *arguments: Any) -> Outcome:
+        """Call `lookup` and look at the kind of what it lends, not at its bytes: an outcome without a fingerprint."""
+        value = None
+        try:
+            value = lookup(*arguments)
+            if value is not None:
+                check(value)
+        except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
+            return Outcome(value, error=contained(error))
+        return Outcome(value)
 
     def saw(self, pool: PoolId, *, hit: bool) -> None:
         """Count a lookup of one pool."""

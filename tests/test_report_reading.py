@@ -9,7 +9,7 @@ import pytest
 
 from harness import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
 from harness.report import read_result, write_json
-from harness.result import KeptCase
+from harness.result import KeptCase, TrainingAccount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,17 @@ def fuzzed() -> Result:
     return result
 
 
-@pytest.mark.parametrize("make", [run, replayed, known, fuzzed, lambda: merge([run(), replayed()])])
+def trained() -> Result:
+    """One of a real training, of which a part is missing."""
+    result = run()
+    result.missing = ["rank 1"]
+    result.training = TrainingAccount(
+        models=("WorldModel 1",), serve="candidate", compare_every=2, shadow_s=1.0, wall_s=50.0, stopped="it failed"
+    )
+    return result
+
+
+@pytest.mark.parametrize("make", [run, replayed, known, fuzzed, trained, lambda: merge([run(), replayed()])])
 def test_a_result_comes_back(make: Callable[[], Result], tmp_path: Path) -> None:
     """Every field, divergences, single runs and kept cases included."""
     result, path = make(), tmp_path / "r.json"

@@ -940,3 +940,61 @@ def test_counters_are_not_checked_where_nobody_can_tell_which_pool_answered() ->
     cache.checkout(0, 1)
     cache.check_stats()
     assert cache.log.total == 0, cache.log.kept
+
+
+# ---------------------------------------------------------------- who serves, and how much is compared
+
+
+def test_a_serving_candidate_answers_with_its_own_objects() -> None:
+    """The caller gets what the candidate lends, and each lookup is judged all the same."""
+    candidate = doubles.Plain()
+    cache = shadow(candidate, doubles.AlwaysMisses(), serve="candidate")
+    cache.set(RECUR, 1, value(1))
+    assert cache.get(RECUR, 1) is candidate.held[RECUR, 1]
+    assert only(cache).wrong == "reference"
+
+
+def test_a_serving_candidates_working_copy_is_the_callers_alone() -> None:
+    """The caller reads it first, so nobody writes into it before."""
+    cache = shadow(doubles.Plain(), serve="candidate")
+    cache.set(RECUR, 1, value(1))
+    assert fingerprint(cache.checkout(0, 1)) == fingerprint(value(1))
+
+
+@pytest.mark.parametrize("faulty", [doubles.Raises, doubles.ReturnsRubbish])
+@pytest.mark.parametrize("compare_every", [1, 1000])
+def test_where_a_serving_candidate_fails_the_reference_answers(faulty: type, compare_every: int) -> None:
+    """Neither its exception nor its rubbish reaches the caller, whether or not the lookup is compared."""
+    reference = doubles.Plain()
+    cache = shadow(faulty(), reference, serve="candidate", compare_every=compare_every)
+    cache.set(RECUR, 1, value(1))
+    assert [cache.get(RECUR, 1) for _ in range(3)] == [reference.held[RECUR, 1]] * 3
+    assert cache.log.by_group["error", "candidate"] == 3
+
+
+def test_a_sampled_comparison_looks_at_each_nth_lookup() -> None:
+    """The first is one of them."""
+    cache = shadow(doubles.Plain(), compare_every=3)
+    cache.set(RECUR, 1, value(1))
+    for _ in range(2):
+        cache.get(RECUR, 1)
+        cache.checkout(0, 1)
+    assert (cache.gets_compared, cache.values_compared) == (2, 2)
+
+
+def test_what_is_not_compared_is_mirrored() -> None:
+    """Under LRU a lookup decides who leaves: a candidate that is asked each time evicts as the reference does."""
+
+    def both() -> list[Cache]:
+        return [adapt(lru(SPEC.config(), SPEC.env_num)) for _ in range(2)]
+
+    reference, candidate = both()
+    cache = shadow(candidate, reference, SPEC, compare_every=2)
+    for key in range(40):
+        cache.set(init(0), key, value(key))
+        cache.get(init(0), key - 1)
+        cache.get(init(0), key // 2)
+        cache.checkout(1, key)
+    cache.check_stats()
+    assert cache.log.total == 0
+    assert cache.gets_compared == 60

@@ -24,7 +24,8 @@ from harness import (
     fingerprint,
     init,
 )
-from harness.training.lightzero import Recording, identity_of, spec_of, world_models_of
+from harness.training.lightzero import identity_of, spec_of, world_models_of
+from harness.training.recorder import Recording
 
 if TYPE_CHECKING:
     from harness import Operation

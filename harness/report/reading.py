@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.caches import CacheSpec
 from harness.divergence import SEVERITIES, SIDES, Divergence
 from harness.errors import UsageError
-from harness.result import SCHEMA, KeptCase, RecordedAnswers, Result
+from harness.result import SCHEMA, KeptCase, RecordedAnswers, Result, TrainingAccount
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,9 +83,15 @@ def _result(fields: dict[str, Any]) -> Result:
         recorded=None if recorded is None else RecordedAnswers(**recorded),
         examples=None if fuzzing is None else _count(fuzzing["examples"]),
         cases=[] if fuzzing is None else [KeptCase(**case) for case in fuzzing["cases"]],
+        training=None if "training" not in fields else _training(fields["training"]),
         missing=[_text(part) for part in fields.get("missing", [])],
         runs=[_result(run) for run in fields.get("runs", [])],
     )
+
+
+def _training(fields: dict[str, Any]) -> TrainingAccount:
+    said = {name: value for name, value in fields.items() if name != "share"}
+    return TrainingAccount(**{**said, "models": tuple(_text(model) for model in fields["models"])})
 
 
 def _divergence(fields: dict[str, Any]) -> Divergence:

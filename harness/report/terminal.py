@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Task
 
     from harness.divergence import Divergence
-    from harness.result import Result
+    from harness.result import Result, TrainingAccount
 
 _SHOW_AFTER_S = 1.0
 _STYLES = {CORRUPTION: "bold red", BEHAVIOUR: "yellow"}
@@ -31,7 +31,10 @@ def render(result: Result) -> RenderableType:
     """Everything that was found, for people; several workloads one under the other. The verdict comes after it."""
     parts: list[RenderableType] = []
     for run in result.runs or [result]:
-        parts += [_heading(run), _stats_table(run)]
+        parts.append(_heading(run))
+        if run.training is not None:
+            parts.append(_training(run.training))
+        parts.append(_stats_table(run))
         parts += [_group(run, group) for group in sorted(run.by_group, key=_order)]
         if run.recorded is not None:
             parts.append(_recorded(run))
@@ -40,21 +43,9 @@ def render(result: Result) -> RenderableType:
 
 def verdict_line(result: Result, *, fail_on: str) -> Text:
     """One line: parity or not, how much was compared, and who is wrong."""
-    compared = (
-        f"{result.gets_compared:,} gets compared, {result.values_compared:,} of them tensor by tensor"
-        f" ({result.reference} against {result.candidate})"
-    )
-    if result.examples is not None:
-        compared += f" in {result.examples:,} examples"
-    corruption, behaviour = result.count(CORRUPTION), result.count(BEHAVIOUR)
-    found = "no corruption found" if not corruption else f"{corruption:,} corruptions"
-    if behaviour:
-        found += f", {behaviour:,} behaviour difference{'s' * (behaviour != 1)}"
-    if result.total:
-        wrong = ", ".join(f"{side} {count:,}" for side, count in result.by_side.most_common())
-        found += f"; wrong: {wrong}"
-    if result.by_known:
-        found += f"; {sum(result.by_known.values()):,} known and accepted"
+    found, compared, training = _found(result), _compared(result), result.training
+    if training is not None and training.stopped and not result.fails(fail_on):
+        return Text(f"STOPPED EARLY: {found} until {training.stopped}; {compared}", style="bold yellow")
     if result.missing:
         return Text(f"INCOMPLETE: no result of {', '.join(result.missing)}; {found}; {compared}", style="bold red")
     if result.interrupted:
@@ -65,6 +56,31 @@ def verdict_line(result: Result, *, fail_on: str) -> Text:
         return Text(f"DIVERGENCE: {found}; {compared}", style="bold red")
     word = "PARITY" if not result.total else "ACCEPTED"
     return Text(f"{word}: {found}; {compared}", style="bold green")
+
+
+def _found(result: Result) -> str:
+    corruption, behaviour = result.count(CORRUPTION), result.count(BEHAVIOUR)
+    found = "no corruption found" if not corruption else f"{corruption:,} corruptions"
+    if behaviour:
+        found += f", {behaviour:,} behaviour difference{'s' * (behaviour != 1)}"
+    if result.total:
+        wrong = ", ".join(f"{side} {count:,}" for side, count in result.by_side.most_common())
+        found += f"; wrong: {wrong}"
+    if result.by_known:
+        found += f"; {sum(result.by_known.values()):,} known and accepted"
+    return found
+
+
+def _compared(result: Result) -> str:
+    compared = (
+        f"{result.gets_compared:,} gets compared, {result.values_compared:,} of them tensor by tensor"
+        f" ({result.reference} against {result.candidate})"
+    )
+    if result.examples is not None:
+        compared += f" in {result.examples:,} examples"
+    if result.training is not None:
+        compared += f"; shadowing took {result.training.share:.1%} of wall time"
+    return compared
 
 
 class Progress:
@@ -137,6 +153,18 @@ def _heading(run: Result) -> RenderableType:
         (f"reference {run.reference}, candidate {run.candidate}; {sizes}", "dim"),
     )
     return Padding(text, (0, 0))
+
+
+def _training(training: TrainingAccount) -> RenderableType:
+    which = "each lookup" if training.compare_every == 1 else f"one lookup in {training.compare_every:,}"
+    text = Text(
+        f"the {training.serve} served; {which} compared; shadowing took {training.shadow_s:.2f} s of"
+        f" {training.wall_s:.1f} s, {training.share:.1%} of wall time",
+        style="dim",
+    )
+    if training.stopped:
+        text.append(f"\nthe candidate was taken out early: {training.stopped}", style="bold not dim yellow")
+    return text
 
 
 def _stats_table(run: Result) -> RenderableType:

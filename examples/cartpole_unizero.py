@@ -1,0 +1,60 @@
+"""LightZero 0.2.0 trains CartPole UniZero on a CPU, for some seconds, and prints a digest of its losses.
+
+It knows nothing of kvparity. Run it with `python`, then with `kvparity shadow`: the digest stays the same.
+`scenarios/recorded/requirements.txt` has what to install.
+"""
+
+import hashlib
+import logging
+import sys
+import tempfile
+from itertools import count
+
+import torch
+from gymnasium.envs.classic_control import CartPoleEnv
+from lzero.entry import train_unizero
+from lzero.model.unizero_world_models.kv_caching import Cache
+from lzero.policy.unizero import UniZeroPolicy
+from zoo.classic_control.cartpole.config.cartpole_unizero_config import create_config, main_config
+
+torch.set_num_threads(1)
+logging.disable(logging.CRITICAL)
+losses: list[float] = []
+seeds = count()
+reset_env, reset_cache, forward_learn = CartPoleEnv.reset, Cache.reset, UniZeroPolicy._forward_learn
+
+
+def seeded_reset(self, *, seed=None, options=None):
+    """LightZero's CartPole resets unseeded, and no two trainings would be alike."""
+    return reset_env(self, seed=next(seeds) if seed is None else seed, options=options)
+
+
+def zeroed_reset(self):
+    """LightZero's caches begin with whatever was in memory: zeros instead, for the same reason."""
+    reset_cache(self)
+    self._cache.zero_()
+
+
+def logged_learn(self, data):
+    """Keep the loss of each iteration."""
+    log = forward_learn(self, data)
+    losses.append(float(log["weighted_total_loss"]))
+    return log
+
+
+CartPoleEnv.reset, Cache.reset, UniZeroPolicy._forward_learn = seeded_reset, zeroed_reset, logged_learn
+
+create_config.env_manager.type = "base"
+policy = main_config.policy
+policy.update(
+    cuda=False, device="cpu", num_simulations=25, batch_size=8, update_per_collect=60, replay_buffer_size=1000
+)
+policy.model.world_model_cfg.device = "cpu"
+main_config.env.evaluator_env_num = main_config.env.n_evaluator_episode = policy.evaluator_env_num = 1
+main_config.exp_name = f"{tempfile.mkdtemp()}/cartpole"
+steps = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+
+train_unizero([main_config, create_config], seed=0, max_env_step=steps)
+
+digest = hashlib.sha256(repr(losses).encode()).hexdigest()
+print(f"{len(losses)} iterations, last loss {losses[-1]:.6f}, losses sha256 {digest[:16]}")

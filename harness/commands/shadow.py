@@ -1,0 +1,167 @@
+"""`kvparity shadow`: an unchanged training script, with a candidate in the shadow of its world models' caches."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.caches import CacheSpec
+from harness.commands.script import INTERRUPTED, run_as_main
+from harness.errors import UsageError
+from harness.loading import DEFAULT_CANDIDATE, build_cache
+from harness.recording import TraceWriter
+from harness.training.attachment import DEFAULT_REFERENCE, ON_DIVERGENCE, SERVE, Attachment
+from harness.training.guard import Limits, warn
+from harness.training.hook import WorldModelHook
+from harness.training.recorder import Recording
+
+if TYPE_CHECKING:
+    from harness.result import Result
+    from harness.settings import Settings
+
+_DEFAULTS = {
+    "reference": DEFAULT_REFERENCE,
+    "candidate": DEFAULT_CANDIDATE,
+    "serve": "reference",
+    "on-divergence": "record",
+    "compare-every": 1,
+    "max-share": 0.05,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadowed:
+    """A script that has ended, however it did.
+
+    Attributes:
+        result: what shadowing it came to.
+        status: the script's own exit status.
+    """
+
+    result: Result
+    status: int
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What is the shadow's own. None stands for what the settings say, and after them for `_DEFAULTS`."""
+    parser.add_argument("-m", dest="module", action="store_true", help="run a module, as `python -m` does")
+    parser.add_argument("target", metavar="SCRIPT", help="a training script, or with -m the name of a module")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its own arguments")
+    parser.add_argument("--reference", metavar="NAME", help="what the report calls LightZero's own caches")
+    parser.add_argument(
+        "--candidate",
+        metavar="NAME",
+        help="on trial: a name from `kvparity list`, fault:NAME, or package.module:attribute",
+    )
+    parser.add_argument("--serve", choices=SERVE, help="whose answers the training gets (default reference)")
+    parser.add_argument(
+        "--on-divergence",
+        choices=ON_DIVERGENCE,
+        help="what to do in the training besides recording it (default record)",
+    )
+    parser.add_argument("--compare-every", type=_count, metavar="N", help="compare each N-th lookup (default 1)")
+    parser.add_argument(
+        "--max-share",
+        type=_share,
+        metavar="S",
+        help="of wall time, or the candidate is taken out; or none (default 0.05)",
+    )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write the operations to a new .kvtrace file")
+
+
+def shadow(options: argparse.Namespace, settings: Settings) -> Shadowed:
+    """Run a script or a module, and attach to each world model as it comes.
+
+    Raises:
+        UsageError: there is no such script, module or candidate, or an option has no such value.
+        UnusableCacheError: the candidate cannot be built.
+        TraceError: the recording cannot be written.
+    """
+    chosen = _chosen(options, settings.shadow)
+    attachment = Attachment(
+        candidate=chosen["candidate"],
+        reference=chosen["reference"],
+        serve=chosen["serve"],
+        on_divergence=chosen["on-divergence"],
+        compare_every=chosen["compare-every"],
+        limits=Limits(share=_as_share(chosen["max-share"])),
+        known=settings.known,
+    )
+    build_cache(chosen["candidate"], CacheSpec(env_num=1, init_pool_size=1, num_simulations=1))  # or else fail now
+    process = os.getpid()
+    guests = _Guests(attachment, options.record)
+    hook = WorldModelHook(guests.meet)
+    hook.install()
+    try:
+        status = run_as_main(options.target, options.arguments, module=options.module)
+    finally:
+        hook.remove()
+        guests.leave()
+    if os.getpid() != process:  # a child that the script forked, and let come back here: the report is its parent's
+        raise SystemExit(status)
+    return Shadowed(result=attachment.result(workload=options.target, interrupted=status == INTERRUPTED), status=status)
+
+
+def _chosen(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
+    """What the command line says, or else the settings, or else nobody."""
+    said = {name: getattr(options, name.replace("-", "_")) for name in _DEFAULTS}
+    return {
+        name: settings.get(name, default) if said[name] is None else said[name] for name, default in _DEFAULTS.items()
+    }
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
+    return int(text)
+
+
+def _share(text: str) -> str:
+    try:
+        Limits(share=_as_share(text))
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _as_share(share: float | str) -> float | None:
+    if share == "none":
+        return None
+    try:
+        return float(share)
+    except ValueError:
+        raise UsageError(f"{share!r} is not a share of wall time such as 0.05, nor none") from None
+
+
+class _Guests:
+    """The shadow, and the recorder, at every world model that comes."""
+
+    def __init__(self, attachment: Attachment, record: Path | None) -> None:
+        self._attachment = attachment
+        self._writer = (
+            None if record is None else TraceWriter(record, tensors="fingerprint", served_by=attachment.names[0])
+        )
+        self._recordings: list[Recording] = []
+        self._models = 0
+
+    def meet(self, world_model: Any) -> None:
+        """Attach to a world model; where that cannot be, say so, and leave the run alone."""
+        self._models += 1
+        name = f"{type(world_model).__name__} {self._models}"
+        try:
+            if self._writer is not None:
+                self._recordings.append(Recording({name: world_model}, self._writer))
+            self._attachment.add(name, world_model)
+        except Exception as error:  # noqa: BLE001  the training goes on, with or without its shadow
+            warn(f"{name} goes without a shadow: {type(error).__name__}: {error}")
+
+    def leave(self) -> None:
+        """Detach from all of them."""
+        self._attachment.detach()
+        for recording in self._recordings:
+            recording.detach()
+        if self._writer is not None:
+            self._writer.close()

@@ -1,0 +1,32 @@
+"""Which exceptions of a cache are an observation like any other, and which are not its own."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+def contained(error: BaseException) -> BaseException:
+    """`error`, where a cache raised it: exceptions, and the exits that it may have tried.
+
+    Raises:
+        BaseException: `error` itself, where it is a Ctrl-C, or where a signal's handler raised it, to end the run.
+    """
+    if isinstance(error, KeyboardInterrupt) or (
+        not isinstance(error, Exception) and _is_from_signal(error.__traceback__)
+    ):
+        raise error
+    return error
+
+
+def _is_from_signal(traceback: TracebackType | None) -> bool:
+    """Whether the function of a signal's handler is among those that the exception went through."""
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()} - {None}
+    while traceback is not None:
+        if traceback.tb_frame.f_code in handlers:
+            return True
+        traceback = traceback.tb_next
+    return False

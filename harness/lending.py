@@ -1,0 +1,92 @@
+"""What a candidate lends must stay as it was lent, and what is a consumer's own must stay so: both are watched here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from harness.operations import WM, PoolId
+from harness.values import fingerprint, scribble
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from harness.judge import Judge
+    from harness.side import Outcome, Side
+
+WATCH_EVERY = 4  # checkouts, gets, sets
+
+
+class LendingWatch:
+    """Looks again, now and then, at what the candidate lent.
+
+    Args:
+        candidate: who lends.
+        env_num: for how many further checkouts a working copy is its consumer's.
+        judge: is told what changed.
+    """
+
+    def __init__(self, candidate: Side, *, env_num: int, judge: Judge) -> None:
+        self._candidate = candidate
+        self._env_num = env_num
+        self._judge = judge
+        self._working_copy: _WorkingCopy | None = None
+        self._loan: _Loan | None = None
+
+    def lent(self, number: int, pool: PoolId, key: int, answer: Outcome) -> None:
+        """What a get of operation `number` lent is good until the next set or clear of that pool."""
+        if self._loan is None and answer.fingerprint is not None and pool != WM:
+            self._loan = _Loan(number, pool, key, answer.value, answer.fingerprint)
+
+    def loan_ends(self, pools: Collection[PoolId]) -> None:
+        """A set or a clear of these pools comes now: what was lent from them was good until here."""
+        loan = self._loan
+        if loan is None or loan.pool not in pools:
+            return
+        self._loan = None
+        if self._candidate.ask(lambda: loan.value).fingerprint != loan.fingerprint:
+            self._judge.loan(loan.number, loan.pool, loan.key)
+
+    def write_into(self, number: int, env: int, key: int, working_copy: Any, *, turn: int) -> None:
+        """Do as a consumer does, who owns the working copy; now and then make sure that it stays the consumer's.
+
+        Raises:
+            Exception: it cannot be written into.
+        """
+        scribble(working_copy, turn)
+        if self._working_copy is None and turn % WATCH_EVERY == 0:
+            until = turn + self._env_num
+            self._working_copy = _WorkingCopy(number, env, key, working_copy, fingerprint(working_copy), until)
+
+    def checkout_comes(self, turn: int) -> None:
+        """The candidate may have a slot back with the checkout that comes now; until here it was the consumer's."""
+        watched = self._working_copy
+        if watched is None or turn < watched.until:
+            return
+        self._working_copy = None
+        if self._candidate.ask(lambda: watched.value).fingerprint != watched.fingerprint:
+            self._judge.working_copy(watched.number, watched.env, watched.key, self._env_num)
+
+    def forget_working_copy(self) -> None:
+        """The caller itself took, or cleared, a slot that the working copy may be in."""
+        self._working_copy = None
+
+
+class _WorkingCopy(NamedTuple):
+    """A working copy of the candidate: lent at operation `number`, the consumer's until the checkout of that count."""
+
+    number: int
+    env: int
+    key: int
+    value: Any
+    fingerprint: bytes
+    until: int
+
+
+class _Loan(NamedTuple):
+    """What a get of the candidate lent at operation `number`."""
+
+    number: int
+    pool: PoolId
+    key: int
+    value: Any
+    fingerprint: bytes

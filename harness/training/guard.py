@@ -1,0 +1,197 @@
+"""What keeps a candidate, and the harness itself, from hurting the run that they are guests of."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SAVED_S = 3600.0
+_GIB = 1 << 30
+_DICE_ALWAYS, _DICE_EVERY = 64, 64  # operations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a candidate may cost before it is taken out.
+
+    Attributes:
+        errors: operations in which it raised, or returned what is no entry, where the reference did not.
+        share: of wall time that shadowing may take; None for no limit. What is not spent is saved up, of one hour at
+            most, so that bursts and pauses even out.
+        warm_up_s: wall time whose share may be spent in advance.
+        size_bytes: what it may hold by its own word or, if it does not say, by how the process grew while it was
+            called; None for no limit.
+    """
+
+    errors: int = 100
+    share: float | None = 0.05
+    warm_up_s: float = 60.0
+    size_bytes: int | None = 4 * _GIB
+
+    def __post_init__(self) -> None:
+        if self.share is not None and not 0 < self.share <= 1:
+            raise UsageError(f"the share of wall time must lie in (0, 1], got {self.share!r}: 0.05 is five percent")
+
+
+class Guard:
+    """A circuit breaker around what a guest does: once open it stays so, and the run goes on alone.
+
+    Args:
+        limits: when to open.
+        clock: seconds of wall time.
+        resident: bytes of the process; None where nobody can tell.
+
+    Attributes:
+        stopped: why it is open; None while it is closed.
+        spent_s: wall time that the guest took.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        resident: Callable[[], int | None] | None = None,
+    ) -> None:
+        self.stopped: str | None = None
+        self.spent_s = 0.0
+        self.grown = 0
+        self._limits = limits
+        self._clock = clock
+        self._resident = resident or resident_bytes
+        self._began = self._credited = clock()
+        self._ended: float | None = None
+        self._credit = limits.warm_up_s * (limits.share or 0.0)
+        self._visits = 0
+
+    @property
+    def wall_s(self) -> float:
+        """Wall time from the beginning to the end, or until now."""
+        return (self._clock() if self._ended is None else self._ended) - self._began
+
+    def end(self) -> None:
+        """Wall time counts no further."""
+        if self._ended is None:
+            self._ended = self._clock()
+
+    def stop(self, reason: str) -> None:
+        """Open, and say so, once."""
+        if self.stopped is None:
+            self.stopped = reason
+            warn(f"the candidate was taken out, and the run goes on without it: {reason}")
+
+    def begin(self, *, weigh: bool) -> Visit:
+        """The guest comes; `weigh` measures how the process grows."""
+        self._visits += 1
+        looks = self._visits <= _DICE_ALWAYS or self._visits % _DICE_EVERY == 0
+        return Visit(
+            began=self._clock(),
+            resident=self._resident() if weigh else None,
+            dice=Dice() if looks else None,
+        )
+
+    def finish(self, visit: Visit) -> None:
+        """The guest leaves: account for what it took, and open where that was too much."""
+        if visit.dice is not None:
+            touched = visit.dice.restore()
+            if touched:
+                self.stop(f"it drew random numbers from {touched}, which belongs to the run; give it its own generator")
+        if visit.resident is not None:
+            self.grown += (self._resident() or visit.resident) - visit.resident
+        now = self._clock()
+        self.spent_s += now - visit.began
+        share = self._limits.share
+        if share is not None:
+            earned = self._credit + share * (now - self._credited)
+            self._credit, self._credited = min(earned, share * _SAVED_S) - (now - visit.began), now
+            if self._credit < 0:
+                self.stop(f"shadowing took {self.spent_s:.1f} s of {self.wall_s:.1f} s; {share:.0%} were allowed")
+
+    def check(self, *, errors: int, size_bytes: int | None) -> None:
+        """Open where there were too many errors, or where too much is held."""
+        if errors > self._limits.errors:
+            self.stop(f"it failed in {errors:,} operations; {self._limits.errors:,} were allowed")
+        limit = self._limits.size_bytes
+        held, how = (self.grown, "the process grew by") if size_bytes is None else (size_bytes, "it holds")
+        if limit is not None and held > limit:
+            self.stop(f"{how} {held:,} bytes; {limit:,} were allowed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """How things were when the guest came."""
+
+    began: float
+    resident: int | None
+    dice: Dice | None
+
+
+class Dice:
+    """The random state of the run: Python's, numpy's and torch's, as it is now."""
+
+    def __init__(self) -> None:
+        self._python = random.getstate()
+        self._numpy = np.random.get_state(legacy=False)  # noqa: NPY002  the run's own state is what this is about
+        self._torch = torch.get_rng_state()
+        self._cuda = _cuda_state()
+
+    def restore(self) -> str:
+        """Put back what was changed; whose it was, or nothing."""
+        touched = []
+        if random.getstate() != self._python:
+            random.setstate(self._python)
+            touched.append("Python's random state")
+        if not _same(np.random.get_state(legacy=False), self._numpy):  # noqa: NPY002
+            np.random.set_state(self._numpy)  # noqa: NPY002
+            touched.append("numpy's random state")
+        if not torch.equal(torch.get_rng_state(), self._torch):
+            torch.set_rng_state(self._torch)
+            touched.append("torch's random state")
+        if not all(torch.equal(now, before) for now, before in zip(_cuda_state(), self._cuda, strict=False)):
+            torch.cuda.set_rng_state_all(self._cuda)
+            touched.append("the random state of CUDA")
+        return " and ".join(touched)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two states of numpy, which are dicts of dicts, numbers and arrays, are equal."""
+    if isinstance(one, dict):
+        return all([_same(value, other[name]) for name, value in one.items()])
+    return bool(np.array_equal(one, other))
+
+
+def _cuda_state() -> list[torch.Tensor]:
+    return torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+
+
+def resident_bytes() -> int | None:
+    """Memory of this process that is in RAM; None on systems that do not tell."""
+    try:
+        with open("/proc/self/statm", "rb", buffering=0) as file:  # noqa: PTH123  twice for each operation
+            return int(file.read().split()[1]) * _PAGE
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+def warn(message: str) -> None:
+    """A warning that never becomes an exception, whatever the run's filters say."""
+    try:
+        warnings.warn(f"kvparity: {message}", UserWarning, stacklevel=2)
+    except UserWarning:
+        sys.stderr.write(f"kvparity: warning: {message}\n")

@@ -1,0 +1,101 @@
+"""Meeting LightZero's world models as they come to be, in a program that does not know of kvparity."""
+
+from __future__ import annotations
+
+import functools
+import importlib.abc
+import importlib.util
+import os
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+PACKAGE = "lzero.model.unizero_world_models"
+_FIRST_USE = "forward_initial_inference"  # every search begins there, with empty caches; copies of a model too
+
+
+class WorldModelHook(importlib.abc.MetaPathFinder):
+    """Calls `meet` with each world model of LightZero before its first inference, until removed.
+
+    Modules are hooked when they are imported, and those that are there already at once.
+
+    Args:
+        meet: is called once with each world model, in this process only.
+    """
+
+    def __init__(self, meet: Callable[[Any], None]) -> None:
+        self._meet = meet
+        self._met: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._process = os.getpid()
+        self._wrapped: list[tuple[type, Any]] = []
+
+    def install(self) -> None:
+        """Begin."""
+        sys.meta_path.insert(0, self)
+        for name, module in list(sys.modules.items()):
+            if _is_ours(name) and module is not None:
+                self._wrap(module)
+
+    def remove(self) -> None:
+        """End; every class has its own method back."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        for owner, own in self._wrapped:
+            setattr(owner, _FIRST_USE, own)
+        self._wrapped.clear()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec that others find, with a loader that hooks what it has loaded."""
+        if not _is_ours(fullname):
+            return None
+        for finder in sys.meta_path:
+            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if spec.loader is not None:
+                    self._hook(spec.loader)
+                return spec
+        return None
+
+    # ------------------------------------------------------------------ inside
+
+    def _hook(self, loader: Any) -> None:
+        execute = loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            self._wrap(module)
+
+        loader.exec_module = exec_module
+
+    def _wrap(self, module: ModuleType) -> None:
+        for owner in _classes_of(module):
+            own = vars(owner)[_FIRST_USE]
+            setattr(owner, _FIRST_USE, self._meeting(own))
+            self._wrapped.append((owner, own))
+
+    def _meeting(self, own: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(own)
+        def first_use(world_model: Any, *arguments: Any, **options: Any) -> Any:
+            if world_model not in self._met and os.getpid() == self._process:
+                self._met.add(world_model)
+                self._meet(world_model)
+            return own(world_model, *arguments, **options)
+
+        return first_use
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(f"{PACKAGE}.")
+
+
+def _classes_of(module: ModuleType) -> Iterator[type]:
+    for thing in vars(module).values():
+        if isinstance(thing, type) and thing.__module__ == module.__name__ and callable(vars(thing).get(_FIRST_USE)):
+            yield thing
