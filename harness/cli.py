@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import math
 import secrets
 import sys
@@ -19,6 +20,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from harness.commands.compare_training import add_options as training_options
+from harness.commands.compare_training import compare_training, render_paired, verdict_of
 from harness.commands.fuzz import database, fuzz
 from harness.commands.minimize import minimize
 from harness.commands.shadow import add_options, shadow
@@ -39,10 +42,11 @@ from harness.loading import (
 )
 from harness.recording import TraceWriter
 from harness.replay import Comparison
-from harness.report import Progress, render, verdict_line, write_json, write_page
+from harness.report import Progress, render, verdict_line, write_json, write_page, write_text
 from harness.result import FAIL_ON, Result, merge
 from harness.settings import REGRESSIONS, read_settings
 from harness.trace import Trace
+from harness.training.paired import SAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,6 +128,16 @@ def _fuzz(options: argparse.Namespace) -> int:
     session = _Session(options)
     session.fuzz()
     return session.finish()
+
+
+def _compare_training(options: argparse.Namespace) -> int:
+    console = Console()
+    paired = compare_training(options, console=console)
+    console.print(render_paired(paired))
+    console.print(verdict_of(paired), soft_wrap=True)
+    if options.json:
+        write_text(options.json, json.dumps(paired.as_dict(), indent=2) + "\n")
+    return PARITY if paired.verdict == SAME else DIVERGENCE
 
 
 def _minimize(options: argparse.Namespace) -> int:
@@ -306,6 +320,12 @@ def _parser() -> argparse.ArgumentParser:
         help="keeps what is found, and the examples to try first the next time (default ./kvparity-fuzz)",
     )
     fuzzing.set_defaults(command=_fuzz)
+
+    trainings = commands.add_parser(
+        "compare-training", help="the same training under one seed, served by either cache: are its losses equal?"
+    )
+    training_options(trainings)
+    trainings.set_defaults(command=_compare_training)
 
     smaller = commands.add_parser("minimize", help="the shortest trace that shows a trace's first divergence")
     smaller.add_argument("trace", metavar="TRACE", help="a .kvtrace file or the name of a bundled trace")

@@ -26,7 +26,7 @@ def run_as_main(target: str, arguments: Sequence[str], *, module: bool) -> int:
     Raises:
         UsageError: there is no such script or module.
     """
-    _check(target, module=module)
+    check(target, module=module)
     sys.argv = [target, *arguments]
     # The first place to import from is this program's own; a script's is its folder, a module's the working directory.
     sys.path[0] = str(Path.cwd()) if module else str(Path(target).resolve().parent)
@@ -46,7 +46,12 @@ def run_as_main(target: str, arguments: Sequence[str], *, module: bool) -> int:
     return 0
 
 
-def _check(target: str, *, module: bool) -> None:
+def check(target: str, *, module: bool) -> None:
+    """Make sure that there is something to run.
+
+    Raises:
+        UsageError: there is no such script or module.
+    """
     if not module:
         if not Path(target).is_file():
             raise UsageError(f"there is no script {target!r}: expected a file, or -m and a module")

@@ -26,7 +26,7 @@ def write_json(result: Result, path: Path) -> None:
     Raises:
         UsageError: it cannot be written there.
     """
-    _write(path, json.dumps(result.as_dict(), indent=2) + "\n")
+    write_text(path, json.dumps(result.as_dict(), indent=2) + "\n")
 
 
 def write_page(result: Result, folder: Path, *, fail_on: str) -> None:
@@ -43,10 +43,15 @@ def write_page(result: Result, folder: Path, *, fail_on: str) -> None:
     console.print(render(result))
     console.print(verdict_line(result, fail_on=fail_on))
     write_json(result, folder / "result.json")
-    _write(folder / "index.html", console.export_html(inline_styles=True))
+    write_text(folder / "index.html", console.export_html(inline_styles=True))
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

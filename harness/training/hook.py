@@ -1,4 +1,4 @@
-"""Meeting LightZero's world models as they come to be, in a program that does not know of kvparity."""
+"""Methods of classes that are yet to be imported, wrapped in a program that does not know of kvparity."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-PACKAGE = "lzero.model.unizero_world_models"
+WORLD_MODELS = "lzero.model.unizero_world_models"
 _FIRST_USE = "forward_initial_inference"  # every search begins there, with empty caches; copies of a model too
 
 
-class WorldModelHook(importlib.abc.MetaPathFinder):
-    """Calls `meet` with each world model of LightZero before its first inference, until removed.
+class MethodHook(importlib.abc.MetaPathFinder):
+    """Wraps a method of every class that a package's modules define, until removed.
 
     Modules are hooked when they are imported, and those that are there already at once.
 
     Args:
-        meet: is called once with each world model, in this process only.
+        package: whose modules.
+        method: its name.
+        wrap: makes what stands in the method's place.
     """
 
-    def __init__(self, meet: Callable[[Any], None]) -> None:
-        self._meet = meet
-        self._met: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._process = os.getpid()
+    def __init__(self, package: str, method: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        self._package = package
+        self._method = method
+        self._around = wrap
         self._wrapped: list[tuple[type, Any]] = []
 
     def install(self) -> None:
         """Begin."""
         sys.meta_path.insert(0, self)
         for name, module in list(sys.modules.items()):
-            if _is_ours(name) and module is not None:
+            if self._is_in_package(name) and module is not None:
                 self._wrap(module)
 
     def remove(self) -> None:
@@ -46,14 +48,14 @@ class WorldModelHook(importlib.abc.MetaPathFinder):
         if self in sys.meta_path:
             sys.meta_path.remove(self)
         for owner, own in self._wrapped:
-            setattr(owner, _FIRST_USE, own)
+            setattr(owner, self._method, own)
         self._wrapped.clear()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec that others find, with a loader that hooks what it has loaded."""
-        if not _is_ours(fullname):
+        if not self._is_in_package(fullname):
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(fullname, path, target)
@@ -75,13 +77,38 @@ class WorldModelHook(importlib.abc.MetaPathFinder):
         loader.exec_module = exec_module
 
     def _wrap(self, module: ModuleType) -> None:
-        for owner in _classes_of(module):
-            own = vars(owner)[_FIRST_USE]
-            setattr(owner, _FIRST_USE, self._meeting(own))
+        for owner in self._classes_of(module):
+            own = vars(owner)[self._method]
+            setattr(owner, self._method, functools.wraps(own)(self._around(own)))
             self._wrapped.append((owner, own))
 
+    def _classes_of(self, module: ModuleType) -> Iterator[type]:
+        for thing in vars(module).values():
+            if (
+                isinstance(thing, type)
+                and thing.__module__ == module.__name__
+                and callable(vars(thing).get(self._method))
+            ):
+                yield thing
+
+    def _is_in_package(self, name: str) -> bool:
+        return name.startswith(f"{self._package}.")
+
+
+class WorldModelHook(MethodHook):
+    """Calls `meet` with each world model of LightZero before its first inference, until removed.
+
+    Args:
+        meet: is called once with each world model, in this process only.
+    """
+
+    def __init__(self, meet: Callable[[Any], None]) -> None:
+        super().__init__(WORLD_MODELS, _FIRST_USE, self._meeting)
+        self._meet = meet
+        self._met: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._process = os.getpid()
+
     def _meeting(self, own: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(own)
         def first_use(world_model: Any, *arguments: Any, **options: Any) -> Any:
             if world_model not in self._met and os.getpid() == self._process:
                 self._met.add(world_model)
@@ -89,13 +116,3 @@ class WorldModelHook(importlib.abc.MetaPathFinder):
             return own(world_model, *arguments, **options)
 
         return first_use
-
-
-def _is_ours(name: str) -> bool:
-    return name.startswith(f"{PACKAGE}.")
-
-
-def _classes_of(module: ModuleType) -> Iterator[type]:
-    for thing in vars(module).values():
-        if isinstance(thing, type) and thing.__module__ == module.__name__ and callable(vars(thing).get(_FIRST_USE)):
-            yield thing

@@ -27,7 +27,8 @@ class Leg:
         peak_bytes: most memory that the process held; `mean_bytes` the average over the iterations.
         stats: of the serving cache, per pool.
         curves: what was logged.
-        divergences: between the two caches, where both were there; the first in words.
+        divergences: between the two caches; `first_divergence` is the first in words.
+        stopped: why the candidate was taken out before the end; None where it was not.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Leg:
     curves: Curves
     divergences: int = 0
     first_divergence: str = ""
+    stopped: str | None = None
 
     @property
     def samples_per_s(self) -> float:
@@ -112,15 +114,27 @@ def pair(reference: Leg, candidate: Leg, again: Leg) -> Paired:
 
 
 def _judge(likeness: Likeness, noise: Likeness, legs: tuple[Leg, Leg, Leg]) -> tuple[str, str]:
-    reference, candidate, again = legs
-    if not reference.status == again.status == 0:
-        failed = reference if reference.status else again
-        return INCONCLUSIVE, f"the training served by {failed.served_by} ({failed.name}) ended with {failed.status}"
+    return _ended_badly(*legs) or _compared(likeness, noise)
+
+
+def _ended_badly(reference: Leg, candidate: Leg, again: Leg) -> tuple[str, str] | None:
+    """The verdict where a training did not end as it should, or was not served."""
+    for leg in (reference, again):
+        if leg.status:
+            return INCONCLUSIVE, f"the training {leg.name}, served by {leg.served_by}, ended with status {leg.status}"
     if candidate.status:
         return DIFFERENT, (
             f"the training served by {candidate.served_by} ended with status {candidate.status}, where the"
             " reference's ended well"
         )
+    if candidate.stopped:
+        return INCONCLUSIVE, f"the candidate did not serve to the end: {candidate.stopped}"
+    if not any(row["hits"] for row in candidate.stats.values()):
+        return INCONCLUSIVE, "the candidate served no hit: no world model was met, or nothing was looked up in one"
+    return None
+
+
+def _compared(likeness: Likeness, noise: Likeness) -> tuple[str, str]:
     if not likeness.numbers:
         return INCONCLUSIVE, "no number was logged by both trainings, so nothing was compared"
     if likeness.alike:
