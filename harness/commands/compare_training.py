@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,12 +42,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--candidate", default=DEFAULT_CANDIDATE, metavar="NAME", help="the cache on trial")
     parser.add_argument("--seed", type=int, default=0, help="of everything (default 0)")
     parser.add_argument(
-        "--curves", default=PATTERN, metavar="REGEX", help=f"which of what is logged to compare (default {PATTERN!r})"
+        "--curves",
+        type=_regex,
+        default=PATTERN,
+        metavar="REGEX",
+        help=f"which of what is logged to compare (default {PATTERN!r})",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("kvparity-trainings"), metavar="DIR", help="curves and outputs"
     )
+
+
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+    return text
 
 
 def compare_training(options: argparse.Namespace, *, console: Console) -> Paired:
