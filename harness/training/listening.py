@@ -75,7 +75,7 @@ class ShadowListener:
                 visit = guard.begin(weigh=not self._says_its_size)
                 try:
                     served = self._mirror(operation, own)
-                    self._check()
+                    self._weigh()
                 finally:
                     self._under_way = False
                     guard.finish(visit)
@@ -127,12 +127,10 @@ class ShadowListener:
             return Served(its.value)
         return None
 
-    def _check(self) -> None:
-        weigh = self._says_its_size and self.shadow.next_number % _WEIGH_EVERY == 0
-        self._attachment.guard.check(
-            errors=self._attachment.log.by_group["error", "candidate"],
-            size_bytes=self._size_bytes() if weigh else 0 if self._says_its_size else None,
-        )
+    def _weigh(self) -> None:
+        held = self._size_bytes() if self.shadow.next_number % _WEIGH_EVERY == 0 else None
+        if held is not None:
+            self._attachment.guard.holds(held)
 
     def _size_bytes(self) -> int | None:
         """What the candidate says that it holds."""
