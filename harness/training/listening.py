@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import DivergedError
 from harness.loading import build_cache, build_with
-from harness.operations import Checkout, Clear, Get, PoolId, Set
+from harness.operations import Checkout, Clear, Get, PoolId, Set, Write
 from harness.shadow import ShadowCache
 from harness.training.tap import Own, Served
 from harness.values import read
@@ -97,6 +97,8 @@ class ShadowListener:
     # ------------------------------------------------------------------ inside
 
     def _mirror(self, operation: Operation, own: Own) -> Served | None:
+        if own.error is not None and self._is_elsewhere(operation):
+            return None  # the model's own cache refused it, too
         self._own.did = own
         shadow = self.shadow
         try:
@@ -126,6 +128,11 @@ class ShadowListener:
         if its.value is None or (self._kind is not None and _kind_of(its.value) == self._kind):
             return Served(its.value)
         return None
+
+    def _is_elsewhere(self, operation: Operation) -> bool:
+        """Whether it is about an environment that there is not."""
+        env = operation.env if isinstance(operation, Checkout | Write) else operation.pool.env
+        return env is not None and not 0 <= env < self.shadow.spec.env_num
 
     def _weigh(self) -> None:
         held = self._size_bytes() if self.shadow.next_number % _WEIGH_EVERY == 0 else None
