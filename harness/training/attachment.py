@@ -138,6 +138,7 @@ class Attachment:
         if log.total == self._seen:
             return
         self._seen = log.total
+        self.guard.failed(log.by_group["error", "candidate"])
         if self._on_divergence == "warn":
             for group in log.first.keys() - self._told:
                 self._told.add(group)

@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SAVED_S = 3600.0
 _GIB = 1 << 30
-_DICE_ALWAYS, _DICE_EVERY = 64, 64  # operations
+_DICE_ALWAYS, _DICE_EVERY = 64, 1024  # operations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Guard:
     ) -> None:
         self.stopped: str | None = None
         self.spent_s = 0.0
-        self.grown = 0
+        self._grown = 0
         self._limits = limits
         self._clock = clock
         self._resident = resident or resident_bytes
@@ -97,11 +97,7 @@ class Guard:
         """The guest comes; `weigh` measures how the process grows."""
         self._visits += 1
         looks = self._visits <= _DICE_ALWAYS or self._visits % _DICE_EVERY == 0
-        return Visit(
-            began=self._clock(),
-            resident=self._resident() if weigh else None,
-            dice=Dice() if looks else None,
-        )
+        return Visit(self._clock(), self._resident() if weigh else None, Dice() if looks else None)
 
     def finish(self, visit: Visit) -> None:
         """The guest leaves: account for what it took, and open where that was too much."""
@@ -110,7 +106,8 @@ class Guard:
             if touched:
                 self.stop(f"it drew random numbers from {touched}, which belongs to the run; give it its own generator")
         if visit.resident is not None:
-            self.grown += (self._resident() or visit.resident) - visit.resident
+            self._grown += (self._resident() or visit.resident) - visit.resident
+            self._weighed("the process grew by", self._grown)
         now = self._clock()
         self.spent_s += now - visit.began
         share = self._limits.share
@@ -120,19 +117,23 @@ class Guard:
             if self._credit < 0:
                 self.stop(f"shadowing took {self.spent_s:.1f} s of {self.wall_s:.1f} s; {share:.0%} were allowed")
 
-    def check(self, *, errors: int, size_bytes: int | None) -> None:
-        """Open where there were too many errors, or where too much is held."""
+    def failed(self, errors: int) -> None:
+        """The guest has failed so often: open where that is too often."""
         if errors > self._limits.errors:
             self.stop(f"it failed in {errors:,} operations; {self._limits.errors:,} were allowed")
+
+    def holds(self, size_bytes: int) -> None:
+        """The guest says that it holds so much: open where that is too much."""
+        self._weighed("it holds", size_bytes)
+
+    def _weighed(self, how: str, size_bytes: int) -> None:
         limit = self._limits.size_bytes
-        held, how = (self.grown, "the process grew by") if size_bytes is None else (size_bytes, "it holds")
-        if limit is not None and held > limit:
-            self.stop(f"{how} {held:,} bytes; {limit:,} were allowed")
+        if limit is not None and size_bytes > limit:
+            self.stop(f"{how} {size_bytes:,} bytes; {limit:,} were allowed")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """How things were when the guest came."""
+class Visit(NamedTuple):
+    """How things were when the guest came: the time, the memory of the process, the random state of the run."""
 
     began: float
     resident: int | None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import DivergedError
 from harness.loading import build_cache, build_with
-from harness.operations import Checkout, Clear, Get, PoolId, Set
+from harness.operations import Checkout, Clear, Get, PoolId, Set, Write
 from harness.shadow import ShadowCache
 from harness.training.tap import Own, Served
 from harness.values import read
@@ -75,7 +75,7 @@ class ShadowListener:
                 visit = guard.begin(weigh=not self._says_its_size)
                 try:
                     served = self._mirror(operation, own)
-                    self._check()
+                    self._weigh()
                 finally:
                     self._under_way = False
                     guard.finish(visit)
@@ -97,6 +97,8 @@ class ShadowListener:
     # ------------------------------------------------------------------ inside
 
     def _mirror(self, operation: Operation, own: Own) -> Served | None:
+        if own.error is not None and self._is_elsewhere(operation):
+            return None  # the model's own cache refused it, too
         self._own.did = own
         shadow = self.shadow
         try:
@@ -127,12 +129,15 @@ class ShadowListener:
             return Served(its.value)
         return None
 
-    def _check(self) -> None:
-        weigh = self._says_its_size and self.shadow.next_number % _WEIGH_EVERY == 0
-        self._attachment.guard.check(
-            errors=self._attachment.log.by_group["error", "candidate"],
-            size_bytes=self._size_bytes() if weigh else 0 if self._says_its_size else None,
-        )
+    def _is_elsewhere(self, operation: Operation) -> bool:
+        """Whether it is about an environment that there is not."""
+        env = operation.env if isinstance(operation, Checkout | Write) else operation.pool.env
+        return env is not None and not 0 <= env < self.shadow.spec.env_num
+
+    def _weigh(self) -> None:
+        held = self._size_bytes() if self.shadow.next_number % _WEIGH_EVERY == 0 else None
+        if held is not None:
+            self._attachment.guard.holds(held)
 
     def _size_bytes(self) -> int | None:
         """What the candidate says that it holds."""
