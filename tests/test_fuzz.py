@@ -15,6 +15,7 @@ from harness import Comparison, KnownDifference, Trace
 from harness.case import Signature, first_divergence
 from harness.cli import main
 from harness.fuzz import Fuzzer
+from harness.options import build_parser
 from harness.trial import PartedError
 from scenarios.faults import FAULTS
 from scenarios.machine import CacheMachine
@@ -267,6 +268,4 @@ def test_bad_input_is_one_line(arguments: list[str], message: str, capsys: pytes
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1.5h", 5400)])
 def test_times_have_units(text: str, seconds: float) -> None:
     """Seconds where nothing is said."""
-    from harness.cli import _parser  # noqa: PLC0415
-
-    assert _parser().parse_args(["fuzz", "--time", text]).time == seconds
+    assert build_parser().parse_args(["fuzz", "--time", text]).time == seconds

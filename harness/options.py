@@ -1,0 +1,154 @@
+"""The options of every command."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from harness.commands.compare_training import add_options as training_options
+from harness.commands.session import DEFAULT_EXAMPLES, DEFAULT_STEPS
+from harness.commands.shadow import add_options as shadow_options
+from harness.errors import UsageError
+from harness.loading import DEFAULT_CANDIDATE, DEFAULT_REFERENCE
+from harness.result import FAIL_ON
+from harness.settings import REGRESSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_TRACE = "cartpole-unizero"
+DEFAULT_SCENARIO = "mcts"
+SECTIONS = ("caches", "scenarios", "faults", "traces")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (`{self.prog} --help` explains)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; which command it was is in `command`."""
+    parser = _Parser(
+        prog="kvparity",
+        description="Proves, or disproves, that a refactored KV cache behaves like the one it replaces.",
+        epilog="exit status: 0 parity, 1 divergence, 2 bad input, 3 interrupted",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="caches, scenarios, faults and bundled traces")
+    listing.add_argument("section", nargs="?", choices=SECTIONS, help="only these")
+
+    run = commands.add_parser("run", help="drive both caches with scenarios")
+    run.add_argument(
+        "scenario",
+        nargs="*",
+        metavar="SCENARIO",
+        help=f"names, see `kvparity list`; without one, the trace {DEFAULT_TRACE} and then {DEFAULT_SCENARIO}",
+    )
+    _add_common(run)
+    run.add_argument("--steps", type=_at_least(1), metavar="N", help=f"operations of each (default {DEFAULT_STEPS:,})")
+    run.add_argument("--seed", type=_at_least(0), default=0, help="of the scenarios (default 0)")
+    run.add_argument("--record", type=Path, metavar="FILE", help="write what happens to a new .kvtrace file")
+    run.add_argument("--tensors", choices=("full", "fingerprint"), default="full", help="what --record keeps")
+
+    replay = commands.add_parser("replay", help="recorded traces through both caches")
+    replay.add_argument("trace", nargs="+", metavar="TRACE", help=".kvtrace files or names of bundled traces")
+    _add_common(replay)
+    replay.add_argument("--steps", type=_at_least(1), metavar="N", help="operations of each (default all)")
+
+    fuzzing = commands.add_parser("fuzz", help="look for operations that tell two caches apart")
+    _add_common(fuzzing)
+    fuzzing.add_argument(
+        "--examples",
+        type=_at_least(1),
+        metavar="N",
+        help=f"streams of operations to try (default {DEFAULT_EXAMPLES:,})",
+    )
+    fuzzing.add_argument("--time", type=_seconds, metavar="T", help="how long to try: 90s, 5m, 2h")
+    fuzzing.add_argument("--seed", type=_at_least(0), help="repeats a run (default: a new one each time, printed)")
+    fuzzing.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("kvparity-fuzz"),
+        metavar="DIR",
+        help="keeps what is found, and the examples to try first the next time (default ./kvparity-fuzz)",
+    )
+
+    trainings = commands.add_parser(
+        "compare-training", help="the same training under one seed, served by either cache: are its losses equal?"
+    )
+    training_options(trainings)
+
+    smaller = commands.add_parser("minimize", help="the shortest trace that shows a trace's first divergence")
+    smaller.add_argument("trace", metavar="TRACE", help="a .kvtrace file or the name of a bundled trace")
+    smaller.add_argument("-o", "--output", type=Path, required=True, metavar="SMALL", help="a new .kvtrace file")
+    smaller.add_argument(
+        "--regressions",
+        type=Path,
+        nargs="?",
+        const=Path(REGRESSIONS),
+        metavar="DIR",
+        help=f"file it there as well, where the pytest plugin replays it (without DIR: {REGRESSIONS})",
+    )
+    _add_sides(smaller)
+
+    shadowing = commands.add_parser("shadow", help="a training script, with a candidate in its caches' shadow")
+    shadow_options(shadowing)
+    _add_output(shadowing, fail_on=None)
+    return parser
+
+
+def _add_sides(parser: argparse.ArgumentParser) -> None:
+    cache = "a name from `kvparity list`, fault:NAME, or package.module:attribute"
+    parser.add_argument("--reference", default=DEFAULT_REFERENCE, metavar="NAME", help=f"side that serves: {cache}")
+    parser.add_argument("--candidate", default=DEFAULT_CANDIDATE, metavar="NAME", help=f"side on trial: {cache}")
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    _add_sides(parser)
+    parser.add_argument("--compare", choices=("bitwise", "tolerance"), default="bitwise")
+    parser.add_argument("--rtol", type=float, help="with --compare tolerance; default as in torch.testing")
+    parser.add_argument("--atol", type=float, help="with --compare tolerance; default as in torch.testing")
+    _add_output(parser, fail_on="behaviour")
+
+
+def _add_output(parser: argparse.ArgumentParser, *, fail_on: str | None) -> None:
+    parser.add_argument(
+        "--fail-on",
+        choices=FAIL_ON,
+        default=fail_on,
+        help="exit with 1 from this severity on (default behaviour)",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write the report as a page, and the JSON result")
+    parser.add_argument("--quiet", action="store_true", help="print the verdict only")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
+        return number
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1, "m": 60, "h": 3600}
+    try:
+        seconds = float(text.rstrip("smh")) * units.get(text[-1:], 1)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 5m or 2h")
+    return seconds
