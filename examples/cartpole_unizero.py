@@ -12,11 +12,10 @@ from itertools import count
 
 import torch
 from gymnasium.envs.classic_control import CartPoleEnv
+from lzero.entry import train_unizero
 from lzero.model.unizero_world_models.kv_caching import Cache
 from lzero.policy.unizero import UniZeroPolicy
 from zoo.classic_control.cartpole.config.cartpole_unizero_config import create_config, main_config
-
-from lzero.entry import train_unizero
 
 torch.set_num_threads(1)
 logging.disable(logging.CRITICAL)
@@ -47,7 +46,9 @@ CartPoleEnv.reset, Cache.reset, UniZeroPolicy._forward_learn = seeded_reset, zer
 
 create_config.env_manager.type = "base"
 policy = main_config.policy
-policy.update(cuda=False, device="cpu", num_simulations=25, batch_size=8, update_per_collect=60, replay_buffer_size=1000)
+policy.update(
+    cuda=False, device="cpu", num_simulations=25, batch_size=8, update_per_collect=60, replay_buffer_size=1000
+)
 policy.model.world_model_cfg.device = "cpu"
 main_config.env.evaluator_env_num = main_config.env.n_evaluator_episode = policy.evaluator_env_num = 1
 main_config.exp_name = f"{tempfile.mkdtemp()}/cartpole"

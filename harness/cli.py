@@ -7,7 +7,6 @@ Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one 
 from __future__ import annotations
 
 import argparse
-import inspect
 import math
 import secrets
 import sys
@@ -17,23 +16,18 @@ from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from harness.commands.fuzz import database, fuzz
+from harness.commands.listing import SECTIONS, show
 from harness.commands.minimize import minimize
+from harness.commands.options import at_least, seconds
 from harness.commands.shadow import add_options, shadow
 from harness.compare import Tolerance
 from harness.errors import KVParityError, UsageError
 from harness.fuzz import Fuzzer
 from harness.loading import (
-    CACHES,
     DEFAULT_CANDIDATE,
     DEFAULT_REFERENCE,
-    FAULT_PREFIX,
-    SCENARIOS,
-    TRACES,
-    faults,
-    installed,
     load_scenario,
     trace_path,
 )
@@ -69,37 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return PARITY
-
-
-def _list(options: argparse.Namespace) -> int:
-    console = Console()
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for section, entries in _SECTIONS.items():
-        if options.section in (None, section):
-            table.add_row(section, "")
-            for name, summary in entries().items():
-                table.add_row(f"  {name}", summary)
-    console.print(table)
-    return PARITY
-
-
-_SECTIONS: dict[str, Callable[[], dict[str, str]]] = {
-    "caches": lambda: {name: point.value for name, point in installed(CACHES).items()},
-    "scenarios": lambda: {name: load_scenario(name).summary for name in installed(SCENARIOS)},
-    "faults": lambda: {f"{FAULT_PREFIX}{name}": _first_line(fault) for name, fault in faults().items()},
-    "traces": lambda: {name: _trace_summary(trace_path(name)) for name in installed(TRACES)},
-}
-
-
-def _first_line(thing: object) -> str:
-    return (inspect.getdoc(thing) or "").partition("\n")[0]
-
-
-def _trace_summary(path: Path) -> str:
-    with Trace(path) as trace:
-        return f"{len(trace):,} operations served by {trace.header.served_by}. {trace.header.note}"
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -264,8 +227,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="caches, scenarios, faults and bundled traces")
-    listing.add_argument("section", nargs="?", choices=tuple(_SECTIONS), help="only these")
-    listing.set_defaults(command=_list)
+    listing.add_argument("section", nargs="?", choices=tuple(SECTIONS), help="only these")
+    listing.set_defaults(command=lambda options: show(options.section))
 
     run = commands.add_parser("run", help="drive both caches with scenarios")
     run.add_argument(
@@ -275,8 +238,8 @@ def _parser() -> argparse.ArgumentParser:
         help=f"names, see `kvparity list`; without one, the trace {DEFAULT_TRACE} and then {DEFAULT_SCENARIO}",
     )
     _add_common(run)
-    run.add_argument("--steps", type=_at_least(1), metavar="N", help=f"operations of each (default {DEFAULT_STEPS:,})")
-    run.add_argument("--seed", type=_at_least(0), default=0, help="of the scenarios (default 0)")
+    run.add_argument("--steps", type=at_least(1), metavar="N", help=f"operations of each (default {DEFAULT_STEPS:,})")
+    run.add_argument("--seed", type=at_least(0), default=0, help="of the scenarios (default 0)")
     run.add_argument("--record", type=Path, metavar="FILE", help="write what happens to a new .kvtrace file")
     run.add_argument("--tensors", choices=("full", "fingerprint"), default="full", help="what --record keeps")
     run.set_defaults(command=_run)
@@ -284,19 +247,19 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser("replay", help="recorded traces through both caches")
     replay.add_argument("trace", nargs="+", metavar="TRACE", help=".kvtrace files or names of bundled traces")
     _add_common(replay)
-    replay.add_argument("--steps", type=_at_least(1), metavar="N", help="operations of each (default all)")
+    replay.add_argument("--steps", type=at_least(1), metavar="N", help="operations of each (default all)")
     replay.set_defaults(command=_replay)
 
     fuzzing = commands.add_parser("fuzz", help="look for operations that tell two caches apart")
     _add_common(fuzzing)
     fuzzing.add_argument(
         "--examples",
-        type=_at_least(1),
+        type=at_least(1),
         metavar="N",
         help=f"streams of operations to try (default {DEFAULT_EXAMPLES:,})",
     )
-    fuzzing.add_argument("--time", type=_seconds, metavar="T", help="how long to try: 90s, 5m, 2h")
-    fuzzing.add_argument("--seed", type=_at_least(0), help="repeats a run (default: a new one each time, printed)")
+    fuzzing.add_argument("--time", type=seconds, metavar="T", help="how long to try: 90s, 5m, 2h")
+    fuzzing.add_argument("--seed", type=at_least(0), help="repeats a run (default: a new one each time, printed)")
     fuzzing.add_argument(
         "-o",
         "--output",
@@ -353,30 +316,6 @@ def _add_output(parser: argparse.ArgumentParser, *, fail_on: str | None) -> None
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write the report as a page, and the JSON result")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only")
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
-        return number
-
-    return parse
-
-
-def _seconds(text: str) -> float:
-    units = {"s": 1, "m": 60, "h": 3600}
-    try:
-        seconds = float(text.rstrip("smh")) * units.get(text[-1:], 1)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 5m or 2h")
-    return seconds
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.caches import CacheSpec
+from harness.commands.options import at_least
 from harness.commands.script import INTERRUPTED, run_as_main
 from harness.errors import UsageError
 from harness.loading import DEFAULT_CANDIDATE, build_cache
@@ -62,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=ON_DIVERGENCE,
         help="what to do in the training besides recording it (default record)",
     )
-    parser.add_argument("--compare-every", type=_count, metavar="N", help="compare each N-th lookup (default 1)")
+    parser.add_argument("--compare-every", type=at_least(1), metavar="N", help="compare each N-th lookup (default 1)")
     parser.add_argument(
         "--max-share",
         type=_share,
@@ -111,12 +112,6 @@ def _chosen(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, 
     return {
         name: settings.get(name, default) if said[name] is None else said[name] for name, default in _DEFAULTS.items()
     }
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
-    return int(text)
 
 
 def _share(text: str) -> str:
