@@ -250,6 +250,16 @@ def test_a_model_that_cannot_be_shadowed_goes_without(
     assert "60 gets compared" in capsys.readouterr().out
 
 
+def test_a_candidate_that_exits_when_it_is_built_ends_nothing(script: Callable[..., str], project: Path) -> None:
+    """Small ones can be built, and the model's cannot: it goes without, and the run goes on."""
+    (project / "fragile.py").write_text(
+        "import sys\nfrom refactored import fifo\n"
+        "def build(config, env_num):\n    return fifo(config, env_num) if env_num == 1 else sys.exit(9)\n"
+    )
+    with pytest.warns(UserWarning, match="WorldModel 1 goes without a shadow: SystemExit: 9"):
+        assert shadow("--quiet", "--candidate", "fragile:build", script()) == 0
+
+
 @pytest.mark.usefixtures("project")
 def test_modules_that_are_there_already_are_hooked() -> None:
     """Each model is met once, and the classes have their own methods back in the end."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.caches import CacheSpec
 from harness.commands.options import at_least
 from harness.commands.script import INTERRUPTED, run_as_main
+from harness.containing import contained
 from harness.errors import UsageError
 from harness.loading import DEFAULT_CANDIDATE, build_cache
 from harness.recording import TraceWriter
@@ -150,8 +151,9 @@ class _Guests:
             if self._writer is not None:
                 self._recordings.append(Recording({name: world_model}, self._writer))
             self._attachment.add(name, world_model)
-        except Exception as error:  # noqa: BLE001  the training goes on, with or without its shadow
-            warn(f"{name} goes without a shadow: {type(error).__name__}: {error}")
+        except BaseException as error:  # noqa: BLE001  the training goes on, with or without its shadow
+            reason = contained(error)
+            warn(f"{name} goes without a shadow: {type(reason).__name__}: {reason}")
 
     def leave(self) -> None:
         """Detach from all of them."""
