@@ -6,16 +6,15 @@ Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one 
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from harness.commands.compare_training import compare_training, render_paired, verdict_of
+from harness.commands.listing import listing
 from harness.commands.minimize import minimize
 from harness.commands.session import (
     BAD_INPUT,
@@ -28,19 +27,17 @@ from harness.commands.session import (
 )
 from harness.commands.shadow import shadow
 from harness.errors import KVParityError, UsageError
-from harness.loading import CACHES, FAULT_PREFIX, SCENARIOS, TRACES, faults, installed, load_scenario, trace_path
-from harness.options import DEFAULT_SCENARIO, DEFAULT_TRACE, SECTIONS, build_parser
+from harness.loading import trace_path
+from harness.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
 from harness.replay import Comparison
 from harness.report import write_text
 from harness.result import FAIL_ON
 from harness.settings import read_settings
-from harness.trace import Trace
 from harness.training.paired import SAME
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,42 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    console = Console()
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for section, entries in zip(SECTIONS, (_caches, _scenarios, _faults, _traces), strict=True):
-        if options.section in (None, section):
-            table.add_row(section, "")
-            for name, summary in entries().items():
-                table.add_row(f"  {name}", summary)
-    console.print(table)
+    Console().print(listing(options.section))
     return PARITY
-
-
-def _caches() -> dict[str, str]:
-    return {name: point.value for name, point in installed(CACHES).items()}
-
-
-def _scenarios() -> dict[str, str]:
-    return {name: load_scenario(name).summary for name in installed(SCENARIOS)}
-
-
-def _faults() -> dict[str, str]:
-    return {f"{FAULT_PREFIX}{name}": _first_line(fault) for name, fault in faults().items()}
-
-
-def _traces() -> dict[str, str]:
-    return {name: _trace_summary(trace_path(name)) for name in installed(TRACES)}
-
-
-def _first_line(thing: object) -> str:
-    return (inspect.getdoc(thing) or "").partition("\n")[0]
-
-
-def _trace_summary(path: Path) -> str:
-    with Trace(path) as trace:
-        return f"{len(trace):,} operations served by {trace.header.served_by}. {trace.header.note}"
 
 
 def _run(options: argparse.Namespace) -> int:

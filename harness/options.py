@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from harness.commands.compare_training import add_options as training_options
+from harness.commands.listing import SECTIONS
+from harness.commands.numbers import at_least, seconds
 from harness.commands.session import DEFAULT_EXAMPLES, DEFAULT_STEPS
 from harness.commands.shadow import add_options as shadow_options
 from harness.errors import UsageError
@@ -15,12 +16,8 @@ from harness.loading import DEFAULT_CANDIDATE, DEFAULT_REFERENCE
 from harness.result import FAIL_ON
 from harness.settings import REGRESSIONS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 DEFAULT_TRACE = "cartpole-unizero"
 DEFAULT_SCENARIO = "mcts"
-SECTIONS = ("caches", "scenarios", "faults", "traces")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="caches, scenarios, faults and bundled traces")
-    listing.add_argument("section", nargs="?", choices=SECTIONS, help="only these")
+    listing.add_argument("section", nargs="?", choices=tuple(SECTIONS), help="only these")
 
     run = commands.add_parser("run", help="drive both caches with scenarios")
     run.add_argument(
@@ -50,26 +47,26 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"names, see `kvparity list`; without one, the trace {DEFAULT_TRACE} and then {DEFAULT_SCENARIO}",
     )
     _add_common(run)
-    run.add_argument("--steps", type=_at_least(1), metavar="N", help=f"operations of each (default {DEFAULT_STEPS:,})")
-    run.add_argument("--seed", type=_at_least(0), default=0, help="of the scenarios (default 0)")
+    run.add_argument("--steps", type=at_least(1), metavar="N", help=f"operations of each (default {DEFAULT_STEPS:,})")
+    run.add_argument("--seed", type=at_least(0), default=0, help="of the scenarios (default 0)")
     run.add_argument("--record", type=Path, metavar="FILE", help="write what happens to a new .kvtrace file")
     run.add_argument("--tensors", choices=("full", "fingerprint"), default="full", help="what --record keeps")
 
     replay = commands.add_parser("replay", help="recorded traces through both caches")
     replay.add_argument("trace", nargs="+", metavar="TRACE", help=".kvtrace files or names of bundled traces")
     _add_common(replay)
-    replay.add_argument("--steps", type=_at_least(1), metavar="N", help="operations of each (default all)")
+    replay.add_argument("--steps", type=at_least(1), metavar="N", help="operations of each (default all)")
 
     fuzzing = commands.add_parser("fuzz", help="look for operations that tell two caches apart")
     _add_common(fuzzing)
     fuzzing.add_argument(
         "--examples",
-        type=_at_least(1),
+        type=at_least(1),
         metavar="N",
         help=f"streams of operations to try (default {DEFAULT_EXAMPLES:,})",
     )
-    fuzzing.add_argument("--time", type=_seconds, metavar="T", help="how long to try: 90s, 5m, 2h")
-    fuzzing.add_argument("--seed", type=_at_least(0), help="repeats a run (default: a new one each time, printed)")
+    fuzzing.add_argument("--time", type=seconds, metavar="T", help="how long to try: 90s, 5m, 2h")
+    fuzzing.add_argument("--seed", type=at_least(0), help="repeats a run (default: a new one each time, printed)")
     fuzzing.add_argument(
         "-o",
         "--output",
@@ -128,27 +125,3 @@ def _add_output(parser: argparse.ArgumentParser, *, fail_on: str | None) -> None
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write the report as a page, and the JSON result")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only")
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
-        return number
-
-    return parse
-
-
-def _seconds(text: str) -> float:
-    units = {"s": 1, "m": 60, "h": 3600}
-    try:
-        seconds = float(text.rstrip("smh")) * units.get(text[-1:], 1)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 5m or 2h")
-    return seconds

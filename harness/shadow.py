@@ -46,6 +46,7 @@ class ShadowCache:
 
     Attributes:
         log: the divergences.
+        compare_every: as above; whoever runs short of time may raise it.
         operations: how many of each kind there were.
         gets_compared: lookups, of which `values_compared` were hits on both sides.
         number: of the operation under way or last done.
@@ -69,7 +70,7 @@ class ShadowCache:
     ) -> None:
         self.spec = spec
         self._candidate_serves = serve == "candidate"
-        self._compare_every = compare_every
+        self.compare_every = compare_every
         self._lookups = 0
         self.reference = Side("reference", names[0], reference, spec)
         self.candidate = Side("candidate", names[1], candidate, spec)
@@ -267,7 +268,7 @@ class ShadowCache:
     def _is_skipped(self) -> bool:
         """Whether the lookup that comes now is mirrored only."""
         self._lookups += 1
-        return (self._lookups - 1) % self._compare_every != 0
+        return (self._lookups - 1) % self.compare_every != 0
 
     def _mirrored(
         self,
@@ -287,11 +288,7 @@ class ShadowCache:
         return self._answer(mine, its)
 
     def _answer(self, mine: Outcome, its: Outcome) -> Any | None:
-        """What the caller gets.
-
-        Raises:
-            Exception: whatever the reference raised, unless the candidate serves and did not fail.
-        """
+        """What the caller gets: the reference's answer or exception, unless a candidate serves and did not fail."""
         if self._candidate_serves and its.error is None:
             return its.value
         if mine.error is not None and mine.value is None:

@@ -269,6 +269,15 @@ def test_what_is_done_to_a_stand_in_after_detaching_is_not_lost() -> None:
     assert not model.past_kv_cache_init_infer_envs[1]
 
 
+def test_what_a_model_made_itself_meanwhile_stays() -> None:
+    """Detaching gives back what was replaced, and only where that still is replaced."""
+    model = ReleasedModel()
+    attached = attach(model, candidate="refactored-fifo")
+    model.past_kv_cache_recurrent_infer = mine = {}
+    attached.detach()
+    assert model.past_kv_cache_recurrent_infer is mine
+
+
 def test_two_can_be_attached_and_go_in_any_order() -> None:
     """Each has its own findings, and the last to go gives the attributes back."""
     model = ReleasedModel()

@@ -257,6 +257,23 @@ def test_time_that_was_not_spent_is_saved_up() -> None:
         take(60.0)
 
 
+def test_where_time_runs_short_fewer_lookups_are_compared() -> None:
+    """All are mirrored still, and when there is time again all are compared."""
+    model = ReleasedModel()
+    with attached(model, Slow) as shadow:
+        model.set_recur(1, 1.0)
+        model.set_recur(2, 2.0)
+        for _ in range(32):
+            model.search(0, 1)
+        compared = shadow.result().gets_compared
+        CLOCK.now += 60.0
+        for _ in range(32):
+            model.search(0, 1)
+    assert compared <= 3
+    assert shadow.result().gets_compared >= compared + 31
+    assert shadow.stopped is None
+
+
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.5])
 def test_a_share_that_there_is_not_is_refused(share: float) -> None:
     """Percent are not meant."""

@@ -26,10 +26,10 @@ def run_as_main(target: str, arguments: Sequence[str], *, module: bool) -> int:
     Raises:
         UsageError: there is no such script or module.
     """
-    check(target, module=module)
     sys.argv = [target, *arguments]
     # The first place to import from is this program's own; a script's is its folder, a module's the working directory.
     sys.path[0] = str(Path.cwd()) if module else str(Path(target).resolve().parent)
+    check(target, module=module)
     try:
         if module:
             runpy.run_module(target, run_name="__main__", alter_sys=True)
@@ -78,7 +78,8 @@ def _show(error: BaseException) -> None:
     traceback: TracebackType | None = error.__traceback__
     while traceback is not None and _is_machinery(traceback):
         traceback = traceback.tb_next
-    sys.excepthook(type(error), error, traceback or error.__traceback__)
+    shown = error.with_traceback(traceback or error.__traceback__)
+    sys.excepthook(type(shown), shown, shown.__traceback__)
 
 
 def _is_machinery(traceback: TracebackType) -> bool:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.caches import CacheSpec
+from harness.commands.numbers import at_least
 from harness.commands.script import INTERRUPTED, run_as_main
+from harness.containing import contained
 from harness.errors import UsageError
 from harness.loading import DEFAULT_CANDIDATE, build_cache
 from harness.recording import TraceWriter
@@ -62,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=ON_DIVERGENCE,
         help="what to do in the training besides recording it (default record)",
     )
-    parser.add_argument("--compare-every", type=_count, metavar="N", help="compare each N-th lookup (default 1)")
+    parser.add_argument("--compare-every", type=at_least(1), metavar="N", help="compare each N-th lookup (default 1)")
     parser.add_argument(
         "--max-share",
         type=_share,
@@ -113,12 +115,6 @@ def _chosen(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, 
     }
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
-    return int(text)
-
-
 def _share(text: str) -> str:
     try:
         Limits(share=_as_share(text))
@@ -155,8 +151,9 @@ class _Guests:
             if self._writer is not None:
                 self._recordings.append(Recording({name: world_model}, self._writer))
             self._attachment.add(name, world_model)
-        except Exception as error:  # noqa: BLE001  the training goes on, with or without its shadow
-            warn(f"{name} goes without a shadow: {type(error).__name__}: {error}")
+        except BaseException as error:  # noqa: BLE001  the training goes on, with or without its shadow
+            reason = contained(error)
+            warn(f"{name} goes without a shadow: {type(reason).__name__}: {reason}")
 
     def leave(self) -> None:
         """Detach from all of them."""

@@ -33,7 +33,7 @@ def render(result: Result) -> RenderableType:
     for run in result.runs or [result]:
         parts.append(_heading(run))
         if run.training is not None:
-            parts.append(_training(run.training))
+            parts.append(_training(run, run.training))
         parts.append(_stats_table(run))
         parts += [_group(run, group) for group in sorted(run.by_group, key=_order)]
         if run.recorded is not None:
@@ -155,11 +155,11 @@ def _heading(run: Result) -> RenderableType:
     return Padding(text, (0, 0))
 
 
-def _training(training: TrainingAccount) -> RenderableType:
-    which = "each lookup" if training.compare_every == 1 else f"one lookup in {training.compare_every:,}"
+def _training(run: Result, training: TrainingAccount) -> RenderableType:
+    lookups = run.operations["get"] + run.operations["checkout"]
     text = Text(
-        f"the {training.serve} served; {which} compared; shadowing took {training.shadow_s:.2f} s of"
-        f" {training.wall_s:.1f} s, {training.share:.1%} of wall time",
+        f"the {training.serve} served; {run.gets_compared:,} of {lookups:,} lookups compared; shadowing took"
+        f" {training.shadow_s:.2f} s of {training.wall_s:.1f} s, {training.share:.1%} of wall time",
         style="dim",
     )
     if training.stopped:

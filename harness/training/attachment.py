@@ -39,7 +39,8 @@ class Attachment:
             right shape, type and device is never served.
         on_divergence: `record` it, `warn` at the first of each kind, `raise` DivergedError in the training, or `detach`
             the candidate. The last two ignore known differences.
-        compare_every: compare each N-th lookup only.
+        compare_every: compare each N-th lookup only; where the time that shadowing may take runs short, it compares
+            sixteen times fewer of itself, and more again later.
         limits: what the candidate may cost before it is taken out.
         known: differences that are accepted.
         clock: seconds of wall time.

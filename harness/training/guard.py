@@ -78,6 +78,12 @@ class Guard:
         self._visits = 0
 
     @property
+    def is_short(self) -> bool:
+        """Whether more than half of what may be spent in advance is spent: time to do less."""
+        share = self._limits.share
+        return share is not None and self._credit < share * self._limits.warm_up_s / 2
+
+    @property
     def wall_s(self) -> float:
         """Wall time from the beginning to the end, or until now."""
         return (self._clock() if self._ended is None else self._ended) - self._began
@@ -194,5 +200,5 @@ def warn(message: str) -> None:
     """A warning that never becomes an exception, whatever the run's filters say."""
     try:
         warnings.warn(f"kvparity: {message}", UserWarning, stacklevel=2)
-    except UserWarning:
+    except Exception:  # noqa: BLE001  the run's filters make it an error, or its own way to show warnings fails
         sys.stderr.write(f"kvparity: warning: {message}\n")

@@ -10,6 +10,8 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from harness.training.guard import warn
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from importlib.machinery import ModuleSpec
@@ -58,7 +60,8 @@ class MethodHook(importlib.abc.MetaPathFinder):
         if not self._is_in_package(fullname):
             return None
         for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(fullname, path, target)
+            find = None if finder is self else getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = None if find is None else find(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
                     self._hook(spec.loader)
@@ -110,9 +113,12 @@ class WorldModelHook(MethodHook):
 
     def _meeting(self, own: Callable[..., Any]) -> Callable[..., Any]:
         def first_use(world_model: Any, *arguments: Any, **options: Any) -> Any:
-            if world_model not in self._met and os.getpid() == self._process:
-                self._met.add(world_model)
-                self._meet(world_model)
+            try:
+                if world_model not in self._met and os.getpid() == self._process:
+                    self._met.add(world_model)
+                    self._meet(world_model)
+            except Exception as error:  # noqa: BLE001  the program goes on, with or without its guest
+                warn(f"a {type(world_model).__name__} was not met: {type(error).__name__}: {error}")
             return own(world_model, *arguments, **options)
 
         return first_use

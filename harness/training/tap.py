@@ -69,7 +69,8 @@ class Tap(ABC):
         self.spec = spec
         self.lock = threading.RLock()  # listeners are told in the order in which the model's own caches did things
         self._model = weakref.ref(model)
-        self._replaced: dict[str, Any] = {}
+        self._own: dict[str, Any] = {}
+        self._placed: dict[str, Any] = {}
         self._listeners: tuple[Listener, ...] = ()
         self._waiting: tuple[Listener, ...] = ()
         self._process = os.getpid()
@@ -86,8 +87,8 @@ class Tap(ABC):
     def join(self, listener: Listener) -> None:
         """Tell `listener` from now on, or from when all is empty."""
         with self.lock:
-            if not self._replaced:
-                self._swap(self.stand_ins())
+            if not self._placed:
+                self._place()
             if self.empty:
                 self._listeners += (listener,)
             else:
@@ -100,8 +101,7 @@ class Tap(ABC):
             self._waiting = tuple(each for each in self._waiting if each is not listener)
             if self._listeners or self._waiting:
                 return
-            self._swap(self._replaced)
-            self._replaced = {}
+            self._give_back()
 
     # ------------------------------------------------------------------ for those that stand in
 
@@ -124,13 +124,19 @@ class Tap(ABC):
         for listener in self._listeners:
             listener.lost(error)
 
-    def _swap(self, attributes: dict[str, Any]) -> None:
+    def _place(self) -> None:
         model = self._model()
-        if model is None:
-            return
-        self._replaced = {name: getattr(model, name) for name in attributes}
-        for name, value in attributes.items():
-            setattr(model, name, value)
+        self._placed = self.stand_ins()
+        self._own = {name: getattr(model, name) for name in self._placed}
+        for name, stand_in in self._placed.items():
+            setattr(model, name, stand_in)
+
+    def _give_back(self) -> None:
+        model = self._model()
+        for name, stand_in in self._placed.items():
+            if getattr(model, name, None) is stand_in:  # else the model has made itself another
+                setattr(model, name, self._own[name])
+        self._placed, self._own = {}, {}
 
 
 class StandsIn:

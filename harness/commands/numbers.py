@@ -1,0 +1,37 @@
+"""Numbers and times as people write them after an option."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Integers from `least` on."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
+        return number
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """A time such as 90s, 5m or 2h."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    try:
+        time = float(text.rstrip("smh")) * units.get(text[-1:], 1)
+    except ValueError:
+        time = 0.0
+    if not 0 < time < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 5m or 2h")
+    return time
