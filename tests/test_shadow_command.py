@@ -14,7 +14,7 @@ import pytest
 
 from harness import Trace
 from harness.cli import main
-from harness.training.hook import PACKAGE, WorldModelHook
+from harness.training.hook import WORLD_MODELS, WorldModelHook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ TRAIN = """
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working directory with that package; what Python keeps of a program is put back afterwards."""
-    folder = tmp_path / "site" / PACKAGE.replace(".", "/")
+    folder = tmp_path / "site" / WORLD_MODELS.replace(".", "/")
     folder.mkdir(parents=True)
     (folder / "world_model.py").write_text(textwrap.dedent(WORLD_MODEL))
     monkeypatch.setattr(sys, "path", [sys.path[0], str(tmp_path / "site"), *sys.path])
