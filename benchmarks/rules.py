@@ -438,21 +438,21 @@ RULES = (
         "hits are counted right",
         "`Counts` with hits that were not",
         JUDGE,
-        (('{"hits": seen.hits, "misses": seen.misses}', '{"misses": seen.misses}'),),
+        (('{"hits": _only(seen.hits), "misses": _only(seen.misses)}', '{"misses": _only(seen.misses)}'),),
         ("judge::a_count_that_cannot_be_told_from_outside_is_not_held_against_a_side[lost_track2-deviated2-told2]",),
     ),
     Rule(
         "misses are",
         "`forgets-misses`",
         JUDGE,
-        (('{"hits": seen.hits, "misses": seen.misses}', '{"hits": seen.hits}'),),
+        (('{"hits": _only(seen.hits), "misses": _only(seen.misses)}', '{"hits": _only(seen.hits)}'),),
         ("judge::a_wrong_count_is_told_whole", "faults::a_fault_is_found_and_blamed[forgets-misses-mcts]"),
     ),
     Rule(
         "evictions are",
         "`counts-updates-as-evictions`, `forgets-evictions`",
         JUDGE,
-        (('"evictions": perfect.evictions, "length"', '"length"'),),
+        (('"evictions": _only(perfect.evictions), "length"', '"length"'),),
         (
             "judge::a_wrong_count_of_the_reference_is_told_of_the_reference",
             "faults::a_fault_is_found_and_blamed[counts-updates-as-evictions-clear-storm]",
@@ -462,8 +462,15 @@ RULES = (
         "the length is",
         "`length-is-capacity`",
         JUDGE,
-        (('{"evictions": perfect.evictions, "length": len(perfect)}', '{"evictions": perfect.evictions}'),),
+        ((', "length": _only(len(perfect))}', "}"),),
         ("faults::a_fault_is_found_and_blamed[length-is-capacity-mcts]",),
+    ),
+    Rule(
+        "a pool holds no more than it has slots, even where it left its strategy",
+        "`Counts` of a side that strayed, with a length beyond them",
+        JUDGE,
+        (('possible = {"length": range(side.spec.slots(pool) + 1)}', "possible: dict[str, range] = {}"),),
+        tuple(f"judge::no_pool_holds_more_than_it_has_slots[{case}]" for case in ("-1-True", "5-True")),
     ),
     Rule(
         "statistics that raise are told",
@@ -473,7 +480,7 @@ RULES = (
             (
                 (
                     '                    self._disagrees(number, side, pool, name="stats",'
-                    ' counted=_raised(error), right="an answer")\n'
+                    ' counted=_raised(error), right="an answer is right")\n'
                 ),
                 "                    del error\n",
             ),

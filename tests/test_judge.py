@@ -486,7 +486,7 @@ class Strange:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        (None, "raised AttributeError: 'NoneType' object has no attribute 'hits'"),
+        (None, "raised AttributeError: 'NoneType' object has no attribute 'length'"),
         (PoolStats(misses=Strange()), "raised TypeError: strange"),  # type: ignore[arg-type]
     ],
 )
@@ -508,8 +508,8 @@ def test_the_wm_pool_is_not_held_to_its_count() -> None:
 @pytest.mark.parametrize(
     ("lost_track", "deviated", "told"),
     [
-        (set(), set(), ["hits 9", "length 9"]),
-        ({RECUR}, set(), ["length 9"]),
+        (set(), set(), ["length 1", "hits 9"]),
+        ({RECUR}, set(), ["length 1"]),
         (set(), {RECUR}, ["hits 9"]),
         ({RECUR}, {RECUR}, []),
     ],
@@ -518,7 +518,17 @@ def test_a_count_that_cannot_be_told_from_outside_is_not_held_against_a_side(
     lost_track: set[PoolId], deviated: set[PoolId], told: list[str]
 ) -> None:
     """Hits where track of them was lost, the length where a side left its strategy."""
-    court = Court(Counts({RECUR: PoolStats(hits=9, length=9)}))
+    court = Court(Counts({RECUR: PoolStats(hits=9, length=1)}))
     court.new.lost_track, court.new.deviated = lost_track, deviated
     court.judge.stats(5)
     assert [each.candidate for each in court.log.kept] == told
+
+
+@pytest.mark.parametrize(("length", "told"), [(-1, True), (0, False), (4, False), (5, True)])
+def test_no_pool_holds_more_than_it_has_slots(length: int, told: bool) -> None:  # noqa: FBT001
+    """Nor fewer keys than none, even where it left its strategy and nobody knows how many those are."""
+    court = Court(Counts({RECUR: PoolStats(length=length)}))
+    court.new.deviated = {RECUR}
+    court.judge.stats(5)
+    right = f"new says length {length} for recur, where 0 to 4 are possible"
+    assert [each.explanation for each in court.log.kept] == [right] * told
