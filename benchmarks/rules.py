@@ -478,11 +478,9 @@ RULES = (
         JUDGE,
         (
             (
-                (
-                    '                    self._disagrees(number, side, pool, name="stats",'
-                    ' counted=_raised(error), right="an answer is right")\n'
-                ),
-                "                    del error\n",
+                'number, side, pool, name="stats", counted=_raised(error), right="an answer is right"',
+                'number, side, pool, name="stats", counted=_raised(error), right="an answer is right"\n'
+                "                    ) if not error else (",
             ),
         ),
         (
