@@ -479,8 +479,10 @@ RULES = (
         (
             (
                 'number, side, pool, name="stats", counted=_raised(error), right="an answer is right"',
-                'number, side, pool, name="stats", counted=_raised(error), right="an answer is right"\n'
-                "                    ) if not error else (",
+                (
+                    'number, side, pool, name="stats", counted=_raised(error), right="an answer is right"\n'
+                    "                    ) if not error else ("
+                ),
             ),
         ),
         (
