@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from harness.caches import CacheSpec
 from harness.commands.numbers import at_least
 from harness.commands.script import INTERRUPTED, run_as_main
@@ -18,6 +20,7 @@ from harness.recording import TraceWriter
 from harness.training.attachment import DEFAULT_REFERENCE, ON_DIVERGENCE, SERVE, Attachment
 from harness.training.guard import Limits, warn
 from harness.training.hook import WorldModelHook
+from harness.training.live import Heartbeat, LiveView, Screen, Sink
 from harness.training.recorder import Recording
 
 if TYPE_CHECKING:
@@ -72,6 +75,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of wall time, or the candidate is taken out; or none (default 0.05)",
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the operations to a new .kvtrace file")
+    parser.add_argument("--live", action="store_true", help="show on stderr how it stands, while it runs")
+    parser.add_argument("--heartbeat", type=Path, metavar="FILE", help="append how it stands, as lines of JSON")
 
 
 def shadow(options: argparse.Namespace, settings: Settings) -> Shadowed:
@@ -96,15 +101,30 @@ def shadow(options: argparse.Namespace, settings: Settings) -> Shadowed:
     process = os.getpid()
     guests = _Guests(attachment, options.record)
     hook = WorldModelHook(guests.meet)
+    view = LiveView(attachment, _sinks(options))
     hook.install()
+    view.start()
     try:
         status = run_as_main(options.target, options.arguments, module=options.module)
     finally:
         hook.remove()
         guests.leave()
+        view.stop()
     if os.getpid() != process:  # a child that the script forked, and let come back here: the report is its parent's
         raise SystemExit(status)
     return Shadowed(result=attachment.result(workload=options.target, interrupted=status == INTERRUPTED), status=status)
+
+
+def _sinks(options: argparse.Namespace) -> list[Sink]:
+    """Where to show how it stands.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    sinks: list[Sink] = [] if options.heartbeat is None else [Heartbeat(options.heartbeat)]
+    if options.live:
+        sinks.append(Screen(Console(stderr=True)))
+    return sinks
 
 
 def _chosen(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
