@@ -64,6 +64,7 @@ class TrainingAccount:
         models: the names of its world models.
         serve: whose answers the training got.
         compare_every: each N-th lookup was compared.
+        passed_over: lookups that came while shadowing paused, to keep to its share of wall time.
         shadow_s: wall time that shadowing took.
         wall_s: wall time in all.
         stopped: why the candidate was taken out before the end; None where it was not.
@@ -72,6 +73,7 @@ class TrainingAccount:
     models: tuple[str, ...]
     serve: str
     compare_every: int
+    passed_over: int
     shadow_s: float
     wall_s: float
     stopped: str | None

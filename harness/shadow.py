@@ -46,7 +46,6 @@ class ShadowCache:
 
     Attributes:
         log: the divergences.
-        compare_every: as above; whoever runs short of time may raise it.
         operations: how many of each kind there were.
         gets_compared: lookups, of which `values_compared` were hits on both sides.
         number: of the operation under way or last done.
@@ -70,7 +69,7 @@ class ShadowCache:
     ) -> None:
         self.spec = spec
         self._candidate_serves = serve == "candidate"
-        self.compare_every = compare_every
+        self._compare_every = compare_every
         self._lookups = 0
         self.reference = Side("reference", names[0], reference, spec)
         self.candidate = Side("candidate", names[1], candidate, spec)
@@ -268,7 +267,7 @@ class ShadowCache:
     def _is_skipped(self) -> bool:
         """Whether the lookup that comes now is mirrored only."""
         self._lookups += 1
-        return (self._lookups - 1) % self.compare_every != 0
+        return (self._lookups - 1) % self._compare_every != 0
 
     def _mirrored(
         self,

@@ -257,21 +257,30 @@ def test_time_that_was_not_spent_is_saved_up() -> None:
         take(60.0)
 
 
-def test_where_time_runs_short_fewer_lookups_are_compared() -> None:
-    """All are mirrored still, and when there is time again all are compared."""
-    model = ReleasedModel()
+def test_where_time_runs_short_shadowing_pauses() -> None:
+    """From when all caches are empty until they are empty and there is time again: nothing is lost but lookups."""
+    model, twin = ReleasedModel(), ReleasedModel()
     with attached(model, Slow) as shadow:
-        model.set_recur(1, 1.0)
-        model.set_recur(2, 2.0)
-        for _ in range(32):
+        given: list[Any] = []
+        for _ in range(2):
+            model.set_recur(1, 1.0)  # one second of three
             model.search(0, 1)
-        compared = shadow.result().gets_compared
+        model.clear_caches()
+        before = shadow.result()
+        given += play(model, 2)  # too dear to go on with
+        during = shadow.result()
         CLOCK.now += 60.0
-        for _ in range(32):
-            model.search(0, 1)
-    assert compared <= 3
-    assert shadow.result().gets_compared >= compared + 31
-    assert shadow.stopped is None
+        model.set_recur(5, 5.0)
+        model.clear_caches()
+        model.set_recur(1, 2.0)
+        model.search(0, 1)
+    assert same(given, play(twin, 2))
+    assert (before.gets_compared, during.gets_compared) == (2, 2)
+    result = shadow.result()
+    assert (result.gets_compared, result.total) == (3, 0)
+    assert result.training is not None
+    assert result.training.passed_over == len(given)
+    assert result.training.stopped is None
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.5])

@@ -156,7 +156,7 @@ def _heading(run: Result) -> RenderableType:
 
 
 def _training(run: Result, training: TrainingAccount) -> RenderableType:
-    lookups = run.operations["get"] + run.operations["checkout"]
+    lookups = run.operations["get"] + run.operations["checkout"] + training.passed_over
     text = Text(
         f"the {training.serve} served; {run.gets_compared:,} of {lookups:,} lookups compared; shadowing took"
         f" {training.shadow_s:.2f} s of {training.wall_s:.1f} s, {training.share:.1%} of wall time",

@@ -29,7 +29,8 @@ class Attachment:
     """World models whose caches are shadowed, until detached. Also a context manager.
 
     A model is shadowed from the moment at which all its caches are empty: LightZero empties them before each
-    collection of data.
+    collection of data. At such moments it pauses where the time that shadowing may take runs short, and goes on later;
+    a candidate that serves never pauses.
 
     Args:
         candidate: the cache on trial: a name from `kvparity list`, `fault:NAME`, `package.module:attribute`, or a class
@@ -39,8 +40,7 @@ class Attachment:
             right shape, type and device is never served.
         on_divergence: `record` it, `warn` at the first of each kind, `raise` DivergedError in the training, or `detach`
             the candidate. The last two ignore known differences.
-        compare_every: compare each N-th lookup only; where the time that shadowing may take runs short, it compares
-            sixteen times fewer of itself, and more again later.
+        compare_every: compare each N-th lookup only.
         limits: what the candidate may cost before it is taken out.
         known: differences that are accepted.
         clock: seconds of wall time.
@@ -96,7 +96,7 @@ class Attachment:
             UnusableCacheError: it is no world model that is known here, or the candidate cannot be built for it.
         """
         tap = tap_of(world_model)
-        listener = ShadowListener(self, tap.spec)
+        listener = ShadowListener(self, tap)
         self._listeners[name] = (tap, listener)
         tap.join(listener)
 
@@ -123,6 +123,7 @@ class Attachment:
                     models=tuple(self._listeners),
                     serve=self.serve,
                     compare_every=self.compare_every,
+                    passed_over=sum(listener.passed_over for _, listener in self._listeners.values()),
                     shadow_s=guard.spent_s,
                     wall_s=guard.wall_s,
                     stopped=guard.stopped,

@@ -79,9 +79,11 @@ class Guard:
 
     @property
     def is_short(self) -> bool:
-        """Whether more than half of what may be spent in advance is spent: time to do less."""
+        """Whether more than half of what may be spent in advance is spent: time to pause."""
         share = self._limits.share
-        return share is not None and self._credit < share * self._limits.warm_up_s / 2
+        if share is None:
+            return False
+        return self._credit + share * (self._clock() - self._credited) < share * self._limits.warm_up_s / 2
 
     @property
     def wall_s(self) -> float:

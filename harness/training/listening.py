@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import DivergedError
 from harness.loading import build_cache, build_with
-from harness.operations import Checkout, Clear, Get, PoolId, Set, Write
+from harness.operations import ALL, Checkout, Clear, Get, PoolId, Set, Write
 from harness.shadow import ShadowCache
 from harness.training.tap import Own, Served
 from harness.values import read
@@ -14,12 +14,11 @@ from harness.values import read
 if TYPE_CHECKING:
     import torch
 
-    from harness.caches import CacheSpec
     from harness.operations import Operation
     from harness.training.attachment import Attachment
+    from harness.training.tap import Tap
 
 _WEIGH_EVERY = 1024  # operations
-_THINNED = 16  # how much fewer lookups are compared where time runs short
 
 
 class ShadowListener:
@@ -27,17 +26,22 @@ class ShadowListener:
 
     Args:
         attachment: what it is a part of.
-        spec: the sizes of the model's pools.
+        tap: tells what the model does.
 
     Attributes:
         shadow: the model's own caches and the candidate.
+        passed_over: lookups that came while it paused.
 
     Raises:
         UnusableCacheError: the candidate cannot be built with these sizes.
     """
 
-    def __init__(self, attachment: Attachment, spec: CacheSpec) -> None:
-        candidate = attachment.candidate
+    def __init__(self, attachment: Attachment, tap: Tap) -> None:
+        candidate, spec = attachment.candidate, tap.spec
+        self.passed_over = 0
+        self._paused = False
+        self._emptied = False
+        self._tap = tap
         self._attachment = attachment
         self._own = _OwnCache()
         self.shadow = ShadowCache(
@@ -53,7 +57,6 @@ class ShadowListener:
             serve=attachment.serve,
             compare_every=attachment.compare_every,
         )
-        self._every = attachment.compare_every
         self._serves = attachment.serve == "candidate"
         self._kind: list[tuple[torch.Size, torch.dtype, torch.device]] | None = None
         self._under_way = False
@@ -66,7 +69,7 @@ class ShadowListener:
             DivergedError: the training is to stop at a divergence, and there was one.
         """
         attachment, guard = self._attachment, self._attachment.guard
-        if guard.stopped is not None:
+        if guard.stopped is not None or (self._paused and not self._resumes(operation)):
             return None
         try:
             with attachment.lock:
@@ -78,11 +81,12 @@ class ShadowListener:
                 try:
                     served = self._mirror(operation, own)
                     self._weigh()
-                    self.shadow.compare_every = self._every * (_THINNED if guard.is_short else 1)
                 finally:
                     self._under_way = False
                     guard.finish(visit)
                 attachment.judge()
+                # With all caches empty, nothing is lost by looking away until they are so again.
+                self._paused = isinstance(operation, Clear) and guard.is_short and not self._serves and self._tap.empty
         except DivergedError:
             raise
         except Exception as error:  # noqa: BLE001  a defect of the harness must not be one of the training
@@ -99,11 +103,23 @@ class ShadowListener:
 
     # ------------------------------------------------------------------ inside
 
+    def _resumes(self, operation: Operation) -> bool:
+        """Whether there is time again, and all caches are empty: then the candidate's are emptied, too."""
+        if isinstance(operation, Get | Checkout):
+            self.passed_over += 1
+        if not isinstance(operation, Clear) or self._attachment.guard.is_short or not self._tap.empty:
+            return False
+        self._emptied = True
+        return True
+
     def _mirror(self, operation: Operation, own: Own) -> Served | None:
         if own.error is not None and self._is_elsewhere(operation):
             return None  # the model's own cache refused it, too
         self._own.did = own
         shadow = self.shadow
+        if self._emptied:  # this operation is one clear; those before it, and the sets between, were passed over
+            self._emptied = False
+            shadow.clear(ALL)
         try:
             match operation:
                 case Set():

@@ -72,7 +72,10 @@ class RingTap(Tap):
 
     def stored(self, pool: PoolId, key: Any, index: Any) -> None:
         """The model copied a value into slot `index` and entered it under `key`."""
-        value = attempt(lambda: self._slots(pool)[index]).value
+        try:
+            value = self._slots(pool)[index]
+        except (IndexError, TypeError):
+            value = None
         self.tell(Set(pool=pool, key=number_of(key), value=value), Own(value))
 
     # ------------------------------------------------------------------ inside
@@ -86,13 +89,15 @@ class RingTap(Tap):
         return _Lent(None)  # LightZero 0.2.0 indexes its slots with the answer: None there would be a TypeError
 
     def _checkout(self, env: int, key: Any) -> Own:
-        index = self._init[env].get(key)
-        if index is not None:
-            found = attempt(lambda: self._init_slots[env][index])
-            if found.value is not None:
-                return found._replace(source="init")
-        found = attempt(lambda: self._recur_slots[self._recur.get(key)])  # type: ignore[index]
-        return found if found.value is None else found._replace(source="recur")
+        try:
+            index = self._init[env].get(key)
+            value = None if index is None else self._init_slots[env][index]
+            if value is not None:
+                return Own(value, None, "init")
+            value = self._recur_slots[self._recur.get(key)]  # type: ignore[index]  # a miss raises, as in the model
+        except Exception as error:  # noqa: BLE001  which the model comes to by itself
+            return Own(error=error)
+        return Own() if value is None else Own(value, None, "recur")
 
     def _slots(self, pool: PoolId) -> list[Any]:
         return self._recur_slots if pool.env is None else self._init_slots[pool.env]

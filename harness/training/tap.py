@@ -73,7 +73,7 @@ class Tap(ABC):
         self._placed: dict[str, Any] = {}
         self._listeners: tuple[Listener, ...] = ()
         self._waiting: tuple[Listener, ...] = ()
-        self._process = os.getpid()
+        _TAPS.add(self)
 
     @property
     @abstractmethod
@@ -107,8 +107,8 @@ class Tap(ABC):
 
     @property
     def silent(self) -> bool:
-        """Whether nobody is to be told: nobody listens, or this is a forked process."""
-        return not (self._listeners or self._waiting) or os.getpid() != self._process
+        """Whether nobody is to be told, as in a forked process."""
+        return not (self._listeners or self._waiting)
 
     def tell(self, operation: Operation, own: Own) -> Served | None:
         """Tell every listener; what the model is to get instead of `own`."""
@@ -124,6 +124,10 @@ class Tap(ABC):
         for listener in self._listeners:
             listener.lost(error)
 
+    def forget(self) -> None:
+        """Nobody listens any more. Without the lock, which a thread that a fork left behind may hold for ever."""
+        self._listeners = self._waiting = ()
+
     def _place(self) -> None:
         model = self._model()
         self._placed = self.stand_ins()
@@ -137,6 +141,18 @@ class Tap(ABC):
             if getattr(model, name, None) is stand_in:  # else the model has made itself another
                 setattr(model, name, self._own[name])
         self._placed, self._own = {}, {}
+
+
+_TAPS: weakref.WeakSet[Tap] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for tap in list(_TAPS):
+        tap.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 class StandsIn:
