@@ -1,7 +1,10 @@
 """LightZero 0.2.0 trains CartPole UniZero on a CPU, for some seconds, and prints a digest of its losses.
 
-It knows nothing of kvparity. Run it with `python`, then with `kvparity shadow`: the digest stays the same.
-`scenarios/recorded/requirements.txt` has what to install.
+    python cartpole_unizero.py [STEPS [SIMULATIONS]]
+
+STEPS are those of the environment. With SIMULATIONS of a search, batches and learning rate are such that the model
+learns enough for searches to branch. This knows nothing of kvparity: run it with `python`, then with `kvparity shadow`,
+and the digest stays the same. `scenarios/recorded/requirements.txt` has what to install.
 """
 
 import hashlib
@@ -53,6 +56,8 @@ policy.model.world_model_cfg.device = "cpu"
 main_config.env.evaluator_env_num = main_config.env.n_evaluator_episode = policy.evaluator_env_num = 1
 main_config.exp_name = f"{tempfile.mkdtemp()}/cartpole"
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+if len(sys.argv) > 2:  # noqa: PLR2004  STEPS and SIMULATIONS
+    policy.update(num_simulations=int(sys.argv[2]), batch_size=64, replay_buffer_size=10_000, learning_rate=1e-3)
 
 train_unizero([main_config, create_config], seed=0, max_env_step=steps)
 
