@@ -34,6 +34,7 @@ from harness.report import write_text
 from harness.result import FAIL_ON
 from harness.settings import read_settings
 from harness.training.paired import SAME
+from harness.training.ranks import PATIENCE_S, Gathering, Rank
 
 if TYPE_CHECKING:
     import argparse
@@ -112,8 +113,16 @@ def _shadow(options: argparse.Namespace) -> int:
     if options.fail_on not in FAIL_ON:
         raise UsageError(f"fail-on must be one of {', '.join(FAIL_ON)}, got {options.fail_on!r}")
     check_files(options)
+    rank = Rank.of_environment()
+    options.record, options.heartbeat = rank.own(options.record), rank.own(options.heartbeat)
+    gathering = Gathering(options.ranks, rank) if rank.of > 1 else None
     shadowed = shadow(options, settings)
-    ours = conclude(shadowed.result, options, Console())
+    ours = PARITY
+    if gathering is not None:
+        gathering.publish(shadowed.result)
+    if rank.number == 0:
+        result = shadowed.result if gathering is None else gathering.collect(patience_s=PATIENCE_S)
+        ours = conclude(result, options, Console())
     if shadowed.status:
         print(f"kvparity: {options.target} itself ended with status {shadowed.status}", file=sys.stderr)
     return shadowed.status or ours

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+TERMINATED = 143  # and of one that was asked to end, as torchrun asks when another rank has died
 
 
 def run_as_main(target: str, arguments: Sequence[str], *, module: bool) -> int:

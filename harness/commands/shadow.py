@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
 from harness.caches import CacheSpec
 from harness.commands.numbers import at_least
-from harness.commands.script import INTERRUPTED, run_as_main
+from harness.commands.script import INTERRUPTED, TERMINATED, run_as_main
 from harness.containing import contained
 from harness.errors import UsageError
 from harness.loading import DEFAULT_CANDIDATE, build_cache
@@ -24,6 +25,8 @@ from harness.training.live import Heartbeat, LiveView, Screen, Sink
 from harness.training.recorder import Recording
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from harness.result import Result
     from harness.settings import Settings
 
@@ -75,6 +78,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of wall time, or the candidate is taken out; or none (default 0.05)",
     )
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the operations to a new .kvtrace file")
+    parser.add_argument(
+        "--ranks",
+        type=Path,
+        default=Path("kvparity-ranks"),
+        metavar="DIR",
+        help="under torchrun, a folder that all ranks see, for rank 0 to add up their results (default kvparity-ranks)",
+    )
     parser.add_argument("--live", action="store_true", help="show on stderr how it stands, while it runs")
     parser.add_argument("--heartbeat", type=Path, metavar="FILE", help="append how it stands, as lines of JSON")
 
@@ -104,15 +114,25 @@ def shadow(options: argparse.Namespace, settings: Settings) -> Shadowed:
     view = LiveView(attachment, _sinks(options))
     hook.install()
     view.start()
+    own_handler = signal.signal(signal.SIGTERM, _end)
     try:
         status = run_as_main(options.target, options.arguments, module=options.module)
     finally:
+        signal.signal(signal.SIGTERM, own_handler)
         hook.remove()
         guests.leave()
         view.stop()
     if os.getpid() != process:  # a child that the script forked, and let come back here: the report is its parent's
         raise SystemExit(status)
-    return Shadowed(result=attachment.result(workload=options.target, interrupted=status == INTERRUPTED), status=status)
+    return Shadowed(
+        result=attachment.result(workload=options.target, interrupted=status in (INTERRUPTED, TERMINATED)),
+        status=status,
+    )
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """End the script, but not before what was found is told."""
+    raise SystemExit(TERMINATED)
 
 
 def _sinks(options: argparse.Namespace) -> list[Sink]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from harness.result import Result
 
+PATIENCE_S = 20.0  # less than torchrun has with a rank that it has asked to end
 _LOOK_EVERY_S = 0.2
 
 
@@ -45,6 +46,12 @@ class Rank:
         if not 0 <= number < of:
             raise UsageError(f"RANK={said['RANK']} and WORLD_SIZE={said['WORLD_SIZE']} are no rank of a world")
         return cls(number=number, of=of)
+
+    def own(self, path: Path | None) -> Path | None:
+        """`path` for this rank alone: two processes cannot write one file."""
+        if path is None or self.of == 1:
+            return path
+        return path.with_name(f"{path.stem}-rank-{self.number}{path.suffix}")
 
     def __str__(self) -> str:
         return f"rank {self.number}"
