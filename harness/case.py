@@ -64,19 +64,39 @@ def plain(number: int) -> KeysValues:
     return value
 
 
-def first_divergence(
+class Shown(NamedTuple):
+    """A divergence that operations show, and how many of them had been done when it was noticed.
+
+    Its own number may be smaller: that what a cache lent has changed is noticed later than it was lent.
+    """
+
+    divergence: Divergence
+    after: int
+
+
+def first_shown(
     comparison: Comparison, spec: CacheSpec, operations: Iterable[Operation], wanted: Signature | None = None
-) -> Divergence | None:
+) -> Shown | None:
     """The first divergence of that signature (of any, without one) that the operations show."""
     log = _Watch(wanted)
     shadow = comparison.shadow(spec, log)
     driver = Driver(shadow)
+    done = 0
     for number, operation in enumerate(operations):
         step(driver, shadow, operation, number)
+        done = number + 1
         if log.found is not None:
-            return log.found
+            return Shown(log.found, done)
     shadow.check_stats()
-    return log.found
+    return None if log.found is None else Shown(log.found, done)
+
+
+def first_divergence(
+    comparison: Comparison, spec: CacheSpec, operations: Iterable[Operation], wanted: Signature | None = None
+) -> Divergence | None:
+    """As `first_shown`, for who does not ask when it was noticed."""
+    shown = first_shown(comparison, spec, operations, wanted)
+    return None if shown is None else shown.divergence
 
 
 class _Watch(DivergenceLog):

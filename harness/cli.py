@@ -25,7 +25,7 @@ from harness.commands.session import (
     check_files,
     conclude,
 )
-from harness.commands.shadow import shadow
+from harness.commands.shadow import shadow, termination_deferred
 from harness.errors import KVParityError, UsageError
 from harness.loading import trace_path
 from harness.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
@@ -116,13 +116,14 @@ def _shadow(options: argparse.Namespace) -> int:
     rank = Rank.of_environment()
     options.record, options.heartbeat = rank.own(options.record), rank.own(options.heartbeat)
     gathering = Gathering(options.ranks, rank) if rank.of > 1 else None
-    shadowed = shadow(options, settings)
-    ours = PARITY
-    if gathering is not None:
-        gathering.publish(shadowed.result)
-    if rank.number == 0:
-        result = shadowed.result if gathering is None else gathering.collect(patience_s=PATIENCE_S)
-        ours = conclude(result, options, Console())
+    with termination_deferred():
+        shadowed = shadow(options, settings)
+        ours = PARITY
+        if gathering is not None:
+            gathering.publish(shadowed.result)
+        if rank.number == 0:
+            result = shadowed.result if gathering is None else gathering.collect(patience_s=PATIENCE_S)
+            ours = conclude(result, options, Console())
     if shadowed.status:
         print(f"kvparity: {options.target} itself ended with status {shadowed.status}", file=sys.stderr)
     return shadowed.status or ours

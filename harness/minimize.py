@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from harness.case import Case, Signature, first_divergence
+from harness.case import Case, Signature, first_divergence, first_shown
 from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write, init
 
 if TYPE_CHECKING:
@@ -111,12 +111,11 @@ class Minimizer:
         """Make `case` the best one if it shows the divergence too."""
         self._tests += 1
         self._progress(len(self._best), self._tests)
-        found = first_divergence(self._comparison, case.spec, case.operations, self._signature)
+        found = first_shown(self._comparison, case.spec, case.operations, self._signature)
         if found is None:
             return False
-        # What comes after the divergence is not needed; one of the end (statistics) needs all.
-        end = len(case) if found.kind == "stats" else found.number + 1
-        self._best = case if end == len(case) else replace(case, operations=case.operations[:end])
+        # What comes after the divergence is not needed.
+        self._best = case if found.after == len(case) else replace(case, operations=case.operations[: found.after])
         self._plain = self._plain or plain_values
         return True
 

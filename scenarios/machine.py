@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from hypothesis import strategies as st
@@ -112,6 +113,9 @@ class CacheMachine(RuleBasedStateMachine):
 
     def _do(self, operation: Operation) -> None:
         operation = within(operation, self._spec)
+        if isinstance(operation, Set) and operation.pool == WM:
+            # Under PRIORITY a key with a priority would stay in the slots that are for working copies.
+            operation = replace(operation, priority=None)
         match operation:
             case Set(pool=pool, key=key):
                 self._held[pool][key] += 1

@@ -71,6 +71,19 @@ def test_a_wrong_hit_takes_three_operations() -> None:
     assert found.divergence.kind == "stale_hit"
 
 
+@pytest.mark.parametrize("fault", ["one-working-copy", "lends-one-buffer", "writes-into-loans"])
+def test_what_is_noticed_late_is_kept_until_then(fault: str) -> None:
+    """That what was lent has changed is told of the operation that lent it, and noticed by a later one."""
+    comparison = Comparison("refactored-fifo", f"fault:{fault}")
+    found = load_scenario("clear-storm")
+    operations = tuple(islice(found.operations(0), 1500))
+    log = comparison.scenario(found, seed=0, steps=1500)
+    late = next(each for each in log.kept if each.candidate == "changed")
+    small = Minimizer(comparison, Case(spec=found.spec, operations=operations), Signature.of(late)).run()
+    assert small.divergence.candidate == "changed"
+    assert small.divergence.number < len(small.case) - 1 < 10
+
+
 def test_no_operation_can_be_left_out() -> None:
     """Without any one of the operations that are left, the divergence is not there."""
     _, found = minimal(EVICTING_AGAINST_FIFO, "revisit")

@@ -340,7 +340,7 @@ def test_a_regression_is_put_to_the_cache_that_is_asked_for(pytester: pytest.Pyt
     asked.assert_outcomes(passed=2)
     unasked = pytester.runpytest_inprocess()
     unasked.assert_outcomes(failed=2)
-    assert text_of(unasked).count("stale_hit (corruption): the candidate fault:forgets-v is wrong") == 2
+    assert unasked.outlines.count("stale_hit (corruption): the candidate fault:forgets-v is wrong") == 2
 
 
 def test_regression_folders_are_the_projects_choice(pytester: pytest.Pytester) -> None:

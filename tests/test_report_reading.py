@@ -48,7 +48,13 @@ def trained() -> Result:
     result = run()
     result.missing = ["rank 1"]
     result.training = TrainingAccount(
-        models=("WorldModel 1",), serve="candidate", compare_every=2, shadow_s=1.0, wall_s=50.0, stopped="it failed"
+        models=("WorldModel 1",),
+        serve="candidate",
+        compare_every=2,
+        shadow_s=1.0,
+        wall_s=50.0,
+        passed_over=3,
+        stopped="it failed",
     )
     return result
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from harness.case import Case, Signature, first_divergence
+from harness.case import Case, Shown, Signature, first_divergence, first_shown
 from harness.commands.minimal import file_away, show, write
 from harness.errors import TraceError, UsageError
 from harness.minimize import Minimal, Minimizer
@@ -50,10 +51,10 @@ def minimize(
         stream = _first_stream(trace, comparison)
         if stream is None:
             return None
-        number, divergence = stream
+        number, (divergence, after) = stream
         spec = trace.streams[number].spec
         _make_sure_it_is_reproducible(trace, number, comparison, divergence)
-        case = Case(spec=spec, operations=tuple(_prefix(trace, number, divergence)))
+        case = Case(spec=spec, operations=tuple(islice(_operations(trace, number), after)))
     with Progress(console, f"minimizing {path.name}", len(case)) as progress:
         search = Minimizer(
             comparison,
@@ -70,14 +71,14 @@ def minimize(
     return found
 
 
-def _first_stream(trace: Trace, comparison: Comparison) -> tuple[int, Divergence] | None:
+def _first_stream(trace: Trace, comparison: Comparison) -> tuple[int, Shown] | None:
     """The stream that diverges first, and how."""
     found = [
-        (number, divergence)
+        (number, shown)
         for number, stream in trace.streams.items()
-        if (divergence := first_divergence(comparison, stream.spec, _operations(trace, number))) is not None
+        if (shown := first_shown(comparison, stream.spec, _operations(trace, number))) is not None
     ]
-    return min(found, key=lambda each: each[1].number, default=None)
+    return min(found, key=lambda each: each[1].divergence.number, default=None)
 
 
 def _make_sure_it_is_reproducible(trace: Trace, stream: int, comparison: Comparison, divergence: Divergence) -> None:
@@ -92,10 +93,3 @@ def _make_sure_it_is_reproducible(trace: Trace, stream: int, comparison: Compari
 
 def _operations(trace: Trace, stream: int) -> Iterator[Operation]:
     return (recorded.operation for recorded in trace if recorded.stream == stream)
-
-
-def _prefix(trace: Trace, stream: int, divergence: Divergence) -> Iterator[Operation]:
-    for number, operation in enumerate(_operations(trace, stream)):
-        if divergence.kind != "stats" and number > divergence.number:
-            return
-        yield operation

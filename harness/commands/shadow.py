@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,6 +26,7 @@ from harness.training.live import Heartbeat, LiveView, Screen, Sink
 from harness.training.recorder import Recording
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     from harness.result import Result
@@ -114,11 +116,11 @@ def shadow(options: argparse.Namespace, settings: Settings) -> Shadowed:
     view = LiveView(attachment, _sinks(options))
     hook.install()
     view.start()
-    own_handler = signal.signal(signal.SIGTERM, _end)
+    outside = signal.signal(signal.SIGTERM, _end)
     try:
         status = run_as_main(options.target, options.arguments, module=options.module)
     finally:
-        signal.signal(signal.SIGTERM, own_handler)
+        signal.signal(signal.SIGTERM, outside)
         hook.remove()
         guests.leave()
         view.stop()
@@ -130,8 +132,18 @@ def shadow(options: argparse.Namespace, settings: Settings) -> Shadowed:
     )
 
 
+@contextmanager
+def termination_deferred() -> Iterator[None]:
+    """A request to end (SIGTERM) ends the script that runs within, and nothing else: what was found is told first."""
+    own = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, own)
+
+
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """End the script, but not before what was found is told."""
+    """End the script."""
     raise SystemExit(TERMINATED)
 
 
