@@ -71,7 +71,7 @@ def test_a_wrong_hit_takes_three_operations() -> None:
     assert found.divergence.kind == "stale_hit"
 
 
-@pytest.mark.parametrize("fault", ["one-working-copy", "lends-one-buffer", "writes-into-loans"])
+@pytest.mark.parametrize("fault", ["one-working-copy", "lends-one-buffer"])
 def test_what_is_noticed_late_is_kept_until_then(fault: str) -> None:
     """That what was lent has changed is told of the operation that lent it, and noticed by a later one."""
     comparison = Comparison("refactored-fifo", f"fault:{fault}")
