@@ -24,6 +24,7 @@ from harness import (
     Tolerance,
     UnusableCacheError,
     adapt,
+    build_cache,
     fingerprint,
     init,
 )
@@ -998,3 +999,76 @@ def test_what_is_not_compared_is_mirrored() -> None:
     cache.check_stats()
     assert cache.log.total == 0
     assert cache.gets_compared == 60
+
+
+# ---------------------------------------------------------------- lookups that are not compared
+
+
+def look_up(cache: Any, how: str, key: int) -> Any:
+    """`key` of recur, by a get or by a checkout."""
+    return cache.get(RECUR, key) if how == "get" else cache.checkout(0, key)
+
+
+LOOKUPS = pytest.mark.parametrize("how", ["get", "checkout"])
+
+
+@LOOKUPS
+def test_a_lookup_that_is_not_compared_is_answered(how: str) -> None:
+    """With the reference's own value, a hit or a miss."""
+    cache = shadow(sound(), sound(), compare_every=1000)
+    cache.set(RECUR, 1, value(1))
+    look_up(cache, how, 1)
+    assert fingerprint(look_up(cache, how, 1)) == fingerprint(value(1))
+    assert look_up(cache, how, 2) is None
+    assert cache.gets_compared == 1
+
+
+@LOOKUPS
+def test_a_lookup_that_is_not_compared_is_a_use(how: str) -> None:
+    """On both sides and in their ideals, so that who drops another key than LRU would is blamed for it."""
+    spec = CacheSpec(env_num=1, init_pool_size=2, num_simulations=2)
+    candidate = FAULTS["lru-ignores-gets"](spec.config(), 1)
+    cache = shadow(candidate, build_cache("refactored-lru", spec), spec, compare_every=2)
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 2, value(2))
+    look_up(cache, how, 2)
+    look_up(cache, how, 1)  # not compared
+    cache.set(RECUR, 3, value(3))
+    look_up(cache, how, 1)
+    assert found(cache) == ("presence", "behaviour", "candidate")
+
+
+@LOOKUPS
+def test_an_error_in_a_lookup_that_is_not_compared_is_found(how: str) -> None:
+    """Of that operation, by its kind, pool and key, with the side that raised."""
+    cache = shadow(doubles.Raises(), sound(), compare_every=1000)
+    look_up(cache, how, 7)
+    cache.log = cache._judge._log = DivergenceLog()
+    look_up(cache, how, 7)
+    told = only(cache)
+    assert (told.number, told.operation, told.key, told.wrong) == (1, how, 7, "candidate")
+    assert told.pool == ("recur" if how == "get" else "init[0], recur")
+    assert told.reference == "did not raise"
+
+
+@LOOKUPS
+def test_an_error_of_the_reference_in_a_lookup_that_is_not_compared_is_its_own(how: str) -> None:
+    """It reaches the caller, and is the reference's fault."""
+    cache = shadow(sound(), doubles.Raises(), compare_every=1000)
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            look_up(cache, how, 7)
+    assert cache.log.by_group == {("error", "reference"): 2}
+
+
+def test_who_left_its_strategy_in_a_lookup_that_is_not_compared_is_no_liar() -> None:
+    """What it counts is then its own affair; who did not leave it is held to its count."""
+    spec = CacheSpec(env_num=1, init_pool_size=2, num_simulations=2)
+    for fault, lies in (("one-slot-fewer", False), ("length-is-capacity", True)):
+        cache = shadow(FAULTS[fault](spec.config(), 1), build_cache("refactored-fifo", spec), spec, compare_every=1000)
+        cache.get(RECUR, 9)
+        cache.set(RECUR, 1, value(1))
+        cache.set(RECUR, 2, value(2)) if fault == "one-slot-fewer" else None
+        cache.get(RECUR, 1)  # not compared
+        cache.check_stats()
+        assert ("recur" in {each.pool for each in cache.log.kept}) == lies
