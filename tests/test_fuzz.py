@@ -31,9 +31,10 @@ FOUND = ("keys-lose-upper-half", "update-renews", "forgets-sizes", "working-copy
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    """The tensors are small."""
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tensors are small; and what a command keeps, it keeps in a folder of the test."""
     torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
 
 
 def fuzzed(reference: str, candidate: str, examples: int = 200, **options: Any) -> tuple[Fuzzer, list[Finding]]:
