@@ -16,7 +16,7 @@ from worldmodels import ManagedModel, ReleasedModel, play, same
 
 from harness import RECUR, Cache, CacheSpec, PoolId, PoolStats, ShadowCache, UsageError
 from harness.training import Attachment, Limits, attach
-from harness.training.guard import Guard, resident_bytes, warn
+from harness.training.guard import Guard, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -312,6 +312,7 @@ def test_where_a_candidate_does_not_say_the_process_is_weighed() -> None:
         guard.finish(visit)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells the memory of a process")
 def test_a_leak_is_taken_out() -> None:
     """A candidate that says nothing and keeps ever more is found by the memory of the process."""
 
@@ -322,8 +323,6 @@ def test_a_leak_is_taken_out() -> None:
             super().set(pool, key, value, priority=priority)
             self.kept.append(np.ones(1 << 18))
 
-    if resident_bytes() is None:
-        pytest.skip("this system does not tell the memory of a process")
     model, twin = ReleasedModel(), ReleasedModel()
     with (
         attach(model, candidate=Leaks, limits=Limits(size_bytes=16 << 20, share=None)),
