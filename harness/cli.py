@@ -1,7 +1,8 @@
 """The command line: what each command does. `harness.options` says what it takes.
 
 Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one line says what, and how to mend it),
-3 interrupted (what was found so far is reported). `shadow` ends with its script's own status where that is not 0.
+3 interrupted (what was found so far is reported). `shadow` ends with its script's own status where that is not 0; of
+`bench`, 1 is a cache that raised, or a ratio that became worse.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 
+from harness.commands.bench import bench
 from harness.commands.compare_training import compare_training, render_paired, verdict_of
 from harness.commands.listing import listing
 from harness.commands.minimize import minimize
@@ -137,6 +139,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "minimize": _minimize,
     "shadow": _shadow,
     "compare-training": _compare_training,
+    "bench": bench,
 }
 
 

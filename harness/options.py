@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
+from harness.commands.bench import add_options as bench_options
 from harness.commands.compare_training import add_options as training_options
 from harness.commands.listing import SECTIONS
 from harness.commands.numbers import at_least, seconds
@@ -93,6 +94,11 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"file it there as well, where the pytest plugin replays it (without DIR: {REGRESSIONS})",
     )
     _add_sides(smaller)
+
+    benching = commands.add_parser(
+        "bench", help="what caches cost, side by side, and which pool sizes a workload needs"
+    )
+    bench_options(benching)
 
     shadowing = commands.add_parser("shadow", help="a training script, with a candidate in its caches' shadow")
     shadow_options(shadowing)
