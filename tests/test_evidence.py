@@ -321,7 +321,7 @@ def test_what_cannot_be_read_has_no_digest(tmp_path: Path) -> None:
 
 def test_evidence_survives_json() -> None:
     """Lists and texts, nothing that JSON turns into something else."""
-    result = Comparison("fault:keeps-references", "refactored-fifo").scenario(load_scenario("mcts"), seed=0, steps=2000)
+    result = Comparison("fault:by-reference", "refactored-fifo").scenario(load_scenario("mcts"), seed=0, steps=2000)
     whole = result.as_dict()
     assert json.loads(json.dumps(whole)) == whole
     assert any(each["exhibit"]["heat"] for each in whole["kept"] if each["exhibit"])
