@@ -90,6 +90,8 @@ def test_the_file_holds_what_programs_ask_for() -> None:
     found = read_bench(Path("bench.json"))
     assert (found.settings.reference, found.settings.candidates) == ("legacy-evicting", ("refactored-lru",))
     assert (found.settings.repeats, found.settings.steps) == (2, 1200)
+    assert found.provenance.command.startswith("kvparity bench mcts --steps 1200")
+    assert set(found.provenance.inputs) == {"cache legacy-evicting", "cache refactored-lru"}
     [run] = found.runs
     assert set(run.figures) == {"legacy-evicting", "refactored-lru"}
     ratio = run.ratios["refactored-lru"]["time"]

@@ -17,12 +17,14 @@ from harness.bench.storage import read_bench, write_bench
 from harness.bench.sweep import Curve, Point, Sweep
 from harness.caches import CacheSpec
 from harness.errors import UsageError
+from harness.evidence.provenance import Provenance
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SETTINGS = Settings(reference="old", candidates=("new", "third"), repeats=6, steps=100, seed=0, entry=None)
-MACHINE = Machine(kvparity="0", python="3", torch="2", system="any", processor="some", cores=2, core=None, load=0.5)
+MACHINE = Machine(processor="some", cores=2, core=None, load=0.5)
+ORIGIN = Provenance(command="kvparity bench", began="", versions={"python": "3"}, machine="any", device="cpu")
 
 
 def exactly(number: float) -> Estimate:
@@ -58,7 +60,7 @@ def run(**ratios: dict[str, float]) -> Run:
 
 def bench(**ratios: dict[str, float]) -> Bench:
     """One with that one workload."""
-    return Bench(settings=SETTINGS, machine=MACHINE, runs=(run(**ratios),))
+    return Bench(settings=SETTINGS, provenance=ORIGIN, machine=MACHINE, runs=(run(**ratios),))
 
 
 # ---------------------------------------------------------------- files

@@ -9,6 +9,7 @@ from harness.bench.estimate import Estimate  # noqa: TC001
 from harness.bench.memory import Memory  # noqa: TC001
 from harness.bench.sweep import Sweep  # noqa: TC001
 from harness.caches import CacheSpec  # noqa: TC001
+from harness.evidence.provenance import Provenance  # noqa: TC001
 
 SCHEMA = 1
 OVERALL = "time"
@@ -37,17 +38,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """Where and with what it was measured.
+    """What decides how far times can be believed.
 
     Attributes:
-        core: that everything was pinned to; None where the system does not let us.
-        load: the machine's load average over the last minute, before it began; None where it has none.
+        processor: its name.
+        cores: how many there are.
+        core: the one that everything was pinned to; None where the system does not let us.
+        load: the load average over the minute before it began; None where the system has none.
     """
 
-    kvparity: str
-    python: str
-    torch: str
-    system: str
     processor: str
     cores: int
     core: int | None
@@ -121,12 +120,14 @@ class Bench:
     """All of it.
 
     Attributes:
+        provenance: the command, versions, and digests of traces and of the caches' sources.
         runs: one for each workload.
         interrupted: whether it was stopped early; what is there is whole.
         schema: of the JSON file.
     """
 
     settings: Settings
+    provenance: Provenance
     machine: Machine
     runs: tuple[Run, ...]
     interrupted: bool = False

@@ -16,6 +16,8 @@ from harness.bench.result import OVERALL
 from harness.bench.timing import CYCLE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import RenderableType
 
     from harness.bench.against import Comparison
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
 _ORDER = (CYCLE, "checkout", "set", "get", "clear")
 
 
-def render_machine(machine: Machine) -> Text:
+def render_machine(machine: Machine, versions: Mapping[str, str]) -> Text:
     """One line: where and with what."""
     core = "" if machine.core is None else f", pinned to core {machine.core}"
-    text = Text(f"{machine.processor}, {machine.cores} cores{core}; Python {machine.python}, torch {machine.torch}")
+    text = Text(
+        f"{machine.processor}, {machine.cores} cores{core}; Python {versions['python']}, torch {versions['torch']}"
+    )
     text.stylize("dim")
     if machine.load is not None and machine.load > machine.cores / 2:
         text.append(f"; busy (load {machine.load:.1f}): trust the ratios rather than the times", style="yellow")

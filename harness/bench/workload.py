@@ -76,11 +76,12 @@ def load(name: str, *, steps: int, seed: int, entry: Shape | None = None) -> Wor
         UsageError: there is neither a scenario nor a trace of that name, or it has no operations.
         TraceError: the trace is damaged.
     """
-    if _names_a_scenario(name):
+    path = trace_of(name)
+    if path is None:
         scenario = load_scenario(name)
         endless = ((0, operation) for operation in scenario.operations(seed))
         return _taken(scenario.name, {0: scenario.spec}, endless, steps=steps, offered=None, entry=entry)
-    with Trace(trace_path(name)) as trace:
+    with Trace(path) as trace:
         if trace.header.tensors == "fingerprint":
             entry = entry or CARTPOLE
         specs = {number: stream.spec for number, stream in trace.streams.items()}
@@ -88,18 +89,18 @@ def load(name: str, *, steps: int, seed: int, entry: Shape | None = None) -> Wor
         return _taken(name, specs, recorded, steps=steps, offered=len(trace), entry=entry)
 
 
-def _names_a_scenario(name: str) -> bool:
-    """Whether the name is a scenario's rather than a trace's.
+def trace_of(name: str) -> Path | None:
+    """The file of the trace of that name; None for a scenario's name.
 
     Raises:
         UsageError: it can be neither.
     """
     if name in installed(SCENARIOS):
-        return True
+        return None
     if name in installed(TRACES) or Path(name).exists():
-        return False
+        return trace_path(name)
     if ":" in name:
-        return True
+        return None
     nearest = difflib.get_close_matches(name, [*installed(SCENARIOS), *installed(TRACES)], n=1, cutoff=0.0)
     hint = f": did you mean {nearest[0]}?" if nearest else ""
     raise UsageError(f"there is no scenario and no trace {name!r}{hint}")

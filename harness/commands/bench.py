@@ -7,11 +7,9 @@ import os
 import platform
 from dataclasses import replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from rich.console import Console
 
 from harness.bench.against import check, compare
@@ -22,11 +20,12 @@ from harness.bench.result import Bench, Machine, Settings
 from harness.bench.storage import read_bench, write_bench
 from harness.bench.sweep import sweep
 from harness.bench.tables import render, render_comparison, render_machine, verdict
-from harness.bench.workload import Shape, load
+from harness.bench.workload import Shape, load, trace_of
 from harness.commands.numbers import at_least, percent
 from harness.commands.session import DEFAULT_STEPS, DIVERGENCE, INTERRUPTED, PARITY, check_files
 from harness.errors import UsageError
-from harness.loading import DEFAULT_REFERENCE, build_cache
+from harness.evidence.provenance import provenance
+from harness.loading import DEFAULT_REFERENCE, build_cache, factory_of
 from harness.report import Progress
 
 if TYPE_CHECKING:
@@ -153,9 +152,14 @@ def _measured(
     console: Console,
 ) -> Bench:
     """Every workload, shown as soon as it is done; an interrupt ends it early."""
-    result = Bench(settings=settings, machine=_machine(), runs=())
+    origin = provenance(
+        options.command_line,
+        files=[path for path in map(trace_of, names) if path is not None],
+        caches=[(name, factory_of(name.removesuffix(_AGAIN))) for name in entrants],
+    )
+    result = Bench(settings=settings, provenance=origin, machine=_machine(), runs=())
     if not options.quiet:
-        console.print(render_machine(result.machine), soft_wrap=True)
+        console.print(render_machine(result.machine, origin.versions), soft_wrap=True)
     try:
         for name in names:
             workload = load(name, steps=options.steps, seed=options.seed, entry=options.entry)
@@ -202,10 +206,6 @@ def _machine() -> Machine:
     with pinned() as core:
         pass
     return Machine(
-        kvparity=metadata.version("kvparity"),
-        python=platform.python_version(),
-        torch=torch.__version__,
-        system=platform.platform(),
         processor=_processor(),
         cores=os.cpu_count() or 1,
         core=core,
