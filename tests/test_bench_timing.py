@@ -185,6 +185,13 @@ def test_what_costs_the_reference_nothing_has_no_ratio() -> None:
     assert found.ratios["slow"]["time"].median == 3.0
 
 
+def test_own_time_is_what_the_cache_takes_for_one_operation() -> None:
+    """On the mean; that the consumer writes into a working copy is none of its operations."""
+    clock = Clock()
+    figures = run({"slow": slow(clock, set_ns=500, checkout_ns=1000)}, clock, *SIMULATION).figures["slow"]
+    assert figures.own_us.median == pytest.approx((2 * 0.5 + 2 * 1.0) / 4)
+
+
 def test_throughput_is_of_whole_passes() -> None:
     """Operations by the time of a pass in which single operations are not timed."""
     clock = Clock()

@@ -16,7 +16,7 @@ from harness.bench.result import OVERALL, Figures, Latency, Run
 from harness.bench.timing import CYCLE, Race
 from harness.containing import contained
 from harness.explain import mishap
-from harness.operations import ALL, describe
+from harness.operations import ALL, Write, describe
 from harness.replay import Driver
 
 if TYPE_CHECKING:
@@ -188,9 +188,10 @@ def _drive(caches: Mapping[int, Cache], workload: Workload) -> None:
 
 def _figures(repeats: Sequence[Repeat], untimed: _Untimed, workload: Workload) -> Figures:
     operations = len(workload.operations)
+    own = sum(type(operation) is not Write for _, operation in workload.operations)
     return Figures(
         operations_per_s=estimate([operations / (repeat.pass_ns or 1) * 1e9 for repeat in repeats]),
-        own_us=estimate([repeat.own_ns / operations / 1e3 for repeat in repeats]),
+        own_us=estimate([repeat.own_ns / max(own, 1) / 1e3 for repeat in repeats]),
         latencies={kind: _latency(repeats, kind) for kind in repeats[0].kinds},
         counts=untimed.counts,
         memory=untimed.memory,

@@ -74,7 +74,7 @@ class Figures:
 
     Attributes:
         operations_per_s: of a whole pass, with the work of the producer and of the consumer.
-        own_us: what the cache itself takes for one of its operations, the mean over all of them.
+        own_us: what the cache itself takes for one operation, the mean over all but writes, which are the consumer's.
         latencies: by kind of operation: `set`, `get`, `checkout`, `clear`, and `cycle`.
         counts: hits, evictions, bytes.
         memory: what it allocates.
