@@ -15,6 +15,7 @@ from harness.bench.memory import Memory
 from harness.bench.result import Bench, Figures, Latency, Machine, Run, Settings
 from harness.bench.storage import read_bench, write_bench
 from harness.bench.sweep import Curve, Point, Sweep
+from harness.bench.tables import render_comparison
 from harness.caches import CacheSpec
 from harness.errors import UsageError
 from harness.evidence.provenance import Provenance
@@ -164,15 +165,24 @@ def test_what_is_missing_now_is_named() -> None:
     assert len(found.changes) == 1
 
 
+def test_what_raised_this_time_is_missing() -> None:
+    """Nothing can be compared, and nothing fails."""
+    found = compare(bench(new={"time": 1.0}), bench(), tolerance=0.1)
+    assert (found.changes, found.worse, found.missing) == ((), (), ("mcts, new, time",))
+    assert "0 of 0 ratios worse" in str(render_comparison(found, "earlier.json").renderables[-1])  # type: ignore[attr-defined]
+
+
 def test_benches_with_nothing_in_common_cannot_be_compared() -> None:
-    """They are refused."""
-    with pytest.raises(UsageError, match="has no ratio in common"):
-        compare(bench(new={"time": 1.0}), bench(other={"time": 1.0}), tolerance=0.1)
+    """They are refused before anything is measured; other candidates and more repeats are no hindrance."""
+    earlier = bench(new={"time": 1.0})
+    check(earlier, replace(SETTINGS, repeats=50, candidates=("new",)), ["revisit", "mcts"])
+    for settings, workloads in ((SETTINGS, ["revisit"]), (replace(SETTINGS, candidates=("third",)), ["mcts"])):
+        with pytest.raises(UsageError, match="has no ratio in common"):
+            check(earlier, settings, workloads)
 
 
 @pytest.mark.parametrize(("name", "value"), [("reference", "other"), ("steps", 7), ("seed", 1), ("entry", "2x2x8x32")])
 def test_benches_of_other_things_cannot_be_compared(name: str, value: object) -> None:
-    """What differs is named; other candidates and more repeats are no hindrance."""
+    """What differs is named."""
     with pytest.raises(UsageError, match=f"the earlier bench was made with {name} "):
-        check(SETTINGS, replace(SETTINGS, **{name: value}))  # type: ignore[arg-type]
-    check(SETTINGS, replace(SETTINGS, repeats=50, candidates=("new",)))
+        check(bench(new={"time": 1.0}), replace(SETTINGS, **{name: value}), ["mcts"])  # type: ignore[arg-type]

@@ -237,7 +237,7 @@ def test_without_the_reference_there_are_no_ratios() -> None:
     assert (found.ratios, list(found.figures)) == ({}, ["good"])
 
 
-def test_a_cache_that_cannot_be_built_twice_is_out() -> None:
+def test_a_cache_that_cannot_be_built_is_out() -> None:
     """Building is the cache's own doing like anything else."""
 
     def broken(_: CacheSpec) -> Cache:
@@ -245,7 +245,29 @@ def test_a_cache_that_cannot_be_built_twice_is_out() -> None:
 
     clock = Clock()
     found = run({"good": slow(clock, set_ns=10), "bad": broken}, clock, *ROOTS)
-    assert found.failures == {"bad": "raised RuntimeError: no more when it was built"}
+    assert found.failures == {"bad": "raised RuntimeError: no more"}
+
+
+def test_a_cache_that_cannot_be_cleared_or_does_not_know_itself_is_out() -> None:
+    """Nothing that a cache does ends the bench."""
+
+    class Uncleared(Plain):
+        def clear(self, pool: PoolId) -> None:
+            if pool.family == "all":
+                raise NotImplementedError("all")
+
+    class Innumerate(Plain):
+        def stats(self, pool: PoolId) -> None:
+            raise ZeroDivisionError(str(pool))
+
+    clock = Clock()
+    found = run(
+        {"good": slow(clock, set_ns=10), "first": lambda _: Uncleared(), "second": lambda _: Innumerate()},
+        clock,
+        *ROOTS,
+    )
+    assert found.failures == {"first": "raised NotImplementedError: all", "second": "raised ZeroDivisionError: init[0]"}
+    assert list(found.figures) == ["good"]
 
 
 def test_an_interrupt_keeps_the_repeats_that_are_done() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from harness.bench.estimate import Estimate
     from harness.bench.result import Bench, Settings
@@ -61,24 +61,22 @@ class Comparison:
         return tuple(sorted(found, key=lambda change: -change.share))
 
 
-def check(earlier: Settings, now: Settings) -> None:
-    """Before much work is done: make sure that the two can be compared.
+def check(earlier: Bench, now: Settings, workloads: Sequence[str]) -> None:
+    """Before much work is done: make sure that the earlier bench can be compared with one of these settings.
 
     Raises:
-        UsageError: they measured other things.
+        UsageError: they measure other things.
     """
     for name in _MUST_AGREE:
-        then, today = getattr(earlier, name), getattr(now, name)
+        then, today = getattr(earlier.settings, name), getattr(now, name)
         if then != today:
             raise UsageError(f"the earlier bench was made with {name} {then}, this one with {today}: give it the same")
+    if not any(workload in workloads and candidate in now.candidates for workload, candidate, _ in _ratios(earlier)):
+        raise UsageError("the earlier bench has no ratio in common with this one: give both the same workloads")
 
 
 def compare(earlier: Bench, now: Bench, *, tolerance: float) -> Comparison:
-    """Each ratio of the earlier bench beside the one of now. Workloads and candidates that are new are passed over.
-
-    Raises:
-        UsageError: the two have no ratio in common.
-    """
+    """Each ratio of the earlier bench beside the one of now. Workloads and candidates that are new are passed over."""
     then, today = _ratios(earlier), _ratios(now)
     changes = tuple(
         Change(
@@ -91,13 +89,11 @@ def compare(earlier: Bench, now: Bench, *, tolerance: float) -> Comparison:
         for (workload, candidate, measure), ratio in then.items()
         if (workload, candidate, measure) in today
     )
-    if not changes:
-        raise UsageError("the earlier bench has no ratio in common with this one: give both the same workloads")
     missing = tuple(", ".join(which) for which in then if which not in today)
     return Comparison(changes=changes, missing=missing, tolerance=tolerance)
 
 
-def _ratios(bench: Bench) -> Mapping[Sequence[str], Estimate]:
+def _ratios(bench: Bench) -> dict[tuple[str, str, str], Estimate]:
     return {
         (run.workload, candidate, measure): ratio
         for run in bench.runs

@@ -17,16 +17,20 @@ if TYPE_CHECKING:
 
     from harness.bench.sweep import Curve, Sweep
 
-_BAR_WIDTH = 12
+_NARROW_BAR, _WIDE_BAR, _WIDE = 6, 12, 98
 _SHORT = "TOO SMALL"
 
 
-def render_sweep(sweep: Sweep) -> RenderableType:
-    """One curve beside the other, and what follows from them."""
+def render_sweep(sweep: Sweep, *, width: int) -> RenderableType:
+    """One curve beside the other, within that many columns, and what follows from them."""
     if not sweep.lookups:
         return Text(f"\n{_pools(sweep)}: even an endless pool answers nothing, so that no size matters")
     lines = [Text(line, style="bold red" if line.startswith(_SHORT) else "") for line in advice(sweep)]
-    return Group(_heading(sweep), Padding(_curves(sweep), (1, 0, 1, 2), expand=False), *lines)
+    return Group(
+        _heading(sweep),
+        Padding(_curves(sweep, bar_width=_WIDE_BAR if width >= _WIDE else _NARROW_BAR), (1, 0), expand=False),
+        *lines,
+    )
 
 
 def advice(sweep: Sweep) -> list[str]:
@@ -60,8 +64,8 @@ def _heading(sweep: Sweep) -> Text:
     )
 
 
-def _curves(sweep: Sweep) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
+def _curves(sweep: Sweep, *, bar_width: int) -> Table:
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
     table.add_column("slots", justify="right", no_wrap=True)
     for curve in sweep.curves:
         table.add_column(curve.strategy, no_wrap=True)
@@ -74,7 +78,7 @@ def _curves(sweep: Sweep) -> Table:
             share = _share(sweep, curve, size)
             missed = curve.at(size).checkout_misses / sweep.checkouts if sweep.checkouts else 0.0
             cells += [
-                Bar(1.0, 0.0, share, width=_BAR_WIDTH),
+                Bar(1.0, 0.0, share, width=bar_width),
                 Text("0" if not share else f"{share:.2%}"),
                 Text("0" if not missed else f"{missed:.2%}", style="dim"),
             ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_CONFIDENCE = 0.95
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def estimate(samples: Sequence[float]) -> Estimate:
     ordered = sorted(samples)
     count = len(ordered)
     missed = [2 * sum(comb(count, below) for below in range(k)) / 2**count for k in range(1, count // 2 + 1)]
-    k = max(1, sum(probability <= 1 - _CONFIDENCE for probability in missed))
+    k = max(1, sum(probability <= 1 - CONFIDENCE for probability in missed))
     return Estimate(
         median=statistics.median(ordered),
         low=ordered[k - 1],

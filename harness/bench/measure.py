@@ -119,6 +119,8 @@ def _untimed(build: Build, workload: Workload) -> _Untimed | str:
         return _Untimed(counts=_counts(build, workload), memory=_memory(build, workload))
     except _CacheFailedError as failure:
         return str(failure)
+    except BaseException as error:  # noqa: BLE001  when it is built or cleared, or says what it has counted
+        return mishap(contained(error))
 
 
 def _counts(build: Build, workload: Workload) -> Counts:
@@ -130,7 +132,7 @@ def _counts(build: Build, workload: Workload) -> Counts:
         counting[stream] = Counting(caches[stream])
         return counting[stream]
 
-    _drive(_made(counted, workload), workload)
+    _drive({stream: counted(stream) for stream in workload.specs}, workload)
     dropped = [evictions(cache, workload.specs[stream]) for stream, cache in caches.items()]
     told = [number for number in dropped if number is not None]
     return Counts(
@@ -143,12 +145,12 @@ def _counts(build: Build, workload: Workload) -> Counts:
 
 def _memory(build: Build, workload: Workload) -> Memory:
     with traced() as held:
-        plain = _made(lambda stream: build(workload.specs[stream]), workload)
+        plain = {stream: build(spec) for stream, spec in workload.specs.items()}
         _drive(plain, workload)
         python_bytes = held()
     del plain
     ledger = Ledger()
-    caches = _made(lambda stream: Booking(partial(build, workload.specs[stream]), ledger), workload)
+    caches = {stream: Booking(partial(build, spec), ledger) for stream, spec in workload.specs.items()}
     _drive(caches, workload)
     first, filled_bytes = ledger.allocations, ledger.live_bytes
     for cache in caches.values():
@@ -161,13 +163,6 @@ def _memory(build: Build, workload: Workload) -> Memory:
         python_bytes=python_bytes,
         allocations=ledger.allocations - first,
     )
-
-
-def _made(make: Callable[[int], Cache], workload: Workload) -> dict[int, Cache]:
-    try:
-        return {stream: make(stream) for stream in workload.specs}
-    except BaseException as error:
-        raise _CacheFailedError(f"{mishap(contained(error))} when it was built") from error
 
 
 def _drive(caches: Mapping[int, Cache], workload: Workload) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.bench import curves
+from harness.bench.estimate import CONFIDENCE, Estimate
 from harness.bench.result import OVERALL
 from harness.bench.timing import CYCLE
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from harness.bench.against import Comparison
-    from harness.bench.estimate import Estimate
     from harness.bench.result import Figures, Machine, Run, Settings
 
 _ORDER = (CYCLE, "checkout", "set", "get", "clear")
@@ -44,9 +44,9 @@ def render(run: Run, settings: Settings) -> RenderableType:
     parts: list[RenderableType] = [_heading(run, settings)]
     if run.figures:
         tables = (_overall(run, settings), _operations(run, settings), _resources(run))
-        parts += [Padding(table, (1, 0, 0, 2), expand=False) for table in tables]
-        parts += [Text(f"  {note}", style="yellow") for note in _unequal_work(run, settings)]
-    parts += [Text(f"  {name} {what}: it has no figures", style="bold red") for name, what in run.failures.items()]
+        parts += [Padding(table, (1, 0, 0, 0), expand=False) for table in tables]
+        parts += [Text(note, style="yellow") for note in _unequal_work(run, settings)]
+    parts += [Text(f"{name} {what}: it has no figures", style="bold red") for name, what in run.failures.items()]
     return Group(*parts)
 
 
@@ -61,7 +61,7 @@ def _times(run: Run, settings: Settings) -> Text:
     if settings.reference in run.failures:
         return Text(f"{run.workload}: {settings.reference} raised, so there are no ratios", style="bold red")
     told = [
-        f"{name} {ratios[OVERALL].median:.2f} ({_interval(ratios[OVERALL])})"
+        f"{name} {ratios[OVERALL].median:.2f} ({_interval(ratios[OVERALL]) or 'too few repeats for an interval'})"
         for name, ratios in run.ratios.items()
         if OVERALL in ratios
     ]
@@ -81,13 +81,10 @@ def render_comparison(comparison: Comparison, earlier: str) -> RenderableType:
         for change in worse
     ]
     lines += [Text(f"not measured this time: {which}", style="yellow") for which in comparison.missing]
-    lines.append(
-        Text(
-            f"against {earlier}: {len(worse)} of {len(shares)} ratios worse by more than {comparison.tolerance:.0%};"
-            f" they changed by {min(shares):+.1%} to {max(shares):+.1%}",
-            style="bold red" if worse else "bold green",
-        )
-    )
+    told = f"against {earlier}: {len(worse)} of {len(shares)} ratios worse by more than {comparison.tolerance:.0%}"
+    if shares:
+        told += f"; they changed by {min(shares):+.1%} to {max(shares):+.1%}"
+    lines.append(Text(told, style="bold red" if worse else "bold green" if shares else "bold yellow"))
     return Group(*lines)
 
 
@@ -99,9 +96,10 @@ def _heading(run: Run, settings: Settings) -> Text:
         f"{spec.env_num} environments, {spec.init_pool_size} init slots each, {spec.recur_pool_size} recur slots"
         for spec in dict.fromkeys(run.specs)
     )
+    repeats = f", {settings.repeats} repeat{'s' * (settings.repeats != 1)}" if run.figures else ""
     return Text.assemble(
         (f"\n{run.workload}", "bold"),
-        f": {used:,}{of} operations ({kinds}), {settings.repeats} repeats\n",
+        f": {used:,}{of} operations ({kinds}){repeats}\n",
         (f"{sizes}; {run.values}", "dim"),
     )
 
@@ -115,7 +113,7 @@ def _table(*headings: str) -> Table:
 
 
 def _overall(run: Run, settings: Settings) -> Table:
-    table = _table("cache", "own time", "ratio", "95 % interval", "operations/s", "whole pass", "95 % interval")
+    table = _table("cache", "own time", "ratio", "95 %", "operations/s", "pass")
     for name, figures in run.figures.items():
         ratios = run.ratios.get(name, {})
         table.add_row(
@@ -123,13 +121,13 @@ def _overall(run: Run, settings: Settings) -> Table:
             f"{figures.own_us.median:.2f} us",
             *_ratio(ratios.get(OVERALL)),
             f"{figures.operations_per_s.median:,.0f}",
-            *_ratio(ratios.get("pass")),
+            _ratio(ratios.get("pass"))[0],
         )
     return table
 
 
 def _operations(run: Run, settings: Settings) -> Table:
-    table = _table("us", "cache", "p50", "p90", "p99", "max", "ratio of p50", "95 % interval")
+    table = _table("us", "cache", "p50", "p90", "p99", "max", "ratio", "95 %")
     table.columns[1].justify = "left"
     present = [kind for kind in _ORDER if kind in next(iter(run.figures.values())).latencies]
     for kind in present:
@@ -149,9 +147,8 @@ def _operations(run: Run, settings: Settings) -> Table:
 
 
 def _resources(run: Run) -> Table:
-    table = _table(
-        "cache", "hit rate", "evictions", "moved", "tensors, peak", "steady", "growth", "Python", "allocations"
-    )
+    table = _table("cache", "hits", "evicted", "moved", "peak", "steady", "growth", "Python", "allocs")
+    table.collapse_padding = True
     for name, figures in run.figures.items():
         counts, memory = figures.counts, figures.memory
         table.add_row(
@@ -198,4 +195,5 @@ def _ratio(ratio: Estimate | None) -> tuple[str, str]:
 
 
 def _interval(ratio: Estimate) -> str:
-    return f"{ratio.low:.2f}-{ratio.high:.2f}"
+    """Of 95 %, which few repeats do not have."""
+    return f"{ratio.low:.2f}-{ratio.high:.2f}" if ratio.confidence >= CONFIDENCE else ""

@@ -270,12 +270,10 @@ def _cycles(operations: Sequence[Streamed]) -> tuple[NDArray[Any], NDArray[Any]]
     for number, (stream, operation) in enumerate([*operations, (-1, None)]):
         continues = bool(under_way) and stream == operations[under_way[0]][0]
         match operation:
-            case Checkout():
+            case Checkout() | Write():
                 continues = continues and not stored
             case Set(pool=pool):
                 continues = continues and pool == RECUR
-            case Write():
-                continues = continues and not stored
             case _:
                 continues = False
         if not continues:

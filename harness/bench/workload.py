@@ -80,7 +80,7 @@ def load(name: str, *, steps: int, seed: int, entry: Shape | None = None) -> Wor
     if path is None:
         scenario = load_scenario(name)
         endless = ((0, operation) for operation in scenario.operations(seed))
-        return _taken(scenario.name, {0: scenario.spec}, endless, steps=steps, offered=None, entry=entry)
+        return _taken(name, {0: scenario.spec}, endless, steps=steps, offered=None, entry=entry)
     with Trace(path) as trace:
         if trace.header.tensors == "fingerprint":
             entry = entry or CARTPOLE

@@ -109,12 +109,12 @@ def bench(options: argparse.Namespace) -> int:
     check_files(options)
     settings = _settings(options)
     earlier = None if options.against is None else read_bench(options.against)
+    names = list(dict.fromkeys(options.workload))
     if earlier is not None:
-        check(earlier.settings, settings)
+        check(earlier, settings, names)
     console = Console()
     if not console.is_terminal:
         console.width = max(console.width, _PIPE_WIDTH)
-    names = list(dict.fromkeys(options.workload))
     entrants = _entrants(settings)
     _check(names, entrants, options)
     result = _measured(names, entrants, settings, options, console)
@@ -170,7 +170,7 @@ def _measured(
             if not options.quiet:
                 console.print(render(run, settings))
                 for swept in run.sweeps:
-                    console.print(render_sweep(swept))
+                    console.print(render_sweep(swept, width=console.width))
             console.print(verdict(run, settings), soft_wrap=True)
             if interrupted:
                 break
