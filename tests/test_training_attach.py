@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 import pickle
 import threading
@@ -15,7 +16,7 @@ from worldmodels import SPEC, ManagedModel, ReleasedModel, entry, key, play, pol
 
 from harness import RECUR, CacheSpec, KnownDifference, Trace, TraceWriter, UnusableCacheError, UsageError, fingerprint
 from harness.errors import DivergedError
-from harness.training import attach
+from harness.training import Options, attach
 from harness.training.recorder import Recording
 from legacy import ReleasedCache
 from refactored import fifo
@@ -435,3 +436,20 @@ def test_the_sizes_are_the_models() -> None:
     assert built == [SPEC, SPEC]
     assert SPEC.slots(RECUR) == 8
     assert key(255) == "00000000000000ff"
+
+
+def test_a_divergence_is_said_at_once_where_nobody_says_otherwise() -> None:
+    """In the first search, and not when a training of days ends."""
+    model = ReleasedModel()
+    with (
+        attach(model, candidate="fault:keeps-references"),
+        pytest.warns(UserWarning, match="kvparity: stale_hit in .*, wrong: candidate: "),
+    ):
+        play(model, 1)
+
+
+def test_attach_shows_every_option_with_its_default() -> None:
+    """Each is said once, in `Options`; `help` and editors show them all the same."""
+    shown = inspect.signature(attach).parameters
+    assert list(shown) == ["target", *inspect.signature(Options).parameters]
+    assert shown["serve"].default == Options(candidate="refactored-fifo").serve

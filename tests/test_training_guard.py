@@ -15,7 +15,7 @@ import torch
 from worldmodels import ManagedModel, ReleasedModel, play, same
 
 from harness import RECUR, Cache, CacheSpec, PoolId, PoolStats, ShadowCache, UsageError
-from harness.training import Attachment, Limits, attach
+from harness.training import Attachment, Limits, Options, attach
 from harness.training.guard import Guard, warn
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Draws(doubles.Plain):
 
 def attached(model: Any, candidate: Any, **options: Any) -> Attachment:
     """`candidate` on the clock of the test."""
-    attachment = Attachment(candidate=candidate, clock=CLOCK, **options)
+    attachment = Attachment(Options(candidate=candidate, **options), clock=CLOCK)
     attachment.add("model", model)
     return attachment
 
@@ -89,7 +89,9 @@ def test_a_candidate_that_fails_too_often_is_taken_out(kind: type, serve: str) -
     """It is said once and in the result, and the model never felt it."""
     model, twin = kind(), kind()
     with (
-        attach(model, candidate=doubles.RaisesOnSet, serve=serve, limits=Limits(errors=5)) as shadow,
+        attach(
+            model, candidate=doubles.RaisesOnSet, serve=serve, limits=Limits(errors=5), on_divergence="record"
+        ) as shadow,
         pytest.warns(UserWarning, match=f"{TAKEN_OUT}it failed in 6 operations; 5 were allowed") as warned,
     ):
         given = play(model)

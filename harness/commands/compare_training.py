@@ -16,9 +16,9 @@ from rich.text import Text
 from harness.commands.script import check
 from harness.errors import UsageError
 from harness.loading import DEFAULT_CANDIDATE
-from harness.training.attachment import DEFAULT_REFERENCE
 from harness.training.leg import Plan, read_leg
 from harness.training.observing import PATTERN
+from harness.training.options import DEFAULT_REFERENCE
 from harness.training.paired import SAME, pair
 
 if TYPE_CHECKING:

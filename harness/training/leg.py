@@ -20,6 +20,7 @@ from harness.training.deterministic import make_deterministic
 from harness.training.guard import Limits, warn
 from harness.training.hook import WorldModelHook
 from harness.training.observing import Observer
+from harness.training.options import Options
 from harness.training.paired import Leg
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def run(plan: Plan) -> int:
     """Run the training, and leave its curves and what else is to be told in the plan's folder; its exit status."""
     make_deterministic(plan.seed)
     attachment = Attachment(
-        candidate=plan.candidate, reference=plan.reference, serve=plan.serve, limits=Limits(share=None)
+        Options(candidate=plan.candidate, reference=plan.reference, serve=plan.serve, limits=Limits(share=None))
     )
     models = 0
 

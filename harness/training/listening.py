@@ -37,7 +37,8 @@ class ShadowListener:
     """
 
     def __init__(self, attachment: Attachment, tap: Tap) -> None:
-        candidate, spec = attachment.candidate, tap.spec
+        options, spec = attachment.options, tap.spec
+        candidate = options.candidate
         self.passed_over = 0
         self._paused = False
         self._emptied = False
@@ -49,15 +50,15 @@ class ShadowListener:
             candidate=(
                 build_cache(candidate, spec)
                 if isinstance(candidate, str)
-                else build_with(candidate, spec, name=attachment.names[1])
+                else build_with(candidate, spec, name=options.names[1])
             ),
             spec=spec,
-            names=attachment.names,
+            names=options.names,
             log=attachment.log,
-            serve=attachment.serve,
-            compare_every=attachment.compare_every,
+            serve=options.serve,
+            compare_every=options.compare_every,
         )
-        self._serves = attachment.serve == "candidate"
+        self._serves = options.serve == "candidate"
         self._kind: list[tuple[torch.Size, torch.dtype, torch.device]] | None = None
         self._under_way = False
         self._says_its_size = self._size_bytes() is not None
