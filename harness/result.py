@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.caches import PoolStats
+from harness.containing import contained
 from harness.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES, SIDES, Divergence
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class TrainingAccount:
         shadow_s: wall time that shadowing took.
         wall_s: wall time in all.
         stopped: why the candidate was taken out before the end; None where it was not.
+        stopped_after_s: the wall time until then.
+        stopped_after_operations: those that the candidate had done or tried, of all world models.
     """
 
     models: tuple[str, ...]
@@ -77,6 +80,8 @@ class TrainingAccount:
     shadow_s: float
     wall_s: float
     stopped: str | None
+    stopped_after_s: float | None = None
+    stopped_after_operations: int | None = None
 
     @property
     def share(self) -> float:
@@ -148,6 +153,12 @@ class Result:
         """All operations."""
         return sum(self.operations.values())
 
+    @property
+    def stopped(self) -> str | None:
+        """Why the candidate was taken out of a training, or out of the first of several in which it was."""
+        accounts = [run.training for run in self.runs or [self] if run.training is not None]
+        return next((account.stopped for account in accounts if account.stopped), None)
+
     def fails(self, fail_on: str) -> bool:
         """Whether `--fail-on` counts what was found; what is missing counts as the worst that it could be."""
         if fail_on == "never":
@@ -206,6 +217,38 @@ class Result:
         return result
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one shadow saw, without the caches that it saw.
+
+    Attributes:
+        spec: the sizes.
+        operations: how many of each kind.
+        gets_compared: lookups; `values_compared` those that hit on both sides.
+        stats: per side and pool.
+    """
+
+    spec: CacheSpec
+    operations: Counter[str]
+    gets_compared: int
+    values_compared: int
+    stats: _Table
+
+    @classmethod
+    def of(cls, shadow: ShadowCache, *, without: str | None = None) -> Seen:
+        """What `shadow` saw so far; `without` is the role of a side that is not to be asked what it counted."""
+        return cls(
+            spec=shadow.spec,
+            operations=Counter(shadow.operations),
+            gets_compared=shadow.gets_compared,
+            values_compared=shadow.values_compared,
+            stats={
+                side.role: _side_stats(side, asked=side.role != without)
+                for side in (shadow.reference, shadow.candidate)
+            },
+        )
+
+
 class Tally:
     """Adds up what shadows that share one log have seen: those of a trace's several streams, those of many examples.
 
@@ -225,11 +268,15 @@ class Tally:
 
     def add(self, shadow: ShadowCache) -> None:
         """Add a shadow that has seen all that it will see."""
-        self._specs.add(shadow.spec)
-        self._operations += shadow.operations
-        self._gets_compared += shadow.gets_compared
-        self._values_compared += shadow.values_compared
-        _add(self._stats, {side.role: _side_stats(side) for side in (shadow.reference, shadow.candidate)})
+        self.add_seen(Seen.of(shadow))
+
+    def add_seen(self, seen: Seen) -> None:
+        """Add what a shadow has seen."""
+        self._specs.add(seen.spec)
+        self._operations += seen.operations
+        self._gets_compared += seen.gets_compared
+        self._values_compared += seen.values_compared
+        _add(self._stats, seen.stats)
 
     def result(
         self,
@@ -310,13 +357,15 @@ def _sum(counters: list[Counter[str]]) -> Counter[str]:
     return sum(counters, Counter())
 
 
-def _side_stats(side: Side) -> dict[str, dict[str, int | None]]:
+def _side_stats(side: Side, *, asked: bool) -> dict[str, dict[str, int | None]]:
     rows: dict[str, dict[str, int | None]] = {}
     for pool, seen in side.seen.items():
-        try:
-            says = side.stats(pool)
-        except Exception:  # noqa: BLE001  a cache whose statistics fail is reported as a divergence already
-            says = PoolStats()
+        says = PoolStats()
+        if asked:
+            try:
+                says = side.stats(pool)
+            except BaseException as error:  # noqa: BLE001  statistics that fail are reported as a divergence already
+                contained(error)
         told = pool in side.lost_track  # then the harness cannot count, and the cache's own word must do
         rows[str(pool)] = {
             "hits": says.hits if told else seen.hits,

@@ -156,4 +156,6 @@ def _what_is_wrong_with(value: Any) -> NotKeysValuesError | None:
         check(value)
     except NotKeysValuesError as error:
         return error
+    except BaseException as error:  # noqa: BLE001  it does not even let itself be looked at
+        contained(error)
     return None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import inspect
 import os
 import pickle
 import threading
+import weakref
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,17 @@ import doubles
 import pytest
 from worldmodels import SPEC, ManagedModel, ReleasedModel, entry, key, play, policy_of, same
 
-from harness import RECUR, CacheSpec, KnownDifference, Trace, TraceWriter, UnusableCacheError, UsageError, fingerprint
+from harness import (
+    RECUR,
+    CacheSpec,
+    KnownDifference,
+    PoolId,
+    Trace,
+    TraceWriter,
+    UnusableCacheError,
+    UsageError,
+    fingerprint,
+)
 from harness.errors import DivergedError
 from harness.training import Options, attach
 from harness.training.recorder import Recording
@@ -453,3 +465,51 @@ def test_attach_shows_every_option_with_its_default() -> None:
     shown = inspect.signature(attach).parameters
     assert list(shown) == ["target", *inspect.signature(Options).parameters]
     assert shown["serve"].default == Options(candidate="refactored-fifo").serve
+
+
+# ---------------------------------------------------------------- models that come and go
+
+
+@MODELS
+def test_the_caches_of_a_model_that_is_no_more_are_let_go_of(kind: type) -> None:
+    """Its own and the candidate's; what was seen of them stays in the result."""
+    made: list[weakref.ref[Any]] = []
+
+    class Remembered(doubles.Plain):
+        def __init__(self, config: Any, env_num: int) -> None:
+            super().__init__(config, env_num)
+            made.append(weakref.ref(self))
+
+    first, second = kind(), kind()
+    with attach(first, candidate=Remembered) as attached:
+        attached.add("the second", second)
+        play(first)
+        entry_of_its_own = weakref.ref(first.produced)
+        before = attached.result()
+        del first
+        gc.collect()
+        assert (made[0](), entry_of_its_own()) == (None, None)
+        assert made[1]() is not None
+        after = attached.result()
+    assert after.as_dict()["operations"] == before.as_dict()["operations"]
+    assert after.stats == before.stats
+    assert after.training is not None
+    assert after.training.models == ("world model", "the second")
+
+
+def test_a_model_may_go_in_the_middle_of_an_operation_of_another() -> None:
+    """The garbage collector comes when it likes."""
+    models = {"first": ReleasedModel()}
+
+    class Collects(doubles.Plain):
+        def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
+            super().set(pool, key, value, priority=priority)
+            models.pop("first", None)
+            gc.collect()
+
+    with attach(models["first"], candidate=Collects) as attached:
+        second, twin = ReleasedModel(), ReleasedModel()
+        attached.add("the second", second)
+        assert same(play(second), play(twin))
+    assert attached.stopped is None
+    assert attached.result().total == 0

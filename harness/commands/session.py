@@ -140,4 +140,4 @@ def conclude(result: Result, options: argparse.Namespace, console: Console) -> i
         return INTERRUPTED
     if result.fails(options.fail_on):
         return DIVERGENCE
-    return INTERRUPTED if result.training is not None and result.training.stopped else PARITY
+    return INTERRUPTED if result.stopped else PARITY

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import threading
 import time
+import weakref
+from collections import deque
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from harness.divergence import DivergenceLog
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.divergence import Divergence
-    from harness.training.tap import Tap
 
 _P = ParamSpec("_P")
 
@@ -44,7 +45,9 @@ class Attachment:
         self.log = DivergenceLog(options.known)
         self.guard = Guard(options.limits, clock=clock)
         self.lock = threading.RLock()  # the log and the guard are all models' own
-        self._listeners: dict[str, tuple[Tap, ShadowListener]] = {}
+        self._listeners: dict[str, ShadowListener] = {}
+        self._models: dict[str, weakref.ref[Any]] = {}
+        self._dead: deque[str] = deque()
         self._told: set[tuple[str, str]] = set()
         self._unexpected = 0
         self._seen = 0
@@ -60,25 +63,25 @@ class Attachment:
         Raises:
             UnusableCacheError: it is no world model that is known here, or the candidate cannot be built for it.
         """
+        self._bury()
         tap = tap_of(world_model)
-        listener = ShadowListener(self, tap)
-        self._listeners[name] = (tap, listener)
+        listener = self._listeners[name] = ShadowListener(self, tap)
+        self._models[name] = weakref.ref(world_model, lambda _: self._died(name))
         tap.join(listener)
 
     def detach(self) -> None:
         """Give every model its own attributes back. What was found stays."""
-        for tap, listener in self._listeners.values():
-            tap.leave(listener)
+        for listener in self._listeners.values():
+            listener.leave()
         self.guard.end()
 
     def result(self, *, workload: str = "training", interrupted: bool = False) -> Result:
         """What it came to, so far or in the end."""
         with self.lock:
+            self._bury()
             tally = Tally(self.options.names, self.log)
-            for _, listener in self._listeners.values():
-                if self.stopped is None:  # else the candidate may lack the operation at which it was taken out
-                    listener.shadow.check_stats()
-                tally.add(listener.shadow)
+            for listener in self._listeners.values():
+                tally.add_seen(listener.seen())
             guard = self.guard
             return tally.result(
                 workload=workload,
@@ -88,10 +91,12 @@ class Attachment:
                     models=tuple(self._listeners),
                     serve=self.options.serve,
                     compare_every=self.options.compare_every,
-                    passed_over=sum(listener.passed_over for _, listener in self._listeners.values()),
+                    passed_over=sum(listener.passed_over for listener in self._listeners.values()),
                     shadow_s=guard.spent_s,
                     wall_s=guard.wall_s,
                     stopped=guard.stopped,
+                    stopped_after_s=guard.stopped_after_s,
+                    stopped_after_operations=guard.stopped_after_operations,
                 ),
             )
 
@@ -119,6 +124,20 @@ class Attachment:
             raise DivergedError(_line(first))
         if self.options.on_divergence == "detach":
             self.guard.stop(f"it diverged: {_line(first)}")
+
+    def _died(self, name: str) -> None:
+        """A model is no more. Wherever the garbage collector comes, it must not wait."""
+        self._dead.append(name)
+        if self.lock.acquire(blocking=False):
+            try:
+                self._bury()
+            finally:
+                self.lock.release()
+
+    def _bury(self) -> None:
+        """Let go of the caches of models that are no more, unless in the middle of an operation."""
+        while self._dead and not any(listener.under_way for listener in self._listeners.values()):
+            self._listeners[self._dead.popleft()].forget()
 
     def __enter__(self) -> Attachment:
         return self

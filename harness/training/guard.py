@@ -7,6 +7,8 @@ import random
 import sys
 import time
 import warnings
+import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,8 +34,8 @@ class Limits:
         share: of wall time that shadowing may take; None for no limit. What is not spent is saved up, of one hour at
             most, so that bursts and pauses even out.
         warm_up_s: wall time whose share may be spent in advance.
-        size_bytes: what it may hold by its own word or, if it does not say, by how the process grew while it was
-            called; None for no limit.
+        size_bytes: what it may hold, by its own word and by how the process grew while it was called; None for no
+            limit.
     """
 
     errors: int = 100
@@ -56,6 +58,7 @@ class Guard:
 
     Attributes:
         stopped: why it is open; None while it is closed.
+        stopped_after_s: the wall time until it opened; `stopped_after_operations` how often the guest had come.
         spent_s: wall time that the guest took.
     """
 
@@ -67,11 +70,14 @@ class Guard:
         resident: Callable[[], int | None] | None = None,
     ) -> None:
         self.stopped: str | None = None
+        self.stopped_after_s: float | None = None
+        self.stopped_after_operations: int | None = None
         self.spent_s = 0.0
         self._grown = 0
+        self._first_resident: int | None = None
         self._limits = limits
         self._clock = clock
-        self._resident = resident or resident_bytes
+        self._resident = resident or Resident()
         self._began = self._credited = clock()
         self._ended: float | None = None
         self._credit = limits.warm_up_s * (limits.share or 0.0)
@@ -99,13 +105,14 @@ class Guard:
         """Open, and say so, once."""
         if self.stopped is None:
             self.stopped = reason
+            self.stopped_after_s, self.stopped_after_operations = self.wall_s, self._visits
             warn(f"the candidate was taken out, and the run goes on without it: {reason}")
 
-    def begin(self, *, weigh: bool) -> Visit:
-        """The guest comes; `weigh` measures how the process grows."""
+    def begin(self) -> Visit:
+        """The guest comes."""
         self._visits += 1
         looks = self._visits <= _DICE_ALWAYS or self._visits % _DICE_EVERY == 0
-        return Visit(self._clock(), self._resident() if weigh else None, Dice() if looks else None)
+        return Visit(self._clock(), self._resident(), Dice() if looks else None)
 
     def finish(self, visit: Visit) -> None:
         """The guest leaves: account for what it took, and open where that was too much."""
@@ -114,8 +121,7 @@ class Guard:
             if touched:
                 self.stop(f"it drew random numbers from {touched}, which belongs to the run; give it its own generator")
         if visit.resident is not None:
-            self._grown += (self._resident() or visit.resident) - visit.resident
-            self._weighed("the process grew by", self._grown)
+            self._weigh(visit.resident)
         now = self._clock()
         self.spent_s += now - visit.began
         share = self._limits.share
@@ -133,6 +139,14 @@ class Guard:
     def holds(self, size_bytes: int) -> None:
         """The guest says that it holds so much: open where that is too much."""
         self._weighed("it holds", size_bytes)
+
+    def _weigh(self, before: int) -> None:
+        """How the process grew while the guest was there; what the run itself has freed since is not held any more."""
+        now = self._resident() or before
+        if self._first_resident is None:
+            self._first_resident = before
+        self._grown += now - before
+        self._weighed("the process grew by", min(self._grown, now - self._first_resident))
 
     def _weighed(self, how: str, size_bytes: int) -> None:
         limit = self._limits.size_bytes
@@ -186,15 +200,29 @@ def _cuda_state() -> list[torch.Tensor]:
     return torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
 
 
+class Resident:
+    """Memory of this process that is in RAM, in bytes, for those that ask before and after each operation."""
+
+    def __init__(self) -> None:
+        self._file: int | None = None
+        with suppress(OSError):
+            self._file = os.open(_STATM, os.O_RDONLY)  # it stays open: to open it takes longer than to read it
+            weakref.finalize(self, os.close, self._file)
+
+    def __call__(self) -> int | None:
+        """None on systems that do not tell."""
+        try:
+            return None if self._file is None else int(os.pread(self._file, 64, 0).split()[1]) * _PAGE
+        except (OSError, ValueError, IndexError):
+            return None
+
+
 def resident_bytes() -> int | None:
     """Memory of this process that is in RAM; None on systems that do not tell."""
-    try:
-        with open("/proc/self/statm", "rb", buffering=0) as file:  # noqa: PTH123  twice for each operation
-            return int(file.read().split()[1]) * _PAGE
-    except (OSError, ValueError, IndexError):
-        return None
+    return Resident()()
 
 
+_STATM = "/proc/self/statm"
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
