@@ -73,7 +73,7 @@ def test_one_that_keeps_references_is_found_in_the_first_search() -> None:
     """It is the candidate that is blamed, at once, and the model is served by its own caches."""
     model, twin = ReleasedModel(), ReleasedModel()
     with (
-        attach(model, candidate="fault:by-reference") as attached,
+        attach(model, candidate="fault:by-reference", limits=Limits(share=None)) as attached,
         pytest.warns(UserWarning, match="stale_hit in .*, wrong: candidate: "),
     ):
         assert same(play(model, 1), play(twin, 1))

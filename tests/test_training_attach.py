@@ -28,7 +28,7 @@ from harness import (
     fingerprint,
 )
 from harness.errors import DivergedError
-from harness.training import Options, attach
+from harness.training import Limits, Options, attach
 from harness.training.recorder import Recording
 from legacy import ReleasedCache
 from refactored import fifo
@@ -454,7 +454,7 @@ def test_a_divergence_is_said_at_once_where_nobody_says_otherwise() -> None:
     """In the first search, and not when a training of days ends."""
     model = ReleasedModel()
     with (
-        attach(model, candidate="fault:keeps-references"),
+        attach(model, candidate="fault:keeps-references", limits=Limits(share=None)),
         pytest.warns(UserWarning, match="kvparity: stale_hit in .*, wrong: candidate: "),
     ):
         play(model, 1)
@@ -504,8 +504,9 @@ def test_a_model_may_go_in_the_middle_of_an_operation_of_another() -> None:
     class Collects(doubles.Plain):
         def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
             super().set(pool, key, value, priority=priority)
-            models.pop("first", None)
-            gc.collect()
+            if models:
+                models.clear()
+                gc.collect()
 
     with attach(models["first"], candidate=Collects) as attached:
         second, twin = ReleasedModel(), ReleasedModel()

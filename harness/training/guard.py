@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _SAVED_S = 3600.0
 _GIB = 1 << 30
-_DICE_ALWAYS, _DICE_EVERY = 64, 1024  # operations
+# Operations: so many from the start on, and after them each N-th. Whoever does a thing in many operations is found out.
+_DICE_ALWAYS, _DICE_EVERY = 64, 1024
+_WEIGH_ALWAYS, _WEIGH_EVERY = 1024, 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +112,10 @@ class Guard:
 
     def begin(self) -> Visit:
         """The guest comes."""
-        self._visits += 1
-        looks = self._visits <= _DICE_ALWAYS or self._visits % _DICE_EVERY == 0
-        return Visit(self._clock(), self._resident(), Dice() if looks else None)
+        self._visits = visits = self._visits + 1
+        weighs = visits <= _WEIGH_ALWAYS or visits % _WEIGH_EVERY == 0
+        looks = visits <= _DICE_ALWAYS or visits % _DICE_EVERY == 0
+        return Visit(self._clock(), self._resident() if weighs else None, Dice() if looks else None)
 
     def finish(self, visit: Visit) -> None:
         """The guest leaves: account for what it took, and open where that was too much."""
@@ -145,7 +148,7 @@ class Guard:
         now = self._resident() or before
         if self._first_resident is None:
             self._first_resident = before
-        self._grown += now - before
+        self._grown += (now - before) * (1 if self._visits <= _WEIGH_ALWAYS else _WEIGH_EVERY)
         self._weighed("the process grew by", min(self._grown, now - self._first_resident))
 
     def _weighed(self, how: str, size_bytes: int) -> None:
