@@ -3,9 +3,10 @@
     cc -shared -fPIC -o still_clock.so examples/still_clock.c
     LD_PRELOAD=$PWD/still_clock.so python benchmarks/hostile_candidates.py [--steps 400] [--markdown] [CANDIDATE ...]
 
-Trains LightZero's CartPole UniZero alone, and then under `kvparity shadow` with a sound candidate and with each of
-`scenarios/hostile.py`, which first shadow and then serve. Ends with status 1 where a training did not finish, or where
-one was changed whose own caches served it. In an environment with LightZero (`scenarios/recorded/requirements.txt`).
+Trains LightZero's CartPole UniZero alone, and then under `kvparity shadow` with a sound candidate, a wrong one and each
+of `scenarios/hostile.py`, which first shadow and then serve. Ends with status 1 where a training did not finish, or
+where one was changed whose own caches served it. In an environment with LightZero
+(`scenarios/recorded/requirements.txt`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from harness.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
-SOUND = "refactored-fifo"
+OTHERS = ("refactored-fifo", "fault:by-reference")  # a sound one, and one that answers wrongly
 LOSS = "learner/weighted_total_loss"
 LAST_WORDS = "losses sha256"  # of the example, when it has trained to its end
 UNHURRIED = ("fault:leaks",)  # of these time is not limited: memory is what they are to be found by
@@ -116,7 +117,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=400, help="of the environment (default 400)")
     parser.add_argument("--markdown", action="store_true", help="print the table for a document")
     options = parser.parse_args()
-    candidates = options.candidate or [SOUND, *(f"fault:{name}" for name in HOSTILE)]
+    candidates = options.candidate or [*OTHERS, *(f"fault:{name}" for name in HOSTILE)]
     with tempfile.TemporaryDirectory() as temporary:
 
         def folder(name: str) -> Path:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from harness.evidence.coverage import kind_of
 from harness.values import KeysValues, copy_into, read, scribble
 
 if TYPE_CHECKING:
@@ -14,10 +15,18 @@ if TYPE_CHECKING:
 
 
 class Handover:
-    """Copies each value into one object, so that a candidate that keeps what it was given is found out."""
+    """Copies each value into one object, so that a candidate that keeps what it was given is found out.
+
+    Attributes:
+        kinds: what values looked like, each kind once: layers, shapes, dtypes, devices.
+        kind_changes: how often a value was of another kind than the one before it.
+    """
 
     def __init__(self) -> None:
         self._given: _Given | None = None
+        self.kinds: list[str] = []
+        self._last_kind = ""
+        self.kind_changes = 0
 
     def copy_of(self, value: Any, number: int) -> KeysValues:
         """The object, which now holds what `value` holds; `number` is that of the operation.
@@ -29,11 +38,19 @@ class Handover:
         copy = _copied(value, None if earlier is None else earlier.put_together())
         if earlier is None or copy is not earlier.value:
             self._given = _Given.of(copy)
+            self._note_kind(copy)
             if earlier is not None:
                 # The new value is of another kind and got an object of its own: who kept this one is found out too.
                 with suppress(Exception):  # whatever a candidate made of it
                     scribble(earlier.value, number)
         return copy
+
+    def _note_kind(self, value: KeysValues) -> None:
+        kind = kind_of(value)
+        self.kind_changes += bool(self.kinds) and kind != self._last_kind
+        self._last_kind = kind
+        if kind not in self.kinds:
+            self.kinds.append(kind)
 
 
 class _Given(NamedTuple):

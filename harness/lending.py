@@ -43,7 +43,7 @@ class LendingWatch:
         if loan is None or loan.pool not in pools:
             return
         self._loan = None
-        if self._candidate.ask(lambda: loan.value).fingerprint != loan.fingerprint:
+        if self._candidate.look_at(loan.value).fingerprint != loan.fingerprint:
             self._judge.loan(loan.number, loan.pool, loan.key)
 
     def write_into(self, number: int, env: int, key: int, working_copy: Any, *, turn: int) -> None:
@@ -63,7 +63,7 @@ class LendingWatch:
         if watched is None or turn < watched.until:
             return
         self._working_copy = None
-        if self._candidate.ask(lambda: watched.value).fingerprint != watched.fingerprint:
+        if self._candidate.look_at(watched.value).fingerprint != watched.fingerprint:
             self._judge.working_copy(watched.number, watched.env, watched.key, self._env_num)
 
     def forget_working_copy(self) -> None:

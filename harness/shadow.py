@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.containing import contained
 from harness.divergence import DivergenceLog
+from harness.evidence.collector import SAMPLE_EVERY
+from harness.evidence.coverage import coverage_of
+from harness.evidence.history import Event
 from harness.handover import Handover
 from harness.judge import Judge, Lookup
 from harness.lending import WATCH_EVERY, LendingWatch
@@ -16,10 +19,10 @@ from harness.side import Outcome, Side
 from harness.values import device_of, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from harness.caches import Cache, CacheSpec
     from harness.compare import Tolerance
+    from harness.evidence import Coverage, Evidence
+    from harness.evidence.history import Did
 
 _STATS_EVERY = 10_000
 
@@ -43,6 +46,7 @@ class ShadowCache:
             reference's. The caller of a candidate that serves owns its working copies: nobody else writes into them.
         compare_every: compare each N-th lookup only. The others are done on both sides all the same, so that both
             evict what they would, but nobody looks at their tensors.
+        evidence: what to keep of the run besides its divergences; None for nothing.
 
     Attributes:
         log: the divergences.
@@ -66,6 +70,7 @@ class ShadowCache:
         complete: bool = True,
         serve: str = "reference",
         compare_every: int = 1,
+        evidence: Evidence | None = None,
     ) -> None:
         self.spec = spec
         self._candidate_serves = serve == "candidate"
@@ -79,7 +84,9 @@ class ShadowCache:
         self.values_compared = 0
         self.number = -1
         self.next_number = 0
+        self.evidence = evidence
         self._until_stats = _STATS_EVERY
+        self._until_sample = SAMPLE_EVERY
         self.answers = (Outcome(), Outcome())
         self.raised: BaseException | None = None
         self._key = 0
@@ -88,18 +95,20 @@ class ShadowCache:
         its = IdealCache(spec, self.candidate.strategy)
         # Where both sides declare the same strategies, one ideal serves both.
         shared = its.strategies == mine.strategies
+        self._ideals = (mine, mine if shared else its)
         self._distinct_ideals = (mine,) if shared else (mine, its)
         self._judge = Judge(
             (self.reference, self.candidate),
             truth=self._truth,
-            ideals=(mine, mine if shared else its),
+            ideals=self._ideals,
             log=self.log,
             tolerance=tolerance,
+            history=None if evidence is None else evidence.history,
         )
         self._lending = LendingWatch(self.candidate, env_num=spec.env_num, judge=self._judge)
         self._handover = Handover()
         for side in (self.reference, self.candidate):
-            side.listen(lambda: (self.number, self._key))
+            side.listen(lambda: (self.number, self._key), None if evidence is None else evidence.history)
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         """Store `value` on both sides.
@@ -116,9 +125,10 @@ class ShadowCache:
         copy = self._handover.copy_of(value, self.number)
         set_to = fingerprint(copy)
         contents.set(key, set_to, device_of(copy), self.number)
-        mine = _attempt(self.reference.cache.set, pool, key, value, priority=priority)
-        its = _attempt(self.candidate.cache.set, pool, key, copy, priority=priority)
-        if self.operations["set"] % WATCH_EVERY == 0 and self.candidate.ask(lambda: copy).fingerprint != set_to:
+        mine = self.reference.do(self.reference.cache.set, pool, key, value, priority=priority)
+        its = self.candidate.do(self.candidate.cache.set, pool, key, copy, priority=priority)
+        self._note("set", pool, key, mine or set_to, its or set_to)
+        if self.operations["set"] % WATCH_EVERY == 0 and self.candidate.look_at(copy).fingerprint != set_to:
             self._judge.source(self.number, pool, key)
         for ideal in self._distinct_ideals:
             ideal.set(pool, key, self.number, priority)
@@ -143,6 +153,7 @@ class ShadowCache:
         mine = reference.ask(reference.cache.get, pool, key)
         its = candidate.ask(candidate.cache.get, pool, key)
         self.answers = (mine, its)
+        self._note("get", pool, key, mine.error or mine.fingerprint, its.error or its.fingerprint)
         held = [ideal.get(pool, key) for ideal in self._distinct_ideals]
         if mine.fingerprint is not None and its.fingerprint is not None:
             self.values_compared += 1
@@ -179,6 +190,7 @@ class ShadowCache:
         mine = reference.ask(reference.cache.checkout, env, key)
         its = candidate.ask(candidate.cache.checkout, env, key)
         self.answers = (mine, its)
+        self._note("checkout", init(env), key, mine.error or mine.fingerprint, its.error or its.fingerprint)
         held = [ideal.checkout(env, key) for ideal in self._distinct_ideals]
         if mine.fingerprint is not None and its.fingerprint is not None:
             self.values_compared += 1
@@ -208,8 +220,9 @@ class ShadowCache:
         for each in pools:
             self._contents(each)
         self._lending.loan_ends(pools)
-        mine = _attempt(self.reference.cache.clear, pool)
-        its = _attempt(self.candidate.cache.clear, pool)
+        mine = self.reference.do(self.reference.cache.clear, pool)
+        its = self.candidate.do(self.candidate.cache.clear, pool)
+        self._note("clear", pool, None, mine or "cleared", its or "cleared")
         for each in pools:
             if each == WM:
                 self._lending.forget_working_copy()
@@ -225,6 +238,16 @@ class ShadowCache:
     def check_stats(self) -> None:
         """Hold what each side counted against what was seen of it. Done now and then, and by whoever ends a run."""
         self._judge.stats(self.number)
+
+    def coverage(self) -> Coverage:
+        """What was exercised so far."""
+        return coverage_of(
+            self._truth,
+            *self._ideals,
+            kinds=self._handover.kinds,
+            kind_changes=self._handover.kind_changes,
+            working_copies=self.operations["checkout"],
+        )
 
     # ------------------------------------------------------------------ inside
 
@@ -247,6 +270,25 @@ class ShadowCache:
         if not self._until_stats:
             self._until_stats = _STATS_EVERY
             self.check_stats()
+        if self.evidence is not None:
+            self._until_sample -= 1
+            if self._until_sample < 1:
+                self._sample(self.evidence, kind)
+
+    def _sample(self, evidence: Evidence, kind: str) -> None:
+        """Time this operation, and put the stopwatches away at the next one."""
+        sides = (self.reference, self.candidate)
+        sampled = self._until_sample == 0
+        for side in sides:
+            side.stopwatch = evidence.watch(side.role, kind) if sampled else None
+        if sampled:
+            evidence.look(self.operations.total(), sides, self.log)
+        else:
+            self._until_sample = SAMPLE_EVERY - 1
+
+    def _note(self, verb: str, pool: PoolId, key: int | None, mine: Did, its: Did) -> None:
+        if self.evidence is not None:
+            self.evidence.history.note(Event(self.number, verb, pool, key, mine, its))
 
     def _note_ambiguity(self, source: PoolId | None, key: int, last: LastSet | None) -> None:
         """Where recur holds the same bytes, nobody can tell from outside which of the two pools answered."""
@@ -278,6 +320,8 @@ class ShadowCache:
     ) -> Any | None:
         """End a lookup at whose tensors nobody looked. An exception is a finding all the same."""
         self.answers = mine, its = answers
+        verb = "get" if isinstance(operation, Get) else "checkout"
+        self._note(verb, pools[0], operation.key, *(_unseen(answer) for answer in answers))
         for side, answer, ideally in ((self.reference, mine, held[0]), (self.candidate, its, held[-1])):
             side.lost_track.update(pools)
             if (answer.value is not None) != (ideally is not None):
@@ -320,9 +364,6 @@ def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
     )
 
 
-def _attempt(call: Callable[..., Any], *arguments: Any, **options: Any) -> BaseException | None:
-    try:
-        call(*arguments, **options)
-    except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
-        return contained(error)
-    return None
+def _unseen(answer: Outcome) -> BaseException | str:
+    """What is known of an answer at whose tensors nobody looked."""
+    return answer.error or ("miss" if answer.value is None else "hit, not compared")

@@ -9,12 +9,16 @@ from harness import explain
 from harness.caches import Cache, CacheSpec, DeclaresStrategy, Drop, HasStats, PoolStats, ReportsDrops
 from harness.containing import contained
 from harness.errors import NotKeysValuesError, UnusableCacheError
+from harness.evidence.history import Event
 from harness.operations import RECUR, PoolId, init
 from harness.oracle import STRATEGIES, covered
 from harness.values import check, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from harness.evidence.history import History
+    from harness.evidence.latency import Stopwatch
 
 _REMEMBERED_DROPS = 4096
 
@@ -70,17 +74,24 @@ class Side:
         self.seen = {pool: Seen() for pool in spec.pools}
         self.lost_track: set[PoolId] = set()  # pools whose hits and misses can no longer be told from outside
         self.deviated: set[PoolId] = set()  # pools that were seen to leave their ideal
+        self.stopwatch: Stopwatch | None = None  # times what is done while it is there
         self._drops: dict[PoolId, dict[int, SeenDrop]] = {pool: {} for pool in spec.pools}
 
-    def listen(self, under_way: Callable[[], tuple[int, int]]) -> None:
+    def listen(self, under_way: Callable[[], tuple[int, int]], history: History | None = None) -> None:
         """Note each drop that the cache reports from now on; `under_way` gives the operation's number and key."""
         if not isinstance(self.cache, ReportsDrops):
             return
 
+        on_trial = self.role == "candidate"
+
         def note(drop: Drop) -> None:
             drops = self._drops[drop.pool]
             drops.pop(drop.key, None)
-            drops[drop.key] = SeenDrop(*under_way(), drop)
+            drops[drop.key] = seen = SeenDrop(*under_way(), drop)
+            if history is not None:
+                told = f"dropped for key {seen.for_key:#018x}: {drop.reason}"
+                both = ("", told) if on_trial else (told, "")
+                history.note(Event(seen.number, "drop", drop.pool, drop.key, *both))
             if len(drops) > _REMEMBERED_DROPS:
                 del drops[next(iter(drops))]
 
@@ -103,6 +114,25 @@ class Side:
         """What the cache says that it counted in `pool`; empty where it does not count."""
         return self.cache.stats(pool) if isinstance(self.cache, HasStats) else PoolStats()
 
+    def account(self, *, without_its_word: bool = False) -> dict[str, dict[str, int | None]]:
+        """What is known of each pool: as it was seen or, where it cannot be seen from outside, by the cache's word."""
+        rows: dict[str, dict[str, int | None]] = {}
+        for pool, seen in self.seen.items():
+            says = PoolStats()
+            try:
+                says = says if without_its_word else self.stats(pool)
+            except BaseException as error:  # noqa: BLE001  statistics that fail are reported as a divergence already
+                contained(error)
+            told = pool in self.lost_track
+            rows[str(pool)] = {
+                "hits": says.hits if told else seen.hits,
+                "misses": says.misses if told else seen.misses,
+                "evictions": says.evictions,
+                "length": says.length,
+                "size_bytes": says.size_bytes,
+            }
+        return rows
+
     def last_drop(self, pool: PoolId, key: int) -> SeenDrop | None:
         """The last reported drop of `key` from `pool` since its last clear."""
         return self._drops[pool].get(key)
@@ -112,12 +142,27 @@ class Side:
         for each in covered(pool, self._drops):
             self._drops[each].clear()
 
+    def do(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> BaseException | None:
+        """Call `call`, which returns nothing; what it raised."""
+        try:
+            if self.stopwatch is None:
+                call(*arguments, **options)
+            else:
+                self.stopwatch.run(call, *arguments, **options)
+        except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
+            return contained(error)
+        return None
+
     def ask(self, lookup: Callable[..., Any], *arguments: Any) -> Outcome:
         """Call `lookup` and fingerprint what it lends; an exception and rubbish are outcomes like others."""
         try:
-            value = lookup(*arguments)
+            value = lookup(*arguments) if self.stopwatch is None else self.stopwatch.run(lookup, *arguments)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
             return Outcome(error=contained(error))
+        return self.look_at(value)
+
+    def look_at(self, value: Any) -> Outcome:
+        """Fingerprint what was lent, now or earlier."""
         if value is None:
             return Outcome()
         try:
@@ -129,7 +174,7 @@ class Side:
         """Call `lookup` and look at the kind of what it lends, not at its bytes: an outcome without a fingerprint."""
         value = None
         try:
-            value = lookup(*arguments)
+            value = lookup(*arguments) if self.stopwatch is None else self.stopwatch.run(lookup, *arguments)
             if value is not None:
                 check(value)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point

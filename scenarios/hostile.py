@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scenarios.faults.storing import KeepsReferences
 from scenarios.sound import SoundCache
 
 if TYPE_CHECKING:
@@ -128,5 +127,4 @@ HOSTILE: dict[str, type[SoundCache]] = {
     "sleeps": Sleeps,
     "leaks": Leaks,
     "returns-garbage": ReturnsGarbage,
-    "by-reference": KeepsReferences,  # the gallery's keeps-references, by the name that upstream's bug goes by
 }

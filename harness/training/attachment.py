@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from harness.divergence import DivergenceLog
 from harness.errors import DivergedError
-from harness.result import Result, Tally, TrainingAccount
+from harness.result import Result, TrainingAccount
+from harness.tally import Tally
 from harness.training.guard import Guard, warn
 from harness.training.lightzero import tap_of, world_models_in
 from harness.training.listening import ShadowListener

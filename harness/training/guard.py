@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import time
 import warnings
-import weakref
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +13,7 @@ import numpy as np
 import torch
 
 from harness.errors import UsageError
+from harness.evidence.memory import Resident
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,32 +199,6 @@ def _same(one: Any, other: Any) -> bool:
 
 def _cuda_state() -> list[torch.Tensor]:
     return torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-
-
-class Resident:
-    """Memory of this process that is in RAM, in bytes, for those that ask before and after each operation."""
-
-    def __init__(self) -> None:
-        self._file: int | None = None
-        with suppress(OSError):
-            self._file = os.open(_STATM, os.O_RDONLY)  # it stays open: to open it takes longer than to read it
-            weakref.finalize(self, os.close, self._file)
-
-    def __call__(self) -> int | None:
-        """None on systems that do not tell."""
-        try:
-            return None if self._file is None else int(os.pread(self._file, 64, 0).split()[1]) * _PAGE
-        except (OSError, ValueError, IndexError):
-            return None
-
-
-def resident_bytes() -> int | None:
-    """Memory of this process that is in RAM; None on systems that do not tell."""
-    return Resident()()
-
-
-_STATM = "/proc/self/statm"
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def warn(message: str) -> None:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from harness.containing import contained
 from harness.errors import DivergedError
+from harness.evidence import Evidence
 from harness.loading import build_cache, build_with
 from harness.operations import ALL, Checkout, Clear, Get, PoolId, Set, Write
-from harness.result import Seen
 from harness.shadow import ShadowCache
+from harness.tally import Seen
 from harness.training.tap import Own, Served
 from harness.values import read
 
@@ -59,6 +60,7 @@ class ShadowListener:
             log=attachment.log,
             serve=options.serve,
             compare_every=options.compare_every,
+            evidence=Evidence(timed=("candidate",)),  # the model's own caches did their part before they are asked
         )
         self._seen: Seen | None = None
         self._serves = options.serve == "candidate"
@@ -119,7 +121,7 @@ class ShadowListener:
             assert self._seen is not None
             return self._seen
         if self._attachment.guard.stopped is not None:
-            return Seen.of(self._shadow, without="candidate")
+            return Seen.of(self._shadow, without_its_word=True)
         self._shadow.check_stats()
         return Seen.of(self._shadow)
 
