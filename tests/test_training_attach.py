@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import doubles
 import pytest
-from worldmodels import SPEC, ManagedModel, ReleasedModel, entry, key, play, policy_of, same
+from worldmodels import ENVIRONMENTS, SPEC, ManagedModel, ReleasedModel, entry, key, play, policy_of, same
 
 from harness import (
     RECUR,
@@ -514,3 +514,52 @@ def test_a_model_may_go_in_the_middle_of_an_operation_of_another() -> None:
         assert same(play(second), play(twin))
     assert attached.stopped is None
     assert attached.result().total == 0
+
+
+# ---------------------------------------------------------------- pools that are asked without their manager
+
+
+def test_a_pool_that_is_cleared_without_its_manager_is_heard() -> None:
+    """LightZero clears one environment's pool when its episode ends; the candidate must forget, too."""
+    model = ManagedModel()
+    with attach(model, candidate="refactored-fifo", on_divergence="raise") as attached:
+        for env in range(ENVIRONMENTS):
+            model.set_init(env, 1, 1.0)
+        model.set_recur(7, 7.0)
+        model.kv_cache_manager.init_pools[1].clear()
+        assert (model.root(0, 1) is None, model.root(1, 1) is None) == (False, True)
+        for pool in model.kv_cache_manager.init_pools:
+            pool.clear()
+        model.kv_cache_manager.recur_pool.clear()
+        assert [model.root(0, 1), model.search(0, 7)] == [None, None]
+    result = attached.result()
+    assert result.operations["clear"] == 1 + ENVIRONMENTS + 1
+    assert result.total == 0
+
+
+def test_a_pool_that_is_asked_without_its_manager_is_heard() -> None:
+    """Its sets and gets are told as well, and a candidate that serves answers them."""
+    model = ManagedModel()
+    with attach(model, candidate="fault:forgets-v", serve="candidate", on_divergence="record") as attached:
+        pools = model.kv_cache_manager.init_pools
+        pools[-1].set(5, model.produced)
+        pools[0].set(cache_key=6, kv_cache=entry(3))
+        served = pools[0].get(6)
+        model.kv_cache_manager.recur_pool.set(5, model.produced)
+    assert not served._keys_values[0]._v_cache._cache.any()
+    assert attached.result().operations == {"set": 3, "get": 1}
+
+
+def test_pools_look_like_the_managers_own() -> None:
+    """Their lengths, their keys and their other attributes; and when nobody listens any more they are."""
+    model = ManagedModel()
+    manager = model.kv_cache_manager
+    with attach(model, candidate="refactored-fifo"):
+        model.set_init(1, 4, 1.0)
+        told = model.kv_cache_manager
+        assert [len(pool) for pool in told.init_pools] == [0, 1]
+        assert [len(pool) for pool in told.init_pools[1:]] == [1]
+        assert isinstance(told.recur_pool, type(manager.recur_pool))
+        assert told.recur_pool.pool_size == manager.recur_pool.pool_size
+    assert told.init_pools is manager.init_pools
+    assert told.recur_pool is manager.recur_pool
