@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.caches import HasStats, PoolStats
+from harness.containing import contained
 from harness.loading import build_cache
 from harness.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, PoolId, init
 from harness.training.lightzero import tap_of
@@ -119,12 +120,21 @@ class SwitchedOver:
         table = dict(self._counts.table)
         for cache, spec, _ in self._places:
             for pool in spec.pools:
-                says = cache.stats(pool) if isinstance(cache, HasStats) else PoolStats()
+                says = _word_of(cache, pool)
                 row = table.setdefault(pool.family, {"hits": 0, "misses": 0, "evictions": 0})
                 for name, number in (("hits", says.hits), ("misses", says.misses), ("evictions", says.evictions)):
                     before = row[name]
                     row[name] = None if before is None or number is None else before + number
         return table
+
+
+def _word_of(cache: Cache, pool: PoolId) -> PoolStats:
+    """What the candidate counted; nothing where it does not, or fails at it."""
+    try:
+        return cache.stats(pool) if isinstance(cache, HasStats) else PoolStats()
+    except BaseException as error:  # noqa: BLE001  the training is over, and is told all the same
+        contained(error)
+        return PoolStats()
 
 
 class _Counts:
