@@ -21,6 +21,7 @@ from harness import (
     CacheSpec,
     KnownDifference,
     PoolId,
+    PoolStats,
     Trace,
     TraceWriter,
     UnusableCacheError,
@@ -514,6 +515,26 @@ def test_a_model_may_go_in_the_middle_of_an_operation_of_another() -> None:
         assert same(play(second), play(twin))
     assert attached.stopped is None
     assert attached.result().total == 0
+
+
+def test_a_model_may_go_while_it_is_reported_on() -> None:
+    """Its numbers are in the result all the same."""
+    models: list[ReleasedModel] = []
+
+    class Collects(doubles.Plain):
+        def stats(self, pool: PoolId) -> PoolStats:
+            del pool
+            models.clear()
+            gc.collect()
+            return PoolStats()
+
+    attached = attach(ReleasedModel(), candidate=Collects)
+    models.append(ReleasedModel())
+    attached.add("the second", models[0])
+    play(models[0], 2)
+    first, again = attached.result(), attached.result()
+    assert first.gets_compared == again.gets_compared > 0
+    attached.detach()
 
 
 # ---------------------------------------------------------------- pools that are asked without their manager

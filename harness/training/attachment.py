@@ -137,8 +137,12 @@ class Attachment:
 
     def _bury(self) -> None:
         """Let go of the caches of models that are no more, unless in the middle of an operation."""
-        while self._dead and not any(listener.under_way for listener in self._listeners.values()):
-            self._listeners[self._dead.popleft()].forget()
+        while not any(listener.under_way for listener in self._listeners.values()):
+            try:
+                name = self._dead.popleft()
+            except IndexError:
+                return
+            self._listeners[name].forget()
 
     def __enter__(self) -> Attachment:
         return self

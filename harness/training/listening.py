@@ -117,13 +117,14 @@ class ShadowListener:
 
     def seen(self) -> Seen:
         """What came of it so far. A candidate that was taken out is not asked any more what it counted."""
-        if self._shadow is None:
+        shadow = self._shadow  # which may go meanwhile: the garbage collector finds dead models at any moment
+        if shadow is None:
             assert self._seen is not None
             return self._seen
         if self._attachment.guard.stopped is not None:
-            return Seen.of(self._shadow, without_its_word=True)
-        self._shadow.check_stats()
-        return Seen.of(self._shadow)
+            return Seen.of(shadow, without_its_word=True)
+        shadow.check_stats()
+        return Seen.of(shadow)
 
     def leave(self) -> None:
         """Listen no more."""
