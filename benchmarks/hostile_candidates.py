@@ -65,7 +65,8 @@ class Run(NamedTuple):
         iterations = f"{len(training.curves.get(LOSS, [])):,} iterations"
         losses = f"equal: all {likeness.numbers:,} numbers, {iterations}"
         if not likeness.alike:
-            losses = f"others from iteration {min(p.step for p in likeness.partings):,} of {iterations} on"
+            first = min(likeness.partings, key=lambda parting: (parting.curve != LOSS, parting.step))
+            losses = f"others of {iterations}: {first.curve} from step {first.step:,} on"
         ended = "to its end" if training.finished else "NO"
         return self.candidate, self.serve, ended, losses, reported(self.result), taken_out(self.result)
 
