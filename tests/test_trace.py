@@ -17,7 +17,8 @@ from harness.errors import TraceError
 from harness.layout import stand_in
 from harness.operations import RECUR, Checkout, Clear, Get, Operation, Set, Write, init
 from harness.recording import TraceWriter
-from harness.trace import SCHEMA, Answer, Recorded, Trace
+from harness.trace import Answer, Recorded, Trace
+from harness.tracefile import SCHEMA
 from harness.values import KeysValues, fingerprint
 
 if TYPE_CHECKING:
