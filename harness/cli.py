@@ -32,6 +32,7 @@ from harness.loading import trace_path
 from harness.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
 from harness.replay import Comparison
 from harness.report import write_text
+from harness.report.harmless import one_line
 from harness.result import FAIL_ON
 from harness.settings import read_settings
 from harness.training.paired import SAME
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command_line = sys.argv[1:] if arguments is None else list(arguments)
         return _COMMANDS[options.command](options)
     except KVParityError as error:
-        print(f"kvparity: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"kvparity: error: {one_line(str(error))}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("kvparity: interrupted", file=sys.stderr)
@@ -104,7 +105,7 @@ def _minimize(options: argparse.Namespace) -> int:
     path = trace_path(options.trace)
     found = minimize(path, options.output, comparison, regressions=options.regressions, console=Console())
     if found is None:
-        print(f"{path}: {options.reference} and {options.candidate} agree; there is nothing to minimize")
+        print(f"{one_line(str(path))}: {options.reference} and {options.candidate} agree; there is nothing to minimize")
         return PARITY
     return INTERRUPTED if found.interrupted else DIVERGENCE
 

@@ -40,6 +40,7 @@ _HEADER_BYTES = 100
 _SQLITES_OWN = "sqlite_autoindex_"
 # Steps of SQLite's virtual machine while a file is checked. Sound files take 0.01 to 0.3 for each byte.
 _STEPS, _STEPS_EACH_BYTE, _STEPS_EACH_CALL = 10_000_000, 50, 100_000
+_LONGEST_MESSAGE = 1000
 _SHORTEST_LIMIT_BYTES = 1 << 20
 
 
@@ -82,7 +83,7 @@ def open_trace_file(path: Path) -> sqlite3.Connection:
 
 def damaged(path: Path, error: Exception) -> TraceError:
     """What is said of a file in which `error` was met."""
-    return TraceError(f"{path} is damaged: {' '.join(str(error).split())}")
+    return TraceError(f"{path} is damaged: {' '.join(str(error)[:_LONGEST_MESSAGE].split())}")
 
 
 def _uri(path: Path) -> str:
@@ -95,22 +96,21 @@ def _uri(path: Path) -> str:
 
 def _limit(database: sqlite3.Connection, on_disk: int) -> None:
     """No text or blob is longer than its file, and no statement needs more than ours."""
-    if sys.version_info < (3, 11):
-        return  # this Python cannot set limits: SQLite's own are a gigabyte and a megabyte
-    limits = {
-        sqlite3.SQLITE_LIMIT_LENGTH: max(on_disk, _SHORTEST_LIMIT_BYTES),
-        sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
-        sqlite3.SQLITE_LIMIT_COLUMN: 100,
-        sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 20,
-        sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 3,
-        sqlite3.SQLITE_LIMIT_VDBE_OP: 25_000,
-        sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 8,
-        sqlite3.SQLITE_LIMIT_ATTACHED: 0,
-        sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 10,
-        sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
-    }
-    for limit, at_most in limits.items():
-        database.setlimit(limit, at_most)
+    if sys.version_info >= (3, 11):  # before, Python cannot set limits: SQLite's own are a gigabyte and a megabyte
+        limits = {
+            sqlite3.SQLITE_LIMIT_LENGTH: max(on_disk, _SHORTEST_LIMIT_BYTES),
+            sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
+            sqlite3.SQLITE_LIMIT_COLUMN: 100,
+            sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 20,
+            sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 3,
+            sqlite3.SQLITE_LIMIT_VDBE_OP: 25_000,
+            sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 8,
+            sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+            sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 10,
+            sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 1,
+        }
+        for limit, at_most in limits.items():
+            database.setlimit(limit, at_most)
 
 
 def _budget(steps: int) -> Callable[[], int]:

@@ -11,6 +11,7 @@ from harness.case import Signature, first_divergence
 from harness.commands.minimal import show, write
 from harness.errors import UsageError
 from harness.minimize import Minimizer
+from harness.report.harmless import harmless
 from harness.result import KeptCase
 from harness.trace import Trace
 
@@ -68,14 +69,16 @@ def _keep(finding: Finding, comparison: Comparison, folder: Path, console: Conso
     if path.exists():
         with Trace(path) as trace:
             operations = len(trace)
-        console.print(Text(f"found again: {path}: {divergence.explanation}"), soft_wrap=True)
+        console.print(Text(harmless(f"found again: {path}: {divergence.explanation}")), soft_wrap=True)
     elif None in again:
         operations = len(case)
         write(case, divergence, path, comparison, source="found by fuzzing, flaky")
         console.print(
             Text(
-                f"flaky: {divergence.kind}, wrong: {divergence.wrong}: {divergence.explanation}; the same {operations}"
-                f" operations did not show it again, so they are kept as they are: {path}"
+                harmless(
+                    f"flaky: {divergence.kind}, wrong: {divergence.wrong}: {divergence.explanation}; the same"
+                    f" {operations} operations did not show it again, so they are kept as they are: {path}"
+                )
             ),
             soft_wrap=True,
         )

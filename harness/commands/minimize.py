@@ -5,11 +5,14 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from harness.case import Case, Shown, Signature, first_divergence, first_shown
 from harness.commands.minimal import file_away, show, write
 from harness.errors import TraceError, UsageError
 from harness.minimize import Minimal, Minimizer
 from harness.report import Progress
+from harness.report.harmless import harmless
 from harness.trace import Trace
 
 if TYPE_CHECKING:
@@ -67,7 +70,7 @@ def minimize(
     show(found, output, comparison, console, before=len(case))
     if filed is not None:
         file_away(output, filed)
-        console.print(f"filed: {filed}, which pytest replays from now on", soft_wrap=True)
+        console.print(Text(harmless(f"filed: {filed}, which pytest replays from now on")), soft_wrap=True)
     return found
 
 

@@ -28,7 +28,7 @@ _DIVERGENCE = (
     "difference",
     "known",
 )
-_MOST_BYTES = 256 * 1024 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
 
 
 def read_result(path: Path) -> Result:
@@ -38,9 +38,11 @@ def read_result(path: Path) -> Result:
         UsageError: there is no such file, it is no result, or it is newer than this program.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UsageError(f"{path} is no result: it has {path.stat().st_size:,} bytes, which no result has")
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise UsageError(f"{path} is no result: it has more than {_MOST_BYTES:,} bytes, which no result has")
+        fields = json.loads(content.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -83,6 +85,7 @@ def _result(fields: dict[str, Any]) -> Result:
         elapsed_s=float(fields["timing"]["elapsed_s"]),
         seed=fields["seed"],
         interrupted=bool(fields["interrupted"]),
+        ended_early=bool(fields.get("recording_ended_early", False)),
         recorded=None if recorded is None else RecordedAnswers(**recorded),
         examples=None if fuzzing is None else _count(fuzzing["examples"]),
         cases=[] if fuzzing is None else [KeptCase(**case) for case in fuzzing["cases"]],
