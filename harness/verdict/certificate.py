@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.result import Result
+    from harness.thresholds import Thresholds
     from harness.verdict.outcome import Check
     from harness.verdict.speed import Ratios
     from harness.verdict.subject import Subject
-    from harness.thresholds import Thresholds
     from harness.verdict.training import Trained
 
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.evidence import Coverage
-    from harness.verdict.subject import Subject
     from harness.thresholds import Thresholds
+    from harness.verdict.subject import Subject
 
 # What shows it soonest; docs/detection.md says what each workload does.
 _PRESSURE, _REVISIT, _CLEARS, _SHAPES = "pool-pressure", "revisit", "clear-storm", "multitask"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from harness.thresholds import Thresholds
 from harness.verdict.certificate import certificate
 from harness.verdict.coverage import coverage
 from harness.verdict.found import behaviour, completeness, corruption
@@ -12,7 +13,6 @@ from harness.verdict.memory import memory
 from harness.verdict.outcome import GO, Verdict, outcome_of
 from harness.verdict.speed import speed
 from harness.verdict.subject import Subject
-from harness.thresholds import Thresholds
 from harness.verdict.training import training
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.result import Result, TrainingAccount
-    from harness.verdict.subject import Subject
     from harness.thresholds import Thresholds
+    from harness.verdict.subject import Subject
 
 
 def corruption(subject: Subject) -> Check:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from harness.evidence import Timeline
     from harness.result import Result
+    from harness.thresholds import Thresholds
     from harness.verdict.growth import Growth
     from harness.verdict.subject import Subject
-    from harness.thresholds import Thresholds
 
 _KIB, _MIB = 1 << 10, 1 << 20
 _SETTLED = 4  # times that a pool's slots were set: filling them once is no leak, and the first half is not looked at

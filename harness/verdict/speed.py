@@ -11,8 +11,8 @@ from harness.verdict.outcome import FAILED, PASSED, UNKNOWN, Check
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.verdict.subject import Subject
     from harness.thresholds import Thresholds
+    from harness.verdict.subject import Subject
 
 _MEASURE = "time"  # of all that a bench measures, what the caches themselves take, operations of every kind together
 _CONFIDENCE = 0.95

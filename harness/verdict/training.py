@@ -12,8 +12,8 @@ from harness.verdict.outcome import FAILED, PASSED, UNKNOWN, Check
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.verdict.subject import Subject
     from harness.thresholds import Thresholds
+    from harness.verdict.subject import Subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
