@@ -281,7 +281,7 @@ class ShadowCache:
         for side in sides:
             side.stopwatch = evidence.watch(side.role, kind) if sampled else None
         if sampled:
-            evidence.looks(self.operations.total(), sides, self.log)
+            evidence.look(self.operations.total(), sides, self.log)
         else:
             self._until_sample = SAMPLE_EVERY - 1
 

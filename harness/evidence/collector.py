@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SAMPLE_EVERY = 17  # a prime: searches alternate between lookups and sets
 SIDES = ("reference", "candidate")
 _POOLS_APART = 16
+_SHARE = 0.005  # of wall time: a cache's statistics may be slow
 
 
 class Evidence:
@@ -37,6 +38,7 @@ class Evidence:
         self.history = History()
         self.began = time.perf_counter()
         self._pace = Pace()
+        self._looking_s = 0.0
         self._watches = {role: Stopwatch() for role in timed}
 
     @property
@@ -56,20 +58,23 @@ class Evidence:
             watch.kind = kind
         return watch
 
-    def looks(self, operations: int, sides: tuple[Side, Side], log: DivergenceLog, *, at_end: bool = False) -> None:
-        """Add a point to the timeline where one is due."""
-        done = self.timeline.operations
-        if operations < self._pace.next_at and not (at_end and (not done or done[-1] < operations)):
+    def look(self, operations: int, sides: tuple[Side, Side], log: DivergenceLog) -> None:
+        """Add a point to the timeline where one is due, and looking has not taken too much time so far."""
+        if operations < self._pace.next_at:
+            return
+        elapsed_s = time.perf_counter() - self.began
+        if self._looking_s > _SHARE * elapsed_s:
             return
         self.timeline.add(
             operations=operations,
-            elapsed_s=time.perf_counter() - self.began,
+            elapsed_s=elapsed_s,
             corruption=log.count(CORRUPTION),
             behaviour=log.count(BEHAVIOUR),
             resident_bytes=resident_bytes(),
             sides={side.role: _grouped(side.account()) for side in sides},
         )
         self._pace.added()
+        self._looking_s += time.perf_counter() - self.began - elapsed_s
 
 
 def _grouped(pools: dict[str, dict[str, int | None]]) -> dict[str, dict[str, int | None]]:
