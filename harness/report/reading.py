@@ -37,14 +37,35 @@ def read_result(path: Path) -> Result:
     Raises:
         UsageError: there is no such file, it is no result, or it is newer than this program.
     """
+    return result_of(read_json(path, "result"), path)
+
+
+def read_json(path: Path, noun: str) -> Any:
+    """What is in a JSON file.
+
+    Args:
+        path: the file.
+        noun: what it should be, for the message where it is none.
+
+    Raises:
+        UsageError: there is no such file, or it holds no JSON.
+    """
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise UsageError(f"{path} is no result: it has {path.stat().st_size:,} bytes, which no result has")
-        fields = json.loads(path.read_text(encoding="utf-8"))
+            raise UsageError(f"{path} is no {noun}: it has {path.stat().st_size:,} bytes, which no {noun} has")
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is no result: {error}") from None
+        raise UsageError(f"{path} is no {noun}: {error}") from None
+
+
+def result_of(fields: Any, path: Path) -> Result:
+    """The result that was read from `path`.
+
+    Raises:
+        UsageError: it is none, or it is newer than this program.
+    """
     schema = fields.get("schema") if isinstance(fields, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool):
         raise UsageError(f"{path} is no result: it says no schema")

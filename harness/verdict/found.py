@@ -21,7 +21,7 @@ def corruption(subject: Subject) -> Check:
     found = result.unexpected[CORRUPTION]
     if found:
         sentence = f"{found:,} corruptions{_groups(result, CORRUPTION)}" + _known(result)
-        return Check(name="corruption", outcome=FAILED, sentence=sentence, command=subject.again())
+        return Check(name="corruption", outcome=FAILED, sentence=sentence, command=_of(subject, CORRUPTION))
     if not result.gets_compared:
         return Check(
             name="corruption",
@@ -40,7 +40,9 @@ def behaviour(subject: Subject, thresholds: Thresholds) -> Check:
     let_pass = f" ({allowed:,} are let pass)" if allowed else ""
     if found > allowed:
         sentence = f"{found:,} unexpected differences of behaviour{let_pass}{_groups(result, BEHAVIOUR)}"
-        return Check(name="behaviour", outcome=FAILED, sentence=sentence + _known(result), command=subject.again())
+        return Check(
+            name="behaviour", outcome=FAILED, sentence=sentence + _known(result), command=_of(subject, BEHAVIOUR)
+        )
     counted = f"{found:,} unexpected differences" if found else "no unexpected difference"
     return Check(
         name="behaviour", outcome=PASSED, sentence=f"{counted} of behaviour{let_pass if found else ''}{_known(result)}"
@@ -78,6 +80,11 @@ def _unseen(workload: str, training: TrainingAccount) -> Iterator[str]:
         yield f"{workload} compared only one lookup in {training.compare_every:,}; --compare-every 1 compares all"
     if training.passed_over:
         yield f"{workload} passed over {training.passed_over:,} lookups; --max-share none passes over none"
+
+
+def _of(subject: Subject, severity: str) -> str:
+    """The command of a run that found some."""
+    return subject.again([run for run in subject.runs if run.unexpected[severity]])
 
 
 def _groups(result: Result, severity: str) -> str:

@@ -23,23 +23,20 @@ _SEVERITY = {PASSED: 0, UNKNOWN: 1, FAILED: 2}
 
 
 def memory(subject: Subject, thresholds: Thresholds) -> Check:
-    """The slope over the second half of every run that is long enough."""
+    """The slope over the second half of every run that is long enough; the worst one is told."""
+    longest = max(run.operations_total for run in subject.runs)
     long = [run for run in subject.runs if run.operations_total >= thresholds.memory_operations]
-    judged = [_judged(run, name, growth, thresholds) for run in long for name, growth in _growths(run)]
+    judged = [(*_judged(run, name, growth, thresholds), run) for run in long for name, growth in _growths(run)]
     if not judged:
-        longest = max(run.operations_total for run in subject.runs)
         sentence = f"the longest run has {longest:,} operations; at least {thresholds.memory_operations:,} are needed"
         if long:
             sentence = "no run of a workload kept how much memory there was"
         return Check(
             name="memory", outcome=UNKNOWN, sentence=sentence, command=_longer(subject, thresholds.memory_operations)
         )
-    worst, sentence = max(judged, key=lambda each: _SEVERITY[each[0]])
-    sentence = "; ".join(dict.fromkeys(said for outcome, said in judged if outcome == worst))
-    command = {PASSED: "", FAILED: subject.again()}.get(worst)
-    if command is None:
-        command = _longer(subject, max(run.operations_total for run in long))
-    return Check(name="memory", outcome=worst, sentence=sentence, command=command)
+    outcome, _, sentence, run = max(judged, key=lambda each: (_SEVERITY[each[0]], each[1]))
+    commands = {PASSED: "", FAILED: subject.again([run]), UNKNOWN: _longer(subject, longest)}
+    return Check(name="memory", outcome=outcome, sentence=sentence, command=commands[outcome])
 
 
 def _longer(subject: Subject, operations: int) -> str:
@@ -68,20 +65,21 @@ def _own_bytes(timeline: Timeline) -> list[int | None]:
     return rows
 
 
-def _judged(run: Result, name: str, growth: Growth, thresholds: Thresholds) -> tuple[str, str]:
-    limit = thresholds.memory_growth
+def _judged(run: Result, name: str, growth: Growth, thresholds: Thresholds) -> tuple[str, float, str]:
+    """The outcome, how bad it may be, and both in words."""
+    limit, far = thresholds.memory_growth, growth.high
     said = (
         f"{name} grew by {growth.slope / _KIB:,.1f} KiB in 1,000 operations (95 %: {growth.low / _KIB:,.1f} to"
         f" {growth.high / _KIB:,.1f}; limit {limit / _KIB:,.1f}), {growth.total / _MIB:,.1f} MiB over the last"
         f" {growth.operations:,} of {run.workload}"
     )
     if growth.high <= limit:
-        return PASSED, said
+        return PASSED, far, said
     if not _settled(run):
-        return UNKNOWN, f"{said}, while its pools were still being filled"
+        return UNKNOWN, far, f"{said}, while its pools were still being filled"
     if growth.low > limit and growth.total > thresholds.memory_floor:
-        return FAILED, said
-    return UNKNOWN, f"{said}: too little to tell a leak from an allocator at work"
+        return FAILED, far, said
+    return UNKNOWN, far, f"{said}: too little to tell a leak from an allocator at work"
 
 
 def _settled(run: Result) -> bool:

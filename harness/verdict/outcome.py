@@ -81,7 +81,7 @@ class Verdict:
             return f"{INCONCLUSIVE}: not shown: {', '.join(check.name for check in self.lacking)}"
         passed = sum(check.outcome == PASSED for check in self.checks)
         left_out = ", ".join(check.name for check in self.left_out)
-        return f"{GO}: {passed} checks passed" + (f"; not shown, and not required: {left_out}" if left_out else "")
+        return f"{GO}: {passed} checks passed" + (f"; not compared, and not required: {left_out}" if left_out else "")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

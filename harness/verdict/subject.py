@@ -60,12 +60,15 @@ class Subject:
         """A command that supplies what these scenarios exercise; of a training, the same once more, and for longer."""
         if self.trained:
             return self.again()
+        seeds = [run.seed for run in self.runs if run.seed is not None]
         options = () if steps is None else ("--steps", str(steps))
+        if seeds:  # another one: the same operations again would count twice and show nothing new
+            options = (*options, "--seed", str(max(seeds) + 1))
         return self.command("run", *scenarios, *options, output=output)
 
-    def again(self) -> str:
-        """The command that one of the runs came from."""
-        for run in self.runs:
+    def again(self, runs: Sequence[Result] = ()) -> str:
+        """The command that one of these runs, or of all, came from."""
+        for run in runs or self.runs:
             if run.provenance is not None:
                 return run.provenance.command
         return self.command("shadow", "SCRIPT", output="more.json") if self.trained else ""
