@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _BLOCKS = 16
 _STUDENT = 2.1448  # the 97.5 % quantile with 14 degrees of freedom: 15 rises, less their mean
+_WALK = math.sqrt(1.5)  # in a random walk neighbouring rises between block middles correlate by 1/4
 _FEWEST = 2 * _BLOCKS  # points
 _PER = 1_000  # operations
 
@@ -60,7 +61,7 @@ def growth_of(operations: Sequence[int], numbers: Sequence[int | None]) -> Growt
     ]
     rises = [_PER * (after - before) / (later - at) for (at, before), (later, after) in pairwise(middles)]
     slope = statistics.fmean(rises)
-    margin = _STUDENT * statistics.stdev(rises) / math.sqrt(len(rises))
+    margin = _STUDENT * _WALK * statistics.stdev(rises) / math.sqrt(len(rises))
     return Growth(
         slope=slope,
         low=slope - margin,
