@@ -136,7 +136,7 @@ def check_files(options: argparse.Namespace) -> None:
     Raises:
         UsageError: it cannot.
     """
-    for name in ("json", "junit", "markdown"):
+    for name in ("json", "junit", "markdown", "certificate"):
         path = getattr(options, name, None)
         if path is not None and not path.parent.is_dir():
             raise UsageError(f"{path} cannot be written: there is no directory {path.parent}")

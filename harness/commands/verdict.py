@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from harness.commands.session import DIVERGENCE, PARITY
+from harness.commands.session import DIVERGENCE, PARITY, check_files
 from harness.report import write_text
 from harness.settings import read_settings
 from harness.verdict import GO, NO_GO, verdict_of
 from harness.verdict.material import read_material
-from harness.verdict.render import as_markdown, render_verdict, verdict_text
+from harness.verdict.render import as_markdown, further, render_verdict, verdict_text
 
 if TYPE_CHECKING:
     import argparse
@@ -44,6 +44,7 @@ def verdict(options: argparse.Namespace) -> int:
     Raises:
         UsageError: a file cannot be read or written, or they are not of one pair of caches.
     """
+    check_files(options)
     thresholds = read_settings(options.config).verdict
     material = read_material(options.file)
     found = verdict_of(
@@ -58,7 +59,7 @@ def verdict(options: argparse.Namespace) -> int:
         console.width = max(console.width, _PIPE_WIDTH)
     if not options.quiet:
         console.print(render_verdict(found))
-        console.print()
+        console.print(further(found), soft_wrap=True)
     console.print(verdict_text(found), soft_wrap=True)
     if options.json:
         write_text(options.json, json.dumps(found.as_dict(), indent=2) + "\n")

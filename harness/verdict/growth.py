@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_BLOCKS = 16
-_STUDENT = 2.1448  # the 97.5 % quantile with 14 degrees of freedom: 15 rises, less their mean
+_BLOCKS = 8
+_STUDENT = 2.4469  # the 97.5 % quantile with 6 degrees of freedom: 7 rises, less their mean
 _WALK = math.sqrt(1.5)  # in a random walk neighbouring rises between block middles correlate by 1/4
-_FEWEST = 2 * _BLOCKS  # points
+_FEWEST = 2 * _BLOCKS  # points: in a run, how many there are depends on how long it takes to look
 _PER = 1_000  # operations
 
 
@@ -43,21 +43,24 @@ class Growth:
 
 
 def growth_of(operations: Sequence[int], numbers: Sequence[int | None]) -> Growth | None:
-    """Of numbers that were seen after so many operations each; None where too many are not known.
+    """Of numbers that were seen after so many operations each; None where too few are known.
 
     Args:
         operations: ascending.
         numbers: as many; None where it was not known.
     """
-    half = len(operations) // 2
-    points = [(at, number) for at, number in zip(operations, numbers, strict=True) if number is not None][-half:]
-    if half < _FEWEST or len(points) < half:
+    points = [
+        (at, number)
+        for at, number in zip(operations, numbers, strict=True)
+        if number is not None and at > operations[-1] / 2
+    ]
+    if len(points) < _FEWEST:
         return None
     size = len(points) // _BLOCKS
     points = points[len(points) - size * _BLOCKS :]
     blocks = [points[start : start + size] for start in range(0, len(points), size)]
     middles = [
-        (statistics.fmean(at for at, _ in block), statistics.median(number for _, number in block)) for block in blocks
+        (statistics.median(at for at, _ in block), statistics.median(number for _, number in block)) for block in blocks
     ]
     rises = [_PER * (after - before) / (later - at) for (at, before), (later, after) in pairwise(middles)]
     slope = statistics.fmean(rises)

@@ -25,7 +25,7 @@ _MARKS = {PASSED: ("passed", "green"), FAILED: ("FAILED", "bold red"), UNKNOWN: 
 
 
 def render_verdict(verdict: Verdict) -> RenderableType:
-    """Every check with what it found, and the commands that would supply what is missing."""
+    """Every check with what it found."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -33,14 +33,22 @@ def render_verdict(verdict: Verdict) -> RenderableType:
     for check in verdict.checks:
         mark, style = _MARKS[check.outcome] if _weighs(check) else ("not compared", "dim")
         table.add_row(Text(mark, style), check.name, Text(check.sentence))
-    parts: list[RenderableType] = [table]
-    if verdict.commands:
-        what = "to look further into it" if verdict.outcome == NO_GO else "what would supply what is missing"
-        parts.append(Padding(Text(f"{what}:", "dim"), (1, 0, 0, 0)))
-        parts += [Text(f"  {command}", overflow="fold") for command in verdict.commands]
-    if verdict.certificate is not None:
-        parts.append(Padding(Text(f"certificate sha256 {verdict.certificate['sha256']}", "dim"), (1, 0, 0, 0)))
-    return Group(*parts)
+    if verdict.certificate is None:
+        return table
+    return Group(table, Padding(Text(f"certificate sha256 {verdict.certificate['sha256']}", "dim"), (1, 0, 0, 0)))
+
+
+def further(verdict: Verdict) -> Text:
+    """The commands that would supply what is missing, one a line, which is not to be broken; empty without any."""
+    if not verdict.commands:
+        return Text()
+    what = "to look further into it" if verdict.outcome == NO_GO else "what would supply what is missing"
+    return (
+        Text("\n")
+        .append(f"{what}:", "dim")
+        .append("".join(f"\n  {command}" for command in verdict.commands))
+        .append("\n")
+    )
 
 
 def verdict_text(verdict: Verdict) -> Text:
