@@ -37,7 +37,7 @@ class Thresholds:
     require: tuple[str, ...] = REQUIRED
     behaviour: int = 0
     time_ratio: float = 1.05
-    memory_growth: int = 512 * 1024
+    memory_growth: int = 256 * 1024
     memory_floor: int = 16 * 1024 * 1024
     memory_operations: int = 50_000
     operations: int = 10_000

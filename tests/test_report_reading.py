@@ -59,7 +59,7 @@ def trained() -> Result:
     return result
 
 
-@pytest.mark.parametrize("make", [run, replayed, known, fuzzed, trained, lambda: merge([run(), replayed()])])
+@pytest.mark.parametrize("make", [run, replayed, known, fuzzed, trained, lambda: merge([run(), known(), fuzzed()])])
 def test_a_result_comes_back(make: Callable[[], Result], tmp_path: Path) -> None:
     """Every field, divergences, single runs and kept cases included."""
     result, path = make(), tmp_path / "r.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,14 @@ from typing import Any
 import pytest
 
 from harness.cli import main
+from harness.thresholds import Thresholds
 from harness.training.paired import Leg, pair
 from harness.verdict.certificate import digest_of
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 SIDES = ("legacy-evicting", "refactored-fifo")
 SETTINGS = """
@@ -323,3 +330,12 @@ def test_thresholds_of_the_settings_are_used() -> None:
     assert verdict("result.json", "--config", "own.toml", "--quiet") == 4
     Path("own.toml").write_text('[verdict]\nrequire = ["coverage"]\n')
     assert verdict("result.json", "--config", "own.toml", "--quiet") == 0
+
+
+def test_the_documented_thresholds_are_the_defaults() -> None:
+    """All of them, as they are written."""
+    page = (Path(__file__).parent.parent / "docs" / "verdict.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```toml\n(\[verdict\]\n.*?)```", page, re.DOTALL)
+    table = tomllib.loads(block)["verdict"]
+    assert set(table) == set(Thresholds().as_dict())
+    assert Thresholds.parse(table) == Thresholds()

@@ -67,8 +67,8 @@ class Subject:
         return self.command("run", *scenarios, *options, output=output)
 
     def again(self, runs: Sequence[Result] = ()) -> str:
-        """The command that one of these runs, or of all, came from."""
+        """The command that one of these runs, or of all, came from, as one would type it to see what happened."""
         for run in runs or self.runs:
             if run.provenance is not None:
-                return run.provenance.command
+                return run.provenance.command.replace(" --quiet", "")
         return self.command("shadow", "SCRIPT", output="more.json") if self.trained else ""
