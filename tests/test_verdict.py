@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import Comparison, KnownDifference, Result, UsageError, load_scenario
+from harness import CacheSpec, Comparison, KnownDifference, Result, UsageError, load_scenario
 from harness.evidence import Coverage, Exercised, Provenance, Timeline
 from harness.result import TrainingAccount
 from harness.thresholds import Thresholds
@@ -409,8 +409,17 @@ def test_one_leaking_run_among_sound_ones_is_a_leak() -> None:
 
 def test_a_system_that_does_not_tell_its_memory_is_unknown() -> None:
     """Not sound."""
-    silent = result(timeline=Timeline())
-    assert check(judged(silent), "memory").outcome == UNKNOWN
+    found = check(judged(result(timeline=Timeline())), "memory")
+    assert (found.outcome, found.sentence) == (UNKNOWN, "too few measurements of memory were kept")
+
+
+def test_slots_are_known_where_the_sizes_are() -> None:
+    """A pool that was set often enough is filled, whether it was ever wrapped or not: searches clear it first."""
+    searched = result(timeline=timeline(growth=1000), spec=CacheSpec(env_num=2, init_pool_size=10, num_simulations=50))
+    searched.coverage.families["recur"].wrapped = 0
+    assert check(judged(searched), "memory").outcome == FAILED
+    searched.coverage.families["recur"].sets = 399  # of 100 slots
+    assert check(judged(searched), "memory").outcome == UNKNOWN
 
 
 # ---------------------------------------------------------------- training

@@ -30,7 +30,7 @@ def memory(subject: Subject, thresholds: Thresholds) -> Check:
     if not judged:
         sentence = f"the longest run has {longest:,} operations; at least {thresholds.memory_operations:,} are needed"
         if long:
-            sentence = "no run of a workload kept how much memory there was"
+            sentence = "too few measurements of memory were kept"
         return Check(
             name="memory", outcome=UNKNOWN, sentence=sentence, command=_longer(subject, thresholds.memory_operations)
         )
