@@ -121,6 +121,12 @@ def fields(tmp_path: Path) -> dict[str, Any]:
         (lambda fields: fields.update(divergences=[]), "list indices must be integers"),
         (lambda fields: fields["first"][0].update(kind="mood"), "no divergence of kind 'mood'"),
         (lambda fields: fields["first"][0].update(key="zz"), "invalid literal for int"),
+        (lambda fields: fields["coverage"]["families"]["init"].update(wrapped=None), "None is not a count"),
+        (lambda fields: fields["coverage"].update(environments="8"), "'8' is not a count"),
+        (lambda fields: fields["coverage"]["strategies"]["candidate"].update(x=["lru"]), "declared for x, of which"),
+        (lambda fields: fields["coverage"]["families"].pop("wm"), "declared for wm, of which there are no pools"),
+        (lambda fields: fields["timeline"]["operations"].__setitem__(0, "1"), "'1' is not a count"),
+        (lambda fields: fields["timeline"]["sides"]["candidate"]["recur"].pop("hits"), "its timeline lacks hits"),
     ],
 )
 def test_what_is_no_result_is_told(

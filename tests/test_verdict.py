@@ -461,6 +461,15 @@ def test_nonsense_is_told_with_the_file(read: Callable[..., Any], fields: dict[s
         read(fields, "x.json")
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), "1", None])
+def test_a_ratio_that_is_no_number_is_told(number: object) -> None:
+    """It would be neither above the limit nor below."""
+    fields = bench((0.5, 0.6))
+    fields["runs"][0]["ratios"]["its"]["time"]["high"] = number
+    with pytest.raises(UsageError, match=r"x\.json is no bench: "):
+        ratios_of(fields, "x.json")
+
+
 # ---------------------------------------------------------------- coverage
 
 

@@ -45,7 +45,7 @@ def summary(result: Result, verdict: Verdict, *, line: str) -> str:
     parts = [
         f"## kvparity: {prose(result.candidate)} against {prose(result.reference)}\n",
         f"**{prose(line)}**\n",
-        f"Verdict: **{verdict.outcome}**. {prose(verdict.line.partition(': ')[2])}\n",
+        f"Verdict: **{verdict.outcome}**. {prose(verdict.sentence)}\n",
         *_table(result),
         *_groups(result),
         *_checks(verdict),

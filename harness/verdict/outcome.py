@@ -73,15 +73,20 @@ class Verdict:
         return tuple(dict.fromkeys(check.command for check in wanted if check.command))
 
     @property
-    def line(self) -> str:
-        """The verdict in one line."""
+    def sentence(self) -> str:
+        """What it comes from, in one line."""
         if self.outcome == NO_GO:
-            return f"{NO_GO}: {'; '.join(check.sentence for check in self.failed)}"
+            return "; ".join(check.sentence for check in self.failed)
         if self.outcome == INCONCLUSIVE:
-            return f"{INCONCLUSIVE}: not shown: {', '.join(check.name for check in self.lacking)}"
+            return f"not shown: {', '.join(check.name for check in self.lacking)}"
         passed = sum(check.outcome == PASSED for check in self.checks)
         left_out = ", ".join(check.name for check in self.left_out)
-        return f"{GO}: {passed} checks passed" + (f"; not compared, and not required: {left_out}" if left_out else "")
+        return f"{passed} checks passed" + (f"; not compared, and not required: {left_out}" if left_out else "")
+
+    @property
+    def line(self) -> str:
+        """The verdict in one line."""
+        return f"{self.outcome}: {self.sentence}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

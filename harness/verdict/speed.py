@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def ratios_of(fields: dict[str, Any], where: str) -> Ratios:
         for run in fields["runs"]:
             for name, measures in run["ratios"].items():
                 found = measures[_MEASURE]
-                numbers = {key: float(found[key]) for key in ("median", "low", "high", "confidence")}
+                numbers = {key: _finite(found[key]) for key in ("median", "low", "high", "confidence")}
                 ratios.setdefault(name, []).append(Ratio(workload=str(run["workload"]), **numbers))
             for name, raised in run["failures"].items():
                 failures.setdefault(name, f"{raised} (in {run['workload']})")
@@ -78,6 +79,13 @@ def ratios_of(fields: dict[str, Any], where: str) -> Ratios:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{where} is no bench: {type(error).__name__}: {error}") from None
+
+
+def _finite(number: Any) -> float:
+    """JSON has no other numbers, but its readers have."""
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no ratio")
+    return float(number)
 
 
 def speed(subject: Subject, benches: Sequence[Ratios], thresholds: Thresholds) -> Check:
