@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
@@ -15,9 +15,51 @@ if TYPE_CHECKING:
 
     from harness.caches import CacheSpec
     from harness.divergence import Divergence, DivergenceLog
-    from harness.evidence import Evidence
+    from harness.evidence.timeline import Timeline
     from harness.result import RecordedAnswers, TrainingAccount
     from harness.shadow import ShadowCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one shadow saw, without the caches that it saw.
+
+    Attributes:
+        spec: the sizes.
+        operations: how many of each kind.
+        gets_compared: lookups; `values_compared` those that hit on both sides.
+        stats: per side and pool.
+        coverage: what was exercised.
+        timeline: how counts grew, from the second on at which it began.
+        latencies: how long operations took, by side and kind.
+    """
+
+    spec: CacheSpec
+    operations: Counter[str]
+    gets_compared: int
+    values_compared: int
+    stats: Table
+    coverage: Coverage
+    timeline: tuple[float, Timeline] | None
+    latencies: dict[str, dict[str, Latency]]
+
+    @classmethod
+    def of(cls, shadow: ShadowCache, *, without_its_word: bool = False) -> Seen:
+        """What `shadow` saw so far; `without_its_word` leaves out what the candidate itself counted."""
+        evidence = shadow.evidence
+        return cls(
+            spec=shadow.spec,
+            operations=Counter(shadow.operations),
+            gets_compared=shadow.gets_compared,
+            values_compared=shadow.values_compared,
+            stats={
+                "reference": shadow.reference.account(),
+                "candidate": shadow.candidate.account(without_its_word=without_its_word),
+            },
+            coverage=shadow.coverage(),
+            timeline=None if evidence is None else (evidence.began, evidence.timeline),
+            latencies={} if evidence is None else evidence.latencies,
+        )
 
 
 class Tally:
@@ -37,18 +79,24 @@ class Tally:
         self._values_compared = 0
         self._stats: Table = {}
         self._coverage = Coverage()
-        self._evidence: list[Evidence] = []
+        self._timelines: list[tuple[float, Timeline]] = []
+        self._latencies: list[dict[str, dict[str, Latency]]] = []
 
     def add(self, shadow: ShadowCache) -> None:
         """Add a shadow that has seen all that it will see."""
-        self._specs.add(shadow.spec)
-        self._operations += shadow.operations
-        self._gets_compared += shadow.gets_compared
-        self._values_compared += shadow.values_compared
-        self._coverage += shadow.coverage()
-        if shadow.evidence is not None:
-            self._evidence.append(shadow.evidence)
-        _add(self._stats, {side.role: side.account() for side in (shadow.reference, shadow.candidate)})
+        self.add_seen(Seen.of(shadow))
+
+    def add_seen(self, seen: Seen) -> None:
+        """Add what a shadow has seen."""
+        self._specs.add(seen.spec)
+        self._operations += seen.operations
+        self._gets_compared += seen.gets_compared
+        self._values_compared += seen.values_compared
+        self._coverage += seen.coverage
+        if seen.timeline is not None:
+            self._timelines.append(seen.timeline)
+        self._latencies.append(seen.latencies)
+        _add(self._stats, seen.stats)
 
     def result(
         self,
@@ -88,8 +136,8 @@ class Tally:
             examples=examples,
             training=training,
             coverage=self._coverage,
-            timeline=together([(evidence.began, evidence.timeline) for evidence in self._evidence]),
-            latencies=_added_up([evidence.latencies for evidence in self._evidence]),
+            timeline=together(self._timelines),
+            latencies=_added_up(self._latencies),
         )
 
 

@@ -56,6 +56,8 @@ def trained() -> Result:
         wall_s=50.0,
         passed_over=3,
         stopped="it failed",
+        stopped_after_s=7.5,
+        stopped_after_operations=101,
     )
     return result
 

@@ -164,7 +164,7 @@ def conclude(result: Result, options: argparse.Namespace, console: Console, *, f
         return INTERRUPTED
     if result.fails(options.fail_on):
         return DIVERGENCE
-    return INTERRUPTED if result.training is not None and result.training.stopped else PARITY
+    return INTERRUPTED if result.stopped else PARITY
 
 
 def _factories(result: Result) -> Iterator[tuple[str, CacheFactory]]:
