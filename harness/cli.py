@@ -2,7 +2,8 @@
 
 Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one line says what, and how to mend it),
 3 interrupted (what was found so far is reported). `shadow` ends with its script's own status where that is not 0; of
-`bench`, 1 is a cache that raised, or a ratio that became worse.
+`bench`, 1 is a cache that raised, or a ratio that became worse; `verdict` ends with 0 for GO, 1 for NO-GO, 4 for
+INCONCLUSIVE.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from harness.commands.session import (
     conclude,
 )
 from harness.commands.shadow import shadow, termination_deferred
+from harness.commands.verdict import verdict
 from harness.errors import KVParityError, UsageError
 from harness.loading import trace_path
 from harness.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
@@ -142,6 +144,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "shadow": _shadow,
     "compare-training": _compare_training,
     "bench": bench,
+    "verdict": verdict,
 }
 
 

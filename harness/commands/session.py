@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
+from rich.text import Text
 
 from harness.commands.fuzz import database, fuzz
 from harness.compare import Tolerance
@@ -18,10 +19,13 @@ from harness.fuzz import Fuzzer
 from harness.loading import factory_of, load_scenario, trace_path
 from harness.recording import TraceWriter
 from harness.replay import Comparison
-from harness.report import Progress, render, verdict_line, write_json, write_page
+from harness.report import Progress, render, verdict_line, write_json, write_page, write_text
+from harness.report.junit import junit
+from harness.report.markdown import summary
 from harness.settings import read_settings
 from harness.tally import merge
 from harness.trace import Trace
+from harness.verdict import verdict_of
 
 if TYPE_CHECKING:
     import argparse
@@ -132,17 +136,26 @@ def check_files(options: argparse.Namespace) -> None:
     Raises:
         UsageError: it cannot.
     """
-    if options.json and not options.json.parent.is_dir():
-        raise UsageError(f"{options.json} cannot be written: there is no directory {options.json.parent}")
+    for name in ("json", "junit", "markdown", "certificate"):
+        path = getattr(options, name, None)
+        if path is not None and not path.parent.is_dir():
+            raise UsageError(f"{path} cannot be written: there is no directory {path.parent}")
 
 
 def conclude(result: Result, options: argparse.Namespace, console: Console, *, files: Sequence[Path]) -> int:
     """Report a result, which came of these files, everywhere that was asked for; its exit status."""
     if options.json or options.report:
         result.provenance = provenance(options.command_line, files=files, caches=_factories(result))
+    verdict = verdict_of([result], thresholds=read_settings(options.config).verdict)
+    line = verdict_line(result, fail_on=options.fail_on)
     if not options.quiet:
         console.print(render(result))
-    console.print(verdict_line(result, fail_on=options.fail_on), soft_wrap=True)
+        console.print(Text(f"`kvparity verdict` on this alone: {verdict.line}", style="dim"), soft_wrap=True)
+    console.print(line, soft_wrap=True)
+    if options.junit:
+        write_text(options.junit, junit(result, verdict, fail_on=options.fail_on))
+    if options.markdown:
+        write_text(options.markdown, summary(result, verdict, line=line.plain))
     if options.json:
         write_json(result, options.json)
     if options.report:
