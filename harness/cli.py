@@ -17,6 +17,7 @@ from rich.console import Console
 from harness.commands.compare_training import compare_training, render_paired, verdict_of
 from harness.commands.listing import listing
 from harness.commands.minimize import minimize
+from harness.commands.report import report
 from harness.commands.session import (
     BAD_INPUT,
     DIVERGENCE,
@@ -137,6 +138,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "fuzz": _fuzz,
     "minimize": _minimize,
+    "report": report,
     "shadow": _shadow,
     "compare-training": _compare_training,
 }

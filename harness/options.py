@@ -94,6 +94,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_sides(smaller)
 
+    reporting = commands.add_parser("report", help="the HTML report of results that were written with --json")
+    reporting.add_argument("result", nargs="+", type=Path, metavar="RESULT", help="JSON results of one pair of caches")
+    reporting.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where to write index.html")
+    reporting.add_argument(
+        "--fail-on", choices=FAIL_ON, default="behaviour", help="what the verdict counts (default behaviour)"
+    )
+
     shadowing = commands.add_parser("shadow", help="a training script, with a candidate in its caches' shadow")
     shadow_options(shadowing)
     _add_output(shadowing, fail_on=None)
@@ -123,5 +130,7 @@ def _add_output(parser: argparse.ArgumentParser, *, fail_on: str | None) -> None
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write the report as a page, and the JSON result")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="write the report as an HTML page, and the JSON result"
+    )
     parser.add_argument("--quiet", action="store_true", help="print the verdict only")
