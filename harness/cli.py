@@ -20,6 +20,7 @@ from harness.commands.bench import bench
 from harness.commands.compare_training import compare_training, render_paired, verdict_of
 from harness.commands.listing import listing
 from harness.commands.minimize import minimize
+from harness.commands.report import report
 from harness.commands.session import (
     BAD_INPUT,
     DIVERGENCE,
@@ -141,6 +142,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "fuzz": _fuzz,
     "minimize": _minimize,
+    "report": report,
     "shadow": _shadow,
     "compare-training": _compare_training,
     "bench": bench,

@@ -100,6 +100,12 @@ def build_parser() -> argparse.ArgumentParser:
         "bench", help="what caches cost, side by side, and which pool sizes a workload needs"
     )
     bench_options(benching)
+    reporting = commands.add_parser("report", help="the HTML report of results that were written with --json")
+    reporting.add_argument("result", nargs="+", type=Path, metavar="RESULT", help="JSON results of one pair of caches")
+    reporting.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where to write index.html")
+    reporting.add_argument(
+        "--fail-on", choices=FAIL_ON, default="behaviour", help="what the verdict counts (default behaviour)"
+    )
 
     shadowing = commands.add_parser("shadow", help="a training script, with a candidate in its caches' shadow")
     shadow_options(shadowing)
@@ -133,7 +139,9 @@ def _add_output(parser: argparse.ArgumentParser, *, fail_on: str | None) -> None
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write the report as a page, and the JSON result")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="write the report as an HTML page, and the JSON result"
+    )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a summary in GitHub's Markdown, for CI")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from contextlib import nullcontext, suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.commands.fuzz import database, fuzz
+from harness.commands.programs import Source, add_programs
 from harness.compare import Tolerance
 from harness.errors import UsageError
 from harness.evidence import provenance
@@ -19,7 +21,15 @@ from harness.fuzz import Fuzzer
 from harness.loading import factory_of, load_scenario, trace_path
 from harness.recording import TraceWriter
 from harness.replay import Comparison
-from harness.report import Progress, render, verdict_line, write_json, write_page, write_text
+from harness.report import (
+    Progress,
+    make_sure_it_can_be_made,
+    render,
+    verdict_line,
+    write_json,
+    write_page,
+    write_text,
+)
 from harness.report.junit import junit
 from harness.report.markdown import summary
 from harness.settings import read_settings
@@ -32,7 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from harness.caches import CacheFactory
+    from harness.caches import CacheFactory, CacheSpec
+    from harness.divergence import Divergence
+    from harness.operations import Operation
     from harness.result import Result
 
 PARITY, DIVERGENCE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
@@ -58,6 +70,7 @@ class Session:
         self._console = Console()
         self._results: list[Result] = []
         self._files: list[Path] = []
+        self._sources: list[Source] = []
 
     def scenario(self, name: str) -> None:
         """Drive both caches with a scenario, and record that where it was asked for."""
@@ -77,7 +90,13 @@ class Session:
             )
         with Progress(self._console, scenario.name, steps) as progress, writer as recording:
             comparison = self._comparison(progress)
-            self._results.append(comparison.scenario(scenario, seed=options.seed, steps=steps, writer=recording))
+            result = comparison.scenario(scenario, seed=options.seed, steps=steps, writer=recording)
+        self._results.append(result)
+
+        def stream(_divergence: Divergence) -> tuple[CacheSpec, Iterator[Operation]]:
+            return scenario.spec, islice(scenario.operations(options.seed), steps)
+
+        self._sources.append(Source(result=result, comparison=comparison, stream=stream))
 
     def trace(self, name: str, *, steps: int | None) -> None:
         """Replay a trace through both caches."""
@@ -88,7 +107,17 @@ class Session:
         with Trace(path) as trace:
             total = len(trace) if steps is None else min(steps, len(trace))
             with Progress(self._console, name, total) as progress:
-                self._results.append(self._comparison(progress).trace(trace, workload=name, steps=steps))
+                comparison = self._comparison(progress)
+                result = comparison.trace(trace, workload=name, steps=steps)
+        self._results.append(result)
+
+        def stream(divergence: Divergence) -> tuple[CacheSpec, Iterator[Operation]]:
+            with Trace(path) as trace:
+                number = next(trace.operations(divergence.number)).stream
+                spec = trace.streams[number].spec
+            return spec, _stream(path, number, steps)
+
+        self._sources.append(Source(result=result, comparison=comparison, stream=stream))
 
     def fuzz(self) -> None:
         """Look for operations that tell the two apart."""
@@ -114,6 +143,9 @@ class Session:
 
     def finish(self) -> int:
         """Report what it came to; the exit status."""
+        if self._options.report and not self._interrupted:
+            with self._console.status("making small what was found"):
+                add_programs(self._sources)
         return conclude(merge(self._results), self._options, self._console, files=self._files)
 
     @property
@@ -130,6 +162,14 @@ class Session:
         )
 
 
+def _stream(path: Path, number: int, steps: int | None) -> Iterator[Operation]:
+    """The operations of one stream of a trace, as far as it was replayed."""
+    with Trace(path) as trace:
+        for recorded in trace.operations(0, steps):
+            if recorded.stream == number:
+                yield recorded.operation
+
+
 def check_files(options: argparse.Namespace) -> None:
     """Before much work is done: make sure that what it comes to can be written.
 
@@ -140,6 +180,8 @@ def check_files(options: argparse.Namespace) -> None:
         path = getattr(options, name, None)
         if path is not None and not path.parent.is_dir():
             raise UsageError(f"{path} cannot be written: there is no directory {path.parent}")
+    if getattr(options, "report", None):
+        make_sure_it_can_be_made()
 
 
 def conclude(result: Result, options: argparse.Namespace, console: Console, *, files: Sequence[Path]) -> int:
