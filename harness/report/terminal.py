@@ -71,7 +71,7 @@ def _found(result: Result) -> str:
     if behaviour:
         found += f", {behaviour:,} behaviour difference{'s' * (behaviour != 1)}"
     if result.total:
-        wrong = ", ".join(f"{side} {count:,}" for side, count in result.by_side.most_common())
+        wrong = ", ".join(f"{side} {count:,}" for side, count in result.by_side.most_common() if count)
         found += f"; wrong: {wrong}"
     if result.by_known:
         found += f"; {sum(result.by_known.values()):,} known and accepted"
@@ -189,13 +189,13 @@ def _stats_table(run: Result) -> RenderableType:
     for name in ("hits", "misses", "evictions", "keys", "bytes"):
         table.add_column(name, justify="right")
     for side, rows in run.stats.items():
-        for family, cells in _by_family(rows).items():
+        for family, cells in by_family(rows).items():
             numbers = [cells[name] for name in ("hits", "misses", "evictions", "length", "size_bytes")]
             table.add_row(Text(side), Text(family), *("-" if n is None else f"{n:,}" for n in numbers))
     return Padding(table, (1, 0, 1, 2))
 
 
-def _by_family(rows: dict[str, dict[str, int | None]]) -> dict[str, dict[str, int | None]]:
+def by_family(rows: dict[str, dict[str, int | None]]) -> dict[str, dict[str, int | None]]:
     """The init pools of all environments as one row."""
     families: dict[str, list[dict[str, int | None]]] = {}
     for pool, cells in rows.items():
