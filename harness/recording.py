@@ -1,6 +1,7 @@
 """Writing `.kvtrace` files: a background thread, in batches, so that the recorded program hardly waits.
 
-A process killed while recording leaves a readable file with everything up to the last batch.
+A process killed while recording leaves a readable file without its last operations, of
+which there are `harness.trace.MOST_LOST` at most.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
     from harness.caches import CacheSpec
 
-_BATCH_OPERATIONS = 512
+_BATCH_OPERATIONS = 170  # three batches may be lost: being written, waiting, and being filled
 _BATCH_SECONDS = 1.0
-_QUEUED_BATCHES = 64
+_QUEUED_BATCHES = 1
 _REMEMBERED = 1 << 16
 
 

@@ -27,6 +27,7 @@ from harness.values import KeysValues, fingerprint
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+MOST_LOST = 512  # operations, where a recording ended early
 _FINGERPRINT_BYTES = 16
 _STAND_IN_BYTES = 64
 _MOST_SLOTS, _MOST_ENVIRONMENTS = 1_000_000, 16_384  # of all streams

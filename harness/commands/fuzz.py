@@ -12,7 +12,6 @@ from harness.commands.minimal import show, write
 from harness.errors import UsageError
 from harness.minimize import Minimizer
 from harness.program import program
-from harness.report.harmless import harmless
 from harness.result import KeptCase
 from harness.trace import Trace
 
@@ -73,15 +72,13 @@ def _keep(finding: Finding, comparison: Comparison, folder: Path, console: Conso
         with Trace(path) as trace:
             spec = next(iter(trace.streams.values())).spec
             case = Case(spec=spec, operations=tuple(recorded.operation for recorded in trace))
-        console.print(Text(harmless(f"found again: {path}: {divergence.explanation}")), soft_wrap=True)
+        console.print(Text(f"found again: {path}: {divergence.explanation}"), soft_wrap=True)
     elif None in again:
         write(case, divergence, path, comparison, source="found by fuzzing, flaky")
         console.print(
             Text(
-                harmless(
-                    f"flaky: {divergence.kind}, wrong: {divergence.wrong}: {divergence.explanation}; the same"
-                    f" {len(case)} operations did not show it again, so they are kept as they are: {path}"
-                )
+                f"flaky: {divergence.kind}, wrong: {divergence.wrong}: {divergence.explanation}; the same {len(case)}"
+                f" operations did not show it again, so they are kept as they are: {path}"
             ),
             soft_wrap=True,
         )

@@ -11,7 +11,6 @@ from harness.errors import TraceError, UsageError
 from harness.operations import describe
 from harness.program import program, test_file, test_name
 from harness.recording import TraceWriter
-from harness.report.harmless import harmless
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,13 +74,13 @@ def show(found: Minimal, output: Path, comparison: Comparison, console: Console,
         f" ({divergence.kind}, wrong: {divergence.wrong}, reproducible)",
         soft_wrap=True,
     )
-    console.print(Text(harmless(divergence.explanation)), soft_wrap=True)
+    console.print(Text(divergence.explanation), soft_wrap=True)
     if divergence.difference:
-        console.print(Text(harmless(divergence.difference)), soft_wrap=True)
+        console.print(Text(divergence.difference), soft_wrap=True)
     names = (comparison.reference, comparison.candidate)
     source = program(case, names=names, trace=output, plain=found.plain_values)
     console.print(source, soft_wrap=True, markup=False)
     if found.needed is not None and len(case) > 1:
         needed = describe(case.operations[found.needed])
         console.print(Text(f"it passes without operation {found.needed}: {needed}"), soft_wrap=True)
-    console.print(Text(harmless(f"written: {output} and {test_name(output)}.py beside it")), soft_wrap=True)
+    console.print(Text(f"written: {output} and {test_name(output)}.py beside it"), soft_wrap=True)

@@ -12,7 +12,6 @@ from harness.commands.minimal import file_away, show, write
 from harness.errors import TraceError, UsageError
 from harness.minimize import Minimal, Minimizer
 from harness.report import Progress
-from harness.report.harmless import harmless
 from harness.trace import Trace
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def minimize(
     show(found, output, comparison, console, before=len(case))
     if filed is not None:
         file_away(output, filed)
-        console.print(Text(harmless(f"filed: {filed}, which pytest replays from now on")), soft_wrap=True)
+        console.print(Text(f"filed: {filed}, which pytest replays from now on"), soft_wrap=True)
     return found
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.console import Console, RenderHook
 from rich.segment import Segment
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.console import ConsoleOptions, ConsoleRenderable, RenderableType, RenderResult
 
 
 _LONGEST_LINE = 2000
@@ -27,6 +28,18 @@ def one_line(text: str) -> str:
     """`text` without newlines, harmless, and cut where nobody reads on."""
     line = harmless(" ".join(text.split()))
     return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
+
+
+def open_console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """A terminal on which whatever is printed is harmless."""
+    console = Console(stderr=stderr, quiet=quiet)
+    console.push_render_hook(_Hook())
+    return console
+
+
+class _Hook(RenderHook):
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [Harmless(each) for each in renderables]
 
 
 class Harmless:

@@ -11,6 +11,7 @@ from harness.divergence import SEVERITIES, SIDES, Divergence
 from harness.errors import UsageError
 from harness.evidence import Coverage, Exercised, Exhibit, Latency, Moment, Provenance, Timeline
 from harness.evidence.timeline import COUNTED
+from harness.report.sound import check
 from harness.result import SCHEMA, KeptCase, RecordedAnswers, Result, TrainingAccount
 
 if TYPE_CHECKING:
@@ -75,11 +76,13 @@ def result_of(fields: Any, path: Path) -> Result:
     if schema > SCHEMA:
         raise UsageError(f"{path} has result schema {schema}; this kvparity reads schemas up to {SCHEMA}: upgrade it")
     try:
-        return _result(fields)
+        result = _result(fields)
+        check(result)
     except KeyError as error:
         raise UsageError(f"{path} is no result: {error} is missing") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise UsageError(f"{path} is no result: {error}") from None
+    return result
 
 
 def _result(fields: dict[str, Any]) -> Result:

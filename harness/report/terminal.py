@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
-from harness.report.harmless import Harmless, harmless
+from harness.report.harmless import harmless
+from harness.trace import MOST_LOST
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from harness.result import Result, TrainingAccount
 
 _SHOW_AFTER_S = 1.0
-_ENDED_EARLY = "the recording ended early: of what it had seen by then, at most its last batches are missing"
+ENDED_EARLY = f"the recording ended early: at most the last {MOST_LOST} operations before that are missing"
 _STYLES = {CORRUPTION: "bold red", BEHAVIOUR: "yellow"}
 
 
@@ -34,14 +35,14 @@ def render(result: Result) -> RenderableType:
     for run in result.runs or [result]:
         parts.append(_heading(run))
         if run.ended_early:
-            parts.append(Text(_ENDED_EARLY, style="yellow"))
+            parts.append(Text(ENDED_EARLY, style="yellow"))
         if run.training is not None:
             parts.append(_training(run, run.training))
         parts.append(_stats_table(run))
         parts += [_group(run, group) for group in sorted(run.by_group, key=_order)]
         if run.recorded is not None:
             parts.append(_recorded(run))
-    return Harmless(Group(*parts))
+    return Group(*parts)
 
 
 def verdict_line(result: Result, *, fail_on: str) -> Text:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.divergence import BEHAVIOUR, CORRUPTION
 from harness.report.html.text import leaves, plural
-from harness.report.terminal import verdict_line
+from harness.report.terminal import ENDED_EARLY, verdict_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +70,9 @@ def _checks(result: Result, fail_on: str) -> Iterator[Check]:
         yield Check(name="complete", outcome=FAILED, sentence=f"no result of {', '.join(result.missing)}")
     elif result.interrupted:
         yield Check(name="complete", outcome=UNKNOWN, sentence="interrupted before the end")
+    elif result.ended_early:
+        sentence = f"the workload ran to its end; {ENDED_EARLY}"
+        yield Check(name="complete", outcome=PASSED, sentence=sentence)
     else:
         yield Check(name="complete", outcome=PASSED, sentence="the workload ran to its end")
     for run in leaves(result):
