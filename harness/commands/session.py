@@ -201,7 +201,8 @@ def conclude(result: Result, options: argparse.Namespace, console: Console, *, f
     if options.json:
         write_json(result, options.json)
     if options.report:
-        write_page(result, options.report, fail_on=options.fail_on)
+        thresholds = read_settings(options.config).verdict
+        write_page(result, options.report, fail_on=options.fail_on, thresholds=thresholds)
     if result.interrupted:
         return INTERRUPTED
     if result.fails(options.fail_on):
