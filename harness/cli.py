@@ -1,7 +1,9 @@
 """The command line: what each command does. `harness.options` says what it takes.
 
 Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one line says what, and how to mend it),
-3 interrupted (what was found so far is reported). `shadow` ends with its script's own status where that is not 0.
+3 interrupted (what was found so far is reported). `shadow` ends with its script's own status where that is not 0; of
+`bench`, 1 is a cache that raised, or a ratio that became worse; `verdict` ends with 0 for GO, 1 for NO-GO, 4 for
+INCONCLUSIVE.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 
+from harness.commands.bench import bench
 from harness.commands.compare_training import compare_training, render_paired, verdict_of
 from harness.commands.listing import listing
 from harness.commands.minimize import minimize
+from harness.commands.report import report
 from harness.commands.session import (
     BAD_INPUT,
     DIVERGENCE,
@@ -27,6 +31,7 @@ from harness.commands.session import (
     conclude,
 )
 from harness.commands.shadow import shadow, termination_deferred
+from harness.commands.verdict import verdict
 from harness.errors import KVParityError, UsageError
 from harness.fetching import local_trace
 from harness.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
@@ -136,8 +141,11 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "fuzz": _fuzz,
     "minimize": _minimize,
+    "report": report,
     "shadow": _shadow,
     "compare-training": _compare_training,
+    "bench": bench,
+    "verdict": verdict,
 }
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import xxhash
 
 from harness.caches import Cache, CacheFactory, CacheSpec, PoolStats
+from harness.containing import contained
 from harness.errors import UnusableCacheError, UsageError
 from harness.operations import ALL, ALL_INIT, Operation, PoolId
 
@@ -146,10 +147,11 @@ def build_with(factory: Any, spec: CacheSpec, *, name: str) -> Cache:
         )
     try:
         built = factory(spec.config(), spec.env_num)
-    except Exception as error:
+    except BaseException as error:  # noqa: BLE001  it may even try to end the program
+        reason = contained(error)
         raise UnusableCacheError(
-            f"{name} cannot be built with (config, env_num={spec.env_num}): {type(error).__name__}: {error}"
-        ) from error
+            f"{name} cannot be built with (config, env_num={spec.env_num}): {type(reason).__name__}: {reason}"
+        ) from reason
     return adapt(built, name=name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from harness.containing import contained
 from harness.divergence import DivergenceLog
 from harness.evidence.collector import SAMPLE_EVERY
 from harness.evidence.coverage import coverage_of
@@ -312,8 +313,8 @@ class ShadowCache:
     def _write_into(self, env: int, key: int, working_copy: Any) -> None:
         try:
             self._lending.write_into(self.number, env, key, working_copy, turn=self.operations["checkout"])
-        except Exception as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
-            self._judge.errors(self.number, Write(env=env, fill=0), None, error)
+        except BaseException as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
+            self._judge.errors(self.number, Write(env=env, fill=0), None, contained(error))
 
     def _is_skipped(self) -> bool:
         """Whether the lookup that comes now is mirrored only."""
