@@ -32,7 +32,7 @@ from harness.commands.session import (
 from harness.commands.shadow import shadow, termination_deferred
 from harness.commands.verdict import verdict
 from harness.errors import KVParityError, UsageError
-from harness.loading import trace_path
+from harness.fetching import local_trace
 from harness.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
 from harness.replay import Comparison
 from harness.report import write_text
@@ -82,8 +82,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     session = Session(options)
-    for name in options.trace:
-        session.trace(name, steps=options.steps)
+    session.replay(options.trace, steps=options.steps)
     return session.finish()
 
 
@@ -106,8 +105,8 @@ def _compare_training(options: argparse.Namespace) -> int:
 def _minimize(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     comparison = Comparison(options.reference, options.candidate)
-    path = trace_path(options.trace)
-    found = minimize(path, options.output, comparison, regressions=options.regressions, console=open_console())
+    with local_trace(options.trace) as path:
+        found = minimize(path, options.output, comparison, regressions=options.regressions, console=open_console())
     if found is None:
         print(f"{one_line(str(path))}: {options.reference} and {options.candidate} agree; there is nothing to minimize")
         return PARITY

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from harness.commands.bench import add_options as bench_options
+from harness.commands.campaign import add_options as campaign_options
 from harness.commands.compare_training import add_options as training_options
 from harness.commands.listing import SECTIONS
 from harness.commands.numbers import at_least, seconds
@@ -55,9 +56,10 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--tensors", choices=("full", "fingerprint"), default="full", help="what --record keeps")
 
     replay = commands.add_parser("replay", help="recorded traces through both caches")
-    replay.add_argument("trace", nargs="+", metavar="TRACE", help=".kvtrace files or names of bundled traces")
+    replay.add_argument("trace", nargs="+", metavar="TRACE", help=".kvtrace files, URLs or names of bundled ones")
     _add_common(replay)
     replay.add_argument("--steps", type=at_least(1), metavar="N", help="operations of each (default all)")
+    campaign_options(replay)
 
     fuzzing = commands.add_parser("fuzz", help="look for operations that tell two caches apart")
     _add_common(fuzzing)
@@ -77,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="keeps what is found, and the examples to try first the next time (default ./kvparity-fuzz)",
     )
+    campaign_options(fuzzing)
 
     trainings = commands.add_parser(
         "compare-training", help="the same training under one seed, served by either cache: are its losses equal?"
@@ -103,6 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     reporting = commands.add_parser("report", help="the HTML report of results that were written with --json")
     reporting.add_argument("result", nargs="+", type=Path, metavar="RESULT", help="JSON results of one pair of caches")
     reporting.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where to write index.html")
+    reporting.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
     reporting.add_argument(
         "--fail-on", choices=FAIL_ON, default="behaviour", help="what the verdict counts (default behaviour)"
     )

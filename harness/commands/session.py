@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 from rich.text import Text
 
+from harness.commands.campaign import Campaign, is_campaign
 from harness.commands.fuzz import database, fuzz
 from harness.commands.programs import Source, add_programs
 from harness.compare import Tolerance
 from harness.errors import UsageError
 from harness.evidence import provenance
+from harness.fetching import is_url, local_trace
 from harness.fuzz import Fuzzer
 from harness.loading import factory_of, load_scenario, trace_path
 from harness.recording import TraceWriter
@@ -104,9 +106,9 @@ class Session:
         """Replay a trace through both caches."""
         if self._interrupted:
             return
-        path = trace_path(name)
-        self._files.append(path)
-        with Trace(path) as trace:
+        with local_trace(name) as path, Trace(path) as trace:
+            if not is_url(name):
+                self._files.append(path)
             total = len(trace) if steps is None else min(steps, len(trace))
             with Progress(self._console, name, total) as progress:
                 comparison = self._comparison(progress)
@@ -121,10 +123,28 @@ class Session:
 
         self._sources.append(Source(result=result, comparison=comparison, stream=stream))
 
+    def replay(self, names: Sequence[str], *, steps: int | None) -> None:
+        """Replay traces, one after the other or as a campaign."""
+        if is_campaign(self._options):
+            self._results.append(self._campaign().replay(names, steps=steps))
+            self._files += [trace_path(name) for name in names if not is_url(name)]
+            return
+        for name in names:
+            self.trace(name, steps=steps)
+
     def fuzz(self) -> None:
         """Look for operations that tell the two apart."""
         options = self._options
         examples, seconds = options.examples, options.time
+        if is_campaign(options):
+            if seconds is not None:
+                raise UsageError("a campaign comes to the same whoever runs it: give --examples in the place of --time")
+            count, seed = examples or DEFAULT_EXAMPLES, options.seed
+            if seed is None:  # a campaign that is kept goes on from where it was, so its seed is no surprise
+                seed = 0 if options.campaign else secrets.randbelow(1 << 32)
+            console = open_console(quiet=True) if options.quiet else self._console
+            self._results.append(self._campaign().fuzz(count=count, seed=seed, console=console))
+            return
         if examples is None and seconds is None:
             examples = DEFAULT_EXAMPLES
         seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
@@ -154,14 +174,17 @@ class Session:
     def _interrupted(self) -> bool:
         return bool(self._results) and self._results[-1].interrupted
 
-    def _comparison(self, progress: Progress | None) -> Comparison:
+    @property
+    def _tolerance(self) -> Tolerance | None:
         options = self._options
-        tolerance = None
-        if options.compare == "tolerance":
-            tolerance = Tolerance(rtol=options.rtol, atol=options.atol)
-        return Comparison(
-            options.reference, options.candidate, tolerance=tolerance, known=self._known, progress=progress
-        )
+        return Tolerance(rtol=options.rtol, atol=options.atol) if options.compare == "tolerance" else None
+
+    def _campaign(self) -> Campaign:
+        return Campaign(self._options, tolerance=self._tolerance, known=self._known, console=self._console)
+
+    def _comparison(self, progress: Progress | None) -> Comparison:
+        reference, candidate = self._options.reference, self._options.candidate
+        return Comparison(reference, candidate, tolerance=self._tolerance, known=self._known, progress=progress)
 
 
 def _stream(path: Path, number: int, steps: int | None) -> Iterator[Operation]:
@@ -203,7 +226,8 @@ def conclude(result: Result, options: argparse.Namespace, console: Console, *, f
     if options.json:
         write_json(result, options.json)
     if options.report:
-        write_page(result, options.report, fail_on=options.fail_on)
+        thresholds = read_settings(options.config).verdict
+        write_page(result, options.report, fail_on=options.fail_on, thresholds=thresholds)
     if result.interrupted:
         return INTERRUPTED
     if result.fails(options.fail_on):

@@ -14,7 +14,12 @@ from typing import Any
 from harness.caches import CacheSpec
 from harness.evidence import Exhibit
 
-_NAMES = {"Counter": Counter, "CacheSpec": CacheSpec, "Exhibit": Exhibit}  # which their modules import for type checkers only
+# Which their modules import for type checkers only.
+_NAMES = {"Counter": Counter, "CacheSpec": CacheSpec, "Exhibit": Exhibit}
+    "Counter": Counter,
+    "CacheSpec": CacheSpec,
+    "Exhibit": Exhibit,
+}  # which their modules import for type checkers only
 _MOST = 1 << 64  # no key and no count is larger, and arithmetic with floats still works
 
 
