@@ -16,10 +16,6 @@ from harness.evidence import Exhibit
 
 # Which their modules import for type checkers only.
 _NAMES = {"Counter": Counter, "CacheSpec": CacheSpec, "Exhibit": Exhibit}
-    "Counter": Counter,
-    "CacheSpec": CacheSpec,
-    "Exhibit": Exhibit,
-}  # which their modules import for type checkers only
 _MOST = 1 << 64  # no key and no count is larger, and arithmetic with floats still works
 
 
