@@ -12,6 +12,8 @@ import shutil
 import sqlite3
 import struct
 from contextlib import closing
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,13 @@ from rich.console import Console
 from harness.errors import KVParityError
 from harness.replay import Comparison
 from harness.report import read_result, render, verdict_line
+from harness.report.junit import junit
+from harness.report.markdown import summary
 from harness.settings import read_settings
 from harness.tally import merge
 from harness.trace import Trace
 from harness.tracefile import TABLES
+from harness.verdict import verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +36,9 @@ if TYPE_CHECKING:
 CORPUS = Path(__file__).parent / "corpus"
 _STEPS = 200
 _WIDTH = 120
+_PAGES = all(find_spec(name) is not None for name in ("jinja2", "plotly"))  # of the extra `report`
+pages = import_module("harness.report.html.page")  # the package has a function of that name
+pages._plotly = lambda: ("", "")  # type: ignore[attr-defined]  # megabytes that do not depend on the input
 
 
 def trace(content: bytes, folder: Path) -> None:
@@ -69,6 +77,13 @@ def result(content: bytes, folder: Path) -> None:
         console.print(render(shown))
         console.print(verdict_line(shown, fail_on="behaviour"))
         json.dumps(shown.as_dict())
+        verdict = verdict_of([shown])
+        for text in (
+            junit(shown, verdict, fail_on="behaviour"),
+            summary(shown, verdict, line="a line"),
+            pages.page(shown, fail_on="behaviour") if _PAGES else "",
+        ):
+            text.encode("utf-8", "backslashreplace")
 
 
 def settings(content: bytes, folder: Path) -> None:

@@ -99,9 +99,9 @@ def _result(fields: dict[str, Any]) -> Result:
         gets_compared=_count(fields["gets_compared"]),
         values_compared=_count(fields["values_compared"]),
         total=_count(divergences["total"]),
-        unexpected=_counter(divergences["unexpected_by_severity"]),
-        by_kind=_counter(divergences["by_kind"]),
-        by_side=_counter(divergences["by_side"]),
+        unexpected=_counter(divergences["unexpected_by_severity"], names=set(SEVERITIES.values())),
+        by_kind=_counter(divergences["by_kind"], names=set(SEVERITIES)),
+        by_side=_counter(divergences["by_side"], names=set(SIDES)),
         by_known=_counter(divergences["known"]),
         by_group=Counter({(each.kind, each.wrong): count for each, count in first}),
         first={(each.kind, each.wrong): each for each, _ in first},
@@ -208,14 +208,17 @@ def _divergence(fields: dict[str, Any]) -> Divergence:
 def _stats(sides: dict[str, Any]) -> dict[str, dict[str, dict[str, int | None]]]:
     return {
         side: {
-            pool: {name: None if number is None else _count(number) for name, number in cells.items()}
+            pool: {name: None if cells[name] is None else _count(cells[name]) for name in COUNTED}
             for pool, cells in pools.items()
         }
         for side, pools in sides.items()
     }
 
 
-def _counter(counts: dict[str, Any]) -> Counter[str]:
+def _counter(counts: dict[str, Any], *, names: set[str] | None = None) -> Counter[str]:
+    unknown = set() if names is None else set(counts) - names
+    if unknown:
+        raise ValueError(f"nothing is counted as {', '.join(map(repr, sorted(unknown)))}")
     return Counter({name: _count(count) for name, count in counts.items()})
 
 
