@@ -2,7 +2,8 @@
 
 Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one line says what, and how to mend it),
 3 interrupted (what was found so far is reported). `shadow` ends with its script's own status where that is not 0; of
-`bench`, 1 is a cache that raised, or a ratio that became worse.
+`bench`, 1 is a cache that raised, or a ratio that became worse; `verdict` ends with 0 for GO, 1 for NO-GO, 4 for
+INCONCLUSIVE.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from rich.console import Console
 
 from harness.commands.bench import bench
 from harness.commands.compare_training import compare_training, render_paired, verdict_of
 from harness.commands.listing import listing
 from harness.commands.minimize import minimize
+from harness.commands.report import report
 from harness.commands.session import (
     BAD_INPUT,
     DIVERGENCE,
@@ -29,11 +30,13 @@ from harness.commands.session import (
     conclude,
 )
 from harness.commands.shadow import shadow, termination_deferred
+from harness.commands.verdict import verdict
 from harness.errors import KVParityError, UsageError
-from harness.loading import trace_path
+from harness.fetching import local_trace
 from harness.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
 from harness.replay import Comparison
 from harness.report import write_text
+from harness.report.harmless import one_line, open_console
 from harness.result import FAIL_ON
 from harness.settings import read_settings
 from harness.training.paired import SAME
@@ -51,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command_line = sys.argv[1:] if arguments is None else list(arguments)
         return _COMMANDS[options.command](options)
     except KVParityError as error:
-        print(f"kvparity: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"kvparity: error: {one_line(str(error))}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("kvparity: interrupted", file=sys.stderr)
@@ -62,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    Console().print(listing(options.section))
+    open_console().print(listing(options.section))
     return PARITY
 
 
@@ -79,8 +82,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     session = Session(options)
-    for name in options.trace:
-        session.trace(name, steps=options.steps)
+    session.replay(options.trace, steps=options.steps)
     return session.finish()
 
 
@@ -91,7 +93,7 @@ def _fuzz(options: argparse.Namespace) -> int:
 
 
 def _compare_training(options: argparse.Namespace) -> int:
-    console = Console()
+    console = open_console()
     paired = compare_training(options, console=console)
     console.print(render_paired(paired))
     console.print(verdict_of(paired), soft_wrap=True)
@@ -103,10 +105,10 @@ def _compare_training(options: argparse.Namespace) -> int:
 def _minimize(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     comparison = Comparison(options.reference, options.candidate)
-    path = trace_path(options.trace)
-    found = minimize(path, options.output, comparison, regressions=options.regressions, console=Console())
+    with local_trace(options.trace) as path:
+        found = minimize(path, options.output, comparison, regressions=options.regressions, console=open_console())
     if found is None:
-        print(f"{path}: {options.reference} and {options.candidate} agree; there is nothing to minimize")
+        print(f"{one_line(str(path))}: {options.reference} and {options.candidate} agree; there is nothing to minimize")
         return PARITY
     return INTERRUPTED if found.interrupted else DIVERGENCE
 
@@ -127,7 +129,7 @@ def _shadow(options: argparse.Namespace) -> int:
             gathering.publish(shadowed.result)
         if rank.number == 0:
             result = shadowed.result if gathering is None else gathering.collect(patience_s=PATIENCE_S)
-            ours = conclude(result, options, Console(), files=[Path(options.target)])
+            ours = conclude(result, options, open_console(), files=[Path(options.target)])
     if shadowed.status:
         print(f"kvparity: {options.target} itself ended with status {shadowed.status}", file=sys.stderr)
     return shadowed.status or ours
@@ -139,9 +141,11 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "fuzz": _fuzz,
     "minimize": _minimize,
+    "report": report,
     "shadow": _shadow,
     "compare-training": _compare_training,
     "bench": bench,
+    "verdict": verdict,
 }
 
 

@@ -1,6 +1,6 @@
 """`kvparity.toml`, or `[tool.kvparity]` in pyproject.toml: what a project has decided once.
 
-Above all its known differences, and the options of `kvparity shadow`.
+Above all its known differences, the options of `kvparity shadow`, and what a verdict holds findings against.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.divergence import KnownDifference
 from harness.errors import UsageError
+from harness.thresholds import Thresholds
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,6 +20,7 @@ else:
     import tomli as tomllib
 
 REGRESSIONS = "tests/regressions"  # where the pytest plugin looks for traces that once told two caches apart
+_MOST_BYTES = 1 << 20
 DEFAULT_PATH = Path("kvparity.toml")
 PYPROJECT = Path("pyproject.toml")
 SHADOW_OPTIONS: dict[str, tuple[type, ...]] = {
@@ -39,10 +41,12 @@ class Settings:
     Attributes:
         known: the differences that are accepted.
         shadow: options of `kvparity shadow`, by name.
+        verdict: what a verdict holds findings against.
     """
 
     known: tuple[KnownDifference, ...] = ()
     shadow: dict[str, Any] = field(default_factory=dict)
+    verdict: Thresholds = field(default_factory=Thresholds)
 
 
 def read_settings(path: Path | None) -> Settings:
@@ -58,34 +62,46 @@ def read_settings(path: Path | None) -> Settings:
         if not PYPROJECT.exists():
             return Settings()
         tools = _read(PYPROJECT).get("tool", {})
-        return _parse(tools.get("kvparity", {}), f"{PYPROJECT} [tool.kvparity]")
+        own = tools.get("kvparity", {}) if isinstance(tools, dict) else {}
+        return _parse(own, f"{PYPROJECT} [tool.kvparity]")
     path = path or DEFAULT_PATH
     return _parse(_read(path), str(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise UsageError(f"{path} has more than {_MOST_BYTES:,} bytes, which no settings have")
+        fields: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError, no text, a number of too many digits
         raise UsageError(f"{path} is not TOML: {error}") from None
     return fields
 
 
-def _parse(fields: dict[str, Any], where: str) -> Settings:
-    unknown = [name for name in fields if name not in ("known", "shadow")]
-    tables, shadow = fields.get("known", []), fields.get("shadow", {})
+def _parse(fields: Any, where: str) -> Settings:
+    if not isinstance(fields, dict):
+        raise UsageError(f"{where}: expected a table, found {fields!r}")
+    unknown = [name for name in fields if name not in ("known", "shadow", "verdict")]
+    tables, shadow, verdict = fields.get("known", []), fields.get("shadow", {}), fields.get("verdict", {})
     if (
         unknown
         or not isinstance(tables, list)
         or not all(isinstance(table, dict) for table in tables)
         or not isinstance(shadow, dict)
+        or not isinstance(verdict, dict)
     ):
         found = ", ".join(unknown) or "something else"
-        raise UsageError(f"{where}: expected [[known]] tables and a [shadow] table only, found {found}")
+        raise UsageError(f"{where}: expected [[known]] tables, a [shadow] and a [verdict] table only, found {found}")
     try:
-        return Settings(known=tuple(KnownDifference.parse(table) for table in tables), shadow=_shadow(shadow))
+        return Settings(
+            known=tuple(KnownDifference.parse(table) for table in tables),
+            shadow=_shadow(shadow),
+            verdict=Thresholds.parse(verdict),
+        )
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
 

@@ -16,6 +16,7 @@ from harness.lending import WATCH_EVERY, LendingWatch
 from harness.operations import RECUR, WM, Checkout, Clear, Get, PoolId, Set, Write, init
 from harness.oracle import Contents, IdealCache, LastSet, Truth, covered
 from harness.side import Outcome, Side
+from harness.turns import one_at_a_time
 from harness.values import device_of, fingerprint
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class ShadowCache:
     Each operation goes to the reference and then to the candidate. The candidate gets its own copy of what is set,
     in an object that is reused as a producer's is; its exceptions are caught and become divergences; its working
     copies are written into as a consumer would. It can change neither what the caller gets nor what the caller gave.
+
+    Several threads may call it: operations happen one at a time, on both sides and in the books, and none is lost. What
+    the reference lends is lent as the reference lends it, so whether another thread may overwrite that is up to it.
 
     Args:
         reference: the cache that serves.
@@ -110,6 +114,7 @@ class ShadowCache:
         for side in (self.reference, self.candidate):
             side.listen(lambda: (self.number, self._key), None if evidence is None else evidence.history)
 
+    @one_at_a_time
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         """Store `value` on both sides.
 
@@ -136,6 +141,7 @@ class ShadowCache:
             self._judge.errors(self.number, Set(pool=pool, key=key, value=None), mine, its)
             self._raise(mine)
 
+    @one_at_a_time
     def get(self, pool: PoolId, key: int) -> Any | None:
         """Look `key` up on both sides, compare, and return the reference's answer.
 
@@ -169,6 +175,7 @@ class ShadowCache:
             self._lending.lent(self.number, pool, key, its)
         return self._answer(mine, its)
 
+    @one_at_a_time
     def checkout(self, env: int, key: int) -> Any | None:
         """The search's lookup on both sides; the working copy that is returned is the reference's.
 
@@ -209,6 +216,7 @@ class ShadowCache:
             self._write_into(env, key, its.value)
         return self._answer(mine, its)
 
+    @one_at_a_time
     def clear(self, pool: PoolId) -> None:
         """Clear `pool` on both sides.
 
@@ -235,10 +243,14 @@ class ShadowCache:
             self._judge.errors(self.number, Clear(pool=pool), mine, its)
             self._raise(mine)
 
+    @one_at_a_time
     def check_stats(self) -> None:
         """Hold what each side counted against what was seen of it. Done now and then, and by whoever ends a run."""
         self._judge.stats(self.number)
+        if self.evidence is not None:
+            self.evidence.add_point(self.operations.total(), (self.reference, self.candidate), self.log)
 
+    @one_at_a_time
     def coverage(self) -> Coverage:
         """What was exercised so far."""
         return coverage_of(

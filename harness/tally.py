@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.errors import UsageError
 from harness.evidence import Coverage, Latency, together
 from harness.result import Result, Table
 
@@ -141,9 +142,18 @@ class Tally:
 
 
 def merge(results: Sequence[Result]) -> Result:
-    """Several results of one pair of caches as one, which keeps them as its `runs`. One result is its own sum."""
+    """Several results of one pair of caches as one, which keeps them as its `runs`. One result is its own sum.
+
+    What is a sum already is taken apart first, so that runs are never sums.
+
+    Raises:
+        UsageError: they are of several pairs of caches.
+    """
     if len(results) == 1:
         return results[0]
+    pairs = list(dict.fromkeys(f"{result.reference} against {result.candidate}" for result in results))
+    if len(pairs) > 1:
+        raise UsageError(f"results of several pairs of caches have no sum: {', '.join(pairs)}")
     first: dict[tuple[str, str], Divergence] = {}
     coverage = Coverage()
     for result in results:
@@ -171,13 +181,19 @@ def merge(results: Sequence[Result]) -> Result:
         stats=_added([result.stats for result in results]),
         elapsed_s=sum(result.elapsed_s for result in results),
         seed=seeds.pop() if len(seeds) == 1 else None,
+        ended_early=any(result.ended_early for result in results),
         interrupted=any(result.interrupted for result in results),
         missing=[part for result in results for part in result.missing],
         coverage=coverage,
         provenance=results[0].provenance,
         programs={group: program for result in reversed(results) for group, program in result.programs.items()},
-        runs=list(results),
+        runs=[run for result in results for run in _runs(result)],
     )
+
+
+def _runs(result: Result) -> list[Result]:
+    """The single results of a sum, which come from where it comes from."""
+    return [replace(run, provenance=run.provenance or result.provenance) for run in result.runs] or [result]
 
 
 def _added_up(parts: list[dict[str, dict[str, Latency]]]) -> dict[str, dict[str, Latency]]:

@@ -10,10 +10,12 @@ from harness.caches import CacheSpec
 from harness.divergence import SEVERITIES, SIDES, Divergence
 from harness.errors import UsageError
 from harness.evidence import Coverage, Exercised, Exhibit, Latency, Moment, Provenance, Timeline
+from harness.evidence.timeline import COUNTED
+from harness.report.sound import check
 from harness.result import SCHEMA, KeptCase, RecordedAnswers, Result, TrainingAccount
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
+    from collections.abc import Sequence
     from pathlib import Path
 
 _DIVERGENCE = (
@@ -28,7 +30,7 @@ _DIVERGENCE = (
     "difference",
     "known",
 )
-_MOST_BYTES = 256 * 1024 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
 
 
 def read_result(path: Path) -> Result:
@@ -37,25 +39,50 @@ def read_result(path: Path) -> Result:
     Raises:
         UsageError: there is no such file, it is no result, or it is newer than this program.
     """
+    return result_of(read_json(path, "result"), path)
+
+
+def read_json(path: Path, noun: str) -> Any:
+    """What is in a JSON file.
+
+    Args:
+        path: the file.
+        noun: what it should be, for the message where it is none.
+
+    Raises:
+        UsageError: there is no such file, or it holds no JSON.
+    """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UsageError(f"{path} is no result: it has {path.stat().st_size:,} bytes, which no result has")
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise UsageError(f"{path} is no {noun}: it has more than {_MOST_BYTES:,} bytes, which no {noun} has")
+        return json.loads(content.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is no result: {error}") from None
+        raise UsageError(f"{path} is no {noun}: {error}") from None
+
+
+def result_of(fields: Any, path: Path) -> Result:
+    """The result that was read from `path`.
+
+    Raises:
+        UsageError: it is none, or it is newer than this program.
+    """
     schema = fields.get("schema") if isinstance(fields, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool):
         raise UsageError(f"{path} is no result: it says no schema")
     if schema > SCHEMA:
         raise UsageError(f"{path} has result schema {schema}; this kvparity reads schemas up to {SCHEMA}: upgrade it")
     try:
-        return _result(fields)
+        result = _result(fields)
+        check(result)
     except KeyError as error:
         raise UsageError(f"{path} is no result: {error} is missing") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise UsageError(f"{path} is no result: {error}") from None
+    return result
 
 
 def _result(fields: dict[str, Any]) -> Result:
@@ -72,9 +99,9 @@ def _result(fields: dict[str, Any]) -> Result:
         gets_compared=_count(fields["gets_compared"]),
         values_compared=_count(fields["values_compared"]),
         total=_count(divergences["total"]),
-        unexpected=_counter(divergences["unexpected_by_severity"]),
-        by_kind=_counter(divergences["by_kind"]),
-        by_side=_counter(divergences["by_side"]),
+        unexpected=_counter(divergences["unexpected_by_severity"], names=set(SEVERITIES.values())),
+        by_kind=_counter(divergences["by_kind"], names=set(SEVERITIES)),
+        by_side=_counter(divergences["by_side"], names=set(SIDES)),
         by_known=_counter(divergences["known"]),
         by_group=Counter({(each.kind, each.wrong): count for each, count in first}),
         first={(each.kind, each.wrong): each for each, _ in first},
@@ -83,6 +110,7 @@ def _result(fields: dict[str, Any]) -> Result:
         elapsed_s=float(fields["timing"]["elapsed_s"]),
         seed=fields["seed"],
         interrupted=bool(fields["interrupted"]),
+        ended_early=bool(fields.get("recording_ended_early", False)),
         recorded=None if recorded is None else RecordedAnswers(**recorded),
         examples=None if fuzzing is None else _count(fuzzing["examples"]),
         cases=[] if fuzzing is None else [KeptCase(**case) for case in fuzzing["cases"]],
@@ -107,16 +135,43 @@ def _training(fields: dict[str, Any]) -> TrainingAccount:
 
 
 def _coverage(fields: dict[str, Any]) -> Coverage:
-    families = {family: Exercised(**exercised) for family, exercised in fields["families"].items()}
-    return Coverage(**{**fields, "families": families})
+    families = {family: _exercised(exercised) for family, exercised in fields["families"].items()}
+    strategies = {
+        side: {family: [_text(name) for name in names] for family, names in declared.items()}
+        for side, declared in fields["strategies"].items()
+    }
+    unknown = {family for declared in strategies.values() for family in declared} - set(families)
+    if unknown:
+        raise ValueError(f"strategies are declared for {', '.join(sorted(unknown))}, of which there are no pools")
+    counts = ("environments", "environments_seen", "kind_changes", "working_copies")
+    return Coverage(
+        families=families,
+        strategies=strategies,
+        kinds=[_text(kind) for kind in fields["kinds"]],
+        **{name: _count(fields[name]) for name in counts},
+    )
+
+
+def _exercised(fields: dict[str, Any]) -> Exercised:
+    evictions = {side: _count(count) for side, count in fields["evictions"].items()}
+    return Exercised(
+        **{name: _count(count) for name, count in fields.items() if name != "evictions"}, evictions=evictions
+    )
 
 
 def _timeline(fields: dict[str, Any]) -> Timeline:
     timeline = Timeline(**fields)
+    for pools in timeline.sides.values():
+        for columns in pools.values():
+            missing = set(COUNTED) - set(columns)
+            if missing:
+                raise ValueError(f"its timeline lacks {', '.join(sorted(missing))}")
     sides = [column for pools in timeline.sides.values() for names in pools.values() for column in names.values()]
-    own: list[Sized] = [timeline.elapsed_s, timeline.corruption, timeline.behaviour, timeline.resident_bytes]
-    if {len(column) for column in (*own, *sides)} - {len(timeline)}:
+    counted: list[Sequence[int | None]] = [timeline.corruption, timeline.behaviour, timeline.resident_bytes, *sides]
+    if {len(column) for column in (timeline.elapsed_s, *counted)} - {len(timeline)}:
         raise ValueError("the columns of its timeline are of several lengths")
+    for number in (*timeline.operations, *(each for column in counted for each in column if each is not None)):
+        _count(number)
     return timeline
 
 
@@ -153,14 +208,17 @@ def _divergence(fields: dict[str, Any]) -> Divergence:
 def _stats(sides: dict[str, Any]) -> dict[str, dict[str, dict[str, int | None]]]:
     return {
         side: {
-            pool: {name: None if number is None else _count(number) for name, number in cells.items()}
+            pool: {name: None if cells[name] is None else _count(cells[name]) for name in COUNTED}
             for pool, cells in pools.items()
         }
         for side, pools in sides.items()
     }
 
 
-def _counter(counts: dict[str, Any]) -> Counter[str]:
+def _counter(counts: dict[str, Any], *, names: set[str] | None = None) -> Counter[str]:
+    unknown = set() if names is None else set(counts) - names
+    if unknown:
+        raise ValueError(f"nothing is counted as {', '.join(map(repr, sorted(unknown)))}")
     return Counter({name: _count(count) for name, count in counts.items()})
 
 
