@@ -8,7 +8,6 @@ share all tokens but their last ones. `harness.recording` writes what this modul
 from __future__ import annotations
 
 import json
-import sqlite3
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +20,7 @@ from harness.caches import CacheSpec
 from harness.errors import TraceError
 from harness.layout import Layout, stand_in
 from harness.operations import RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
-from harness.tracefile import damaged, open_trace_file
+from harness.tracefile import DAMAGE, damaged, open_trace_file
 from harness.values import KeysValues, fingerprint
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ MOST_LOST = 512  # operations, where a recording ended early
 _FINGERPRINT_BYTES = 16
 _STAND_IN_BYTES = 64
 _MOST_SLOTS, _MOST_ENVIRONMENTS = 1_000_000, 16_384  # of all streams
-# What reading nonsense can end in. Everything is checked, but a damaged database may claim anything.
-_DAMAGE = (sqlite3.Error, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +122,7 @@ class Trace:
         except TraceError:
             self._database.close()
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             self._database.close()
             raise self._damaged(error) from None
         self.chunk = lru_cache(maxsize=8192)(self._chunk)
@@ -150,7 +147,7 @@ class Trace:
         try:
             for row in self._database.execute(query, (start, len(self) if stop is None else stop, stream, stream)):
                 yield self._recorded(row)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise self._damaged(error) from None
 
     def most_bytes(self, steps: int | None = None) -> int:

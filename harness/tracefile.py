@@ -35,6 +35,8 @@ TABLES = {
         " env INTEGER, key INTEGER, value INTEGER, amount REAL, outcome TEXT)"
     ),
 }
+# What reading nonsense can end in. Everything is checked, but a damaged database may claim anything.
+DAMAGE = (sqlite3.Error, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError)
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
 _SQLITES_OWN = "sqlite_autoindex_"
@@ -75,7 +77,7 @@ def open_trace_file(path: Path) -> sqlite3.Connection:
                 f" elsewhere, with {path.name}-wal if there is one"
             ) from None
         raise damaged(path, error) from None
-    except (sqlite3.Error, ValueError, OverflowError) as error:
+    except DAMAGE as error:
         database.close()
         raise damaged(path, error) from None
     return database
@@ -83,7 +85,7 @@ def open_trace_file(path: Path) -> sqlite3.Connection:
 
 def damaged(path: Path, error: Exception) -> TraceError:
     """What is said of a file in which `error` was met."""
-    return TraceError(f"{path} is damaged: {' '.join(str(error)[:_LONGEST_MESSAGE].split())}")
+    return TraceError(f"{path} is damaged: {' '.join((str(error) or type(error).__name__)[:_LONGEST_MESSAGE].split())}")
 
 
 def _uri(path: Path) -> str:
