@@ -106,6 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     reporting = commands.add_parser("report", help="the HTML report of results that were written with --json")
     reporting.add_argument("result", nargs="+", type=Path, metavar="RESULT", help="JSON results of one pair of caches")
     reporting.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where to write index.html")
+    reporting.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
     reporting.add_argument(
         "--fail-on", choices=FAIL_ON, default="behaviour", help="what the verdict counts (default behaviour)"
     )

@@ -90,6 +90,7 @@ def test_the_verdict_is_the_title_and_the_first_heading(document: Document) -> N
     assert document.texts["title"] == ["DIVERGENCE: legacy-released against refactored-fifo"]
     reasons = " ".join(" ".join(document.texts["li"]).split())
     assert "✖ failed corruption" in reasons
+    assert "May the candidate take the reference's place? NO-GO" in document.texts["section"][0]
     assert "✔ passed complete" in reasons
 
 
@@ -457,3 +458,12 @@ def test_one_report_is_of_one_pair_of_caches(tmp_path: Path, capsys: pytest.Capt
     files = sorted(str(path) for path in tmp_path.glob("*.json"))
     assert main(["report", *files, "-o", str(tmp_path / "report")]) == 2
     assert "one report is of one pair of caches" in capsys.readouterr().err
+
+
+def test_the_page_is_judged_by_the_thresholds_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same as those of `kvparity verdict`."""
+    monkeypatch.chdir(tmp_path)
+    write_json(run("mcts", steps=300), tmp_path / "result.json")
+    (tmp_path / "kvparity.toml").write_text("[verdict]\noperations = 123456\n")
+    assert main(["report", "result.json", "-o", "report"]) == 0
+    assert "300 operations, 123,456 wanted" in (tmp_path / "report/index.html").read_text()

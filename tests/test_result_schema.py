@@ -153,13 +153,23 @@ def test_a_field_without_a_schema_fails_wherever_it_is() -> None:
     assert errors(fields) == []
 
 
+def lost(old: Any, new: Any, path: str = "$") -> list[str]:
+    """What was in the old that is not in the new; the new may have more fields."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [each for name in old for each in lost(old[name], new.get(name), f"{path}.{name}")]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [each for number, (mine, its) in pairs for each in lost(mine, its, f"{path}[{number}]")]
+    return [] if old == new else [path]
+
+
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_old_results_stay_readable(path: Path) -> None:
-    """They keep the schema of their version, merge, are judged, and come back as they were."""
+    """They keep the schema of their version, lose nothing when they are read, and are judged."""
     fields = json.loads(path.read_text(encoding="utf-8"))
     assert errors(fields) == []
     result = read_result(path)
-    assert json.loads(json.dumps(result.as_dict())) == fields
+    assert lost(fields, json.loads(json.dumps(result.as_dict()))) == []
     assert verdict_of([result]).outcome == "NO-GO"
 
 

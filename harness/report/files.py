@@ -13,6 +13,7 @@ from harness.report.html import page
 
 if TYPE_CHECKING:
     from harness.result import Result
+    from harness.thresholds import Thresholds
 
 
 def write_json(result: Result, path: Path) -> None:
@@ -24,7 +25,7 @@ def write_json(result: Result, path: Path) -> None:
     write_text(path, json.dumps(result.as_dict(), indent=2) + "\n")
 
 
-def write_page(result: Result, folder: Path, *, fail_on: str) -> None:
+def write_page(result: Result, folder: Path, *, fail_on: str, thresholds: Thresholds | None = None) -> None:
     """Write `result.json` and the report as `index.html` into `folder`, which is made where needed.
 
     Raises:
@@ -35,7 +36,7 @@ def write_page(result: Result, folder: Path, *, fail_on: str) -> None:
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
     write_json(result, folder / "result.json")
-    write_text(folder / "index.html", page(result, fail_on=fail_on))
+    write_text(folder / "index.html", page(result, fail_on=fail_on, thresholds=thresholds))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -47,7 +48,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
             Path(name).chmod(0o666 & ~_umask())
             Path(name).replace(path)

@@ -13,17 +13,18 @@ from harness.report.html import account, charts
 from harness.report.html.divergences import BLAME, dumped, groups, listing
 from harness.report.html.requirements import make_sure_it_can_be_made
 from harness.report.html.text import leaves, number
-from harness.report.html.verdict import verdict_of
+from harness.report.html.verdict import heading_of
 
 if TYPE_CHECKING:
     from harness.result import Result
+    from harness.thresholds import Thresholds
 
 MOST_SECTIONS = 64
 _SCRIPTS = ("charts.js", "browser.js")
 
 
-def page(result: Result, *, fail_on: str) -> str:
-    """The whole page.
+def page(result: Result, *, fail_on: str, thresholds: Thresholds | None = None) -> str:
+    """The whole page, judged by `thresholds`, or by those that come along.
 
     Nothing in it is fetched: Plotly travels inside it, packed, and is unpacked when the first chart comes into view.
     Its policy allows these very scripts and no others, and no connection at all, so that nothing that a trace, a path
@@ -55,7 +56,7 @@ def page(result: Result, *, fail_on: str) -> str:
     }
     return environment.get_template("page.html").render(
         result=result,
-        verdict=verdict_of(result, fail_on=fail_on),
+        verdict=heading_of(result, fail_on=fail_on, thresholds=thresholds),
         runs=[_section(run) for run in runs[:MOST_SECTIONS]],
         all_runs=runs,
         groups=groups(result),
