@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from harness.errors import UsageError
-from harness.values import raw_bytes, read
+from harness.fingerprints import raw_bytes
+from harness.values import read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from harness.values import KeysValues, copy_into, read, scribble
+from harness.fingerprints import scribble
+from harness.values import KeysValues, copy_into, read
 
 if TYPE_CHECKING:
     from harness.values import LayerCache, TokenCache

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.fingerprints import fingerprint, scribble
 from harness.operations import WM, PoolId
-from harness.values import fingerprint, scribble
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from harness.containing import contained
 from harness.divergence import DivergenceLog
+from harness.fingerprints import fingerprint
 from harness.handover import Handover
 from harness.judge import Judge, Lookup
 from harness.lending import WATCH_EVERY, LendingWatch
 from harness.operations import RECUR, WM, Checkout, Clear, Get, PoolId, Set, Write, init
 from harness.oracle import Contents, IdealCache, LastSet, Truth, covered
 from harness.side import Outcome, Side
-from harness.values import device_of, fingerprint
+from harness.values import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,10 @@ from harness import explain
 from harness.caches import Cache, CacheSpec, DeclaresStrategy, Drop, HasStats, PoolStats, ReportsDrops
 from harness.containing import contained
 from harness.errors import NotKeysValuesError, UnusableCacheError
+from harness.fingerprints import fingerprint
 from harness.operations import RECUR, PoolId, init
 from harness.oracle import STRATEGIES, covered
-from harness.values import check, fingerprint
+from harness.values import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,12 +19,14 @@ import xxhash
 
 from harness.caches import CacheSpec
 from harness.errors import TraceError
+from harness.fingerprints import fingerprint
 from harness.layout import Layout, stand_in
 from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write
-from harness.values import KeysValues, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from harness.values import KeysValues
 
 APPLICATION_ID = 0x6B767472  # "kvtr"
 SCHEMA = 1
@@ -40,7 +42,7 @@ class Answer:
     """What a lookup returned.
 
     Attributes:
-        fingerprint: of the value, see `harness.values.fingerprint`; None for a miss.
+        fingerprint: of the value, see `harness.fingerprints.fingerprint`; None for a miss.
         source: for a checkout that hit, the pool that had it: `init` or `recur`. None where nobody said.
         error: the name of the exception's type, where it raised.
     """

@@ -14,11 +14,12 @@ import xxhash
 
 from harness.caches import CacheSpec
 from harness.errors import TraceError
+from harness.fingerprints import fingerprint
 from harness.layout import stand_in
 from harness.operations import RECUR, Checkout, Clear, Get, Operation, Set, Write, init
 from harness.recording import TraceWriter
 from harness.trace import SCHEMA, Answer, Recorded, Trace
-from harness.values import KeysValues, fingerprint
+from harness.values import KeysValues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
