@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from harness.containing import contained
 from harness.divergence import DivergenceLog
-from harness.fingerprints import fingerprint
+from harness.examining import Examiner
+from harness.fingerprints import HostFingerprints
 from harness.handover import Handover
-from harness.judge import Judge, Lookup
 from harness.lending import WATCH_EVERY, LendingWatch
-from harness.operations import RECUR, WM, Checkout, Clear, Get, PoolId, Set, Write, init
-from harness.oracle import Contents, IdealCache, LastSet, Truth, covered
+from harness.operations import RECUR, WM, Checkout, Get, PoolId, init
+from harness.oracle import covered
 from harness.side import Outcome, Side
-from harness.values import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,11 +67,14 @@ class ShadowCache:
         compare_every: int = 1,
     ) -> None:
         self.spec = spec
+        self._pools = frozenset(spec.pools)
         self._candidate_serves = serve == "candidate"
         self._compare_every = compare_every
         self._lookups = 0
-        self.reference = Side("reference", names[0], reference, spec)
-        self.candidate = Side("candidate", names[1], candidate, spec)
+        self._fingerprints = HostFingerprints()
+        look = self._fingerprints.look
+        self.reference = Side("reference", names[0], reference, spec, look=look)
+        self.candidate = Side("candidate", names[1], candidate, spec, look=look)
         self.log = DivergenceLog() if log is None else log
         self.operations: Counter[str] = Counter()
         self.gets_compared = 0
@@ -84,23 +85,13 @@ class ShadowCache:
         self.answers = (Outcome(), Outcome())
         self.raised: BaseException | None = None
         self._key = 0
-        self._truth = Truth.empty(spec, complete=complete)
-        mine = IdealCache(spec, self.reference.strategy)
-        its = IdealCache(spec, self.candidate.strategy)
-        # Where both sides declare the same strategies, one ideal serves both.
-        shared = its.strategies == mine.strategies
-        self._distinct_ideals = (mine,) if shared else (mine, its)
-        self._judge = Judge(
-            (self.reference, self.candidate),
-            truth=self._truth,
-            ideals=(mine, mine if shared else its),
-            log=self.log,
-            tolerance=tolerance,
+        self._examiner = Examiner(
+            (self.reference, self.candidate), spec=spec, log=self.log, tolerance=tolerance, complete=complete
         )
-        self._lending = LendingWatch(self.candidate, env_num=spec.env_num, judge=self._judge)
         self._handover = Handover()
+        self._lending = LendingWatch(self.candidate, env_num=spec.env_num, examiner=self._examiner, tell=self._tell)
         for side in (self.reference, self.candidate):
-            side.listen(lambda: (self.number, self._key))
+            side.listen(lambda: (self.number, self._key), self._tell)
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         """Store `value` on both sides.
@@ -108,23 +99,23 @@ class ShadowCache:
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        self._begin("set")
+        number = self._begin("set")
         self._key = key
-        contents = self._contents(pool)
+        if pool not in self._pools:
+            raise self._no_pool(pool)
+        reference, candidate = self.reference, self.candidate
         if pool == WM:
             self._lending.forget_working_copy()
         self._lending.loan_ends((pool,))
-        copy = self._handover.copy_of(value, self.number)
-        set_to = fingerprint(copy)
-        contents.set(key, set_to, device_of(copy), self.number)
-        mine = _attempt(self.reference.cache.set, pool, key, value, priority=priority)
-        its = _attempt(self.candidate.cache.set, pool, key, copy, priority=priority)
-        if self.operations["set"] % WATCH_EVERY == 0 and self.candidate.ask(lambda: copy).fingerprint != set_to:
-            self._judge.source(self.number, pool, key)
-        for ideal in self._distinct_ideals:
-            ideal.set(pool, key, self.number, priority)
-        if mine is not None or its is not None:
-            self._judge.errors(self.number, Set(pool=pool, key=key, value=None), mine, its)
+        given = self._handover.take(value)
+        copy = given.value
+        # Of the row, which is what was set, whatever a candidate did to the object's tensors earlier.
+        set_to = candidate.look(copy) if given.row is None else self._fingerprints.look_at_row(given.row, given.sizes)
+        mine = reference.do(reference.cache.set, pool, key, value, priority=priority)
+        its = candidate.do(candidate.cache.set, pool, key, copy, priority=priority)
+        after = None if self.operations["set"] % WATCH_EVERY else candidate.look_at(copy)
+        self._tell(self._examiner.set, number, pool, key, priority, *set_to, mine, its, after)
+        if mine is not None:
             self._raise(mine)
 
     def get(self, pool: PoolId, key: int) -> Any | None:
@@ -133,30 +124,22 @@ class ShadowCache:
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        self._begin("get")
-        contents = self._contents(pool)
+        number = self._begin("get")
+        if pool not in self._pools:
+            raise self._no_pool(pool)
         reference, candidate = self.reference, self.candidate
         if self._is_skipped():
             mine, its = reference.peek(reference.cache.get, pool, key), candidate.peek(candidate.cache.get, pool, key)
-            held = [ideal.get(pool, key) for ideal in self._distinct_ideals]
-            return self._mirrored(Get(pool=pool, key=key), (pool,), (mine, its), held)
+            self._tell(self._examiner.mirrored, number, Get(pool=pool, key=key), (pool,), mine, its)
+            return self._answer(mine, its)
         self.gets_compared += 1
         mine = reference.ask(reference.cache.get, pool, key)
         its = candidate.ask(candidate.cache.get, pool, key)
-        self.answers = (mine, its)
-        held = [ideal.get(pool, key) for ideal in self._distinct_ideals]
         if mine.fingerprint is not None and its.fingerprint is not None:
             self.values_compared += 1
-        if _agree(mine, its, contents.last_set.get(key)):
-            hit = mine.fingerprint is not None
-            for side, ideally in ((reference, held[0]), (candidate, held[-1])):
-                side.saw(pool, hit=hit)
-                if hit != (ideally is not None):  # both left their ideal alike
-                    side.deviated.add(pool)
-        else:
-            self._judge_lookup(Get(pool=pool, key=key), (pool,), held)
+        self._tell(self._examiner.get, number, pool, key, mine, its)
         if self.operations["get"] % WATCH_EVERY == 0:
-            self._lending.lent(self.number, pool, key, its)
+            self._lending.lent(number, pool, key, its)
         return self._answer(mine, its)
 
     def checkout(self, env: int, key: int) -> Any | None:
@@ -165,35 +148,23 @@ class ShadowCache:
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        self._begin("checkout")
-        self._contents(init(env))
+        number = self._begin("checkout")
+        pool = init(env)
+        if pool not in self._pools:
+            raise self._no_pool(pool)
         reference, candidate = self.reference, self.candidate
         self._lending.checkout_comes(self.operations["checkout"])
         if self._is_skipped():
-            mine, its = (
-                reference.peek(reference.cache.checkout, env, key),
-                candidate.peek(candidate.cache.checkout, env, key),
-            )
-            held = [ideal.checkout(env, key) for ideal in self._distinct_ideals]
-            return self._mirrored(Checkout(env=env, key=key), (init(env), RECUR), (mine, its), held)
+            mine = reference.peek(reference.cache.checkout, env, key)
+            its = candidate.peek(candidate.cache.checkout, env, key)
+            self._tell(self._examiner.mirrored, number, Checkout(env=env, key=key), (pool, RECUR), mine, its)
+            return self._answer(mine, its)
         self.gets_compared += 1
         mine = reference.ask(reference.cache.checkout, env, key)
         its = candidate.ask(candidate.cache.checkout, env, key)
-        self.answers = (mine, its)
-        held = [ideal.checkout(env, key) for ideal in self._distinct_ideals]
         if mine.fingerprint is not None and its.fingerprint is not None:
             self.values_compared += 1
-        source = held[0]
-        last = self._truth.pools[source].last_set.get(key) if source else None
-        if held[-1] == source and _agree(mine, its, last):
-            answered = None if mine.fingerprint is None else source
-            for side in (reference, candidate):
-                side.saw_checkout(env, answered)
-                if source is not None and answered is None:  # both left their ideal alike
-                    side.deviated.add(source)
-            self._note_ambiguity(source, key, last)
-        else:
-            self._judge_lookup(Checkout(env=env, key=key), (init(env), RECUR), held)
+        self._tell(self._examiner.checkout, number, env, key, mine, its)
         if its.fingerprint is not None and not self._candidate_serves:
             self._write_into(env, key, its.value)
         return self._answer(mine, its)
@@ -204,126 +175,68 @@ class ShadowCache:
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        self._begin("clear")
-        pools = covered(pool, self._truth.pools)
-        for each in pools:
-            self._contents(each)
+        number = self._begin("clear")
+        pools = covered(pool, self.spec.pools)
+        if not self._pools.issuperset(pools):
+            raise self._no_pool(pool)
         self._lending.loan_ends(pools)
-        mine = _attempt(self.reference.cache.clear, pool)
-        its = _attempt(self.candidate.cache.clear, pool)
-        for each in pools:
-            if each == WM:
-                self._lending.forget_working_copy()
-            self._truth.pools[each].clear(self.number)
-            for ideal in self._distinct_ideals:
-                ideal.clear(each)
-        for side in (self.reference, self.candidate):
-            side.forget_drops(pool)
-        if mine is not None or its is not None:
-            self._judge.errors(self.number, Clear(pool=pool), mine, its)
+        mine = self.reference.do(self.reference.cache.clear, pool)
+        its = self.candidate.do(self.candidate.cache.clear, pool)
+        if WM in pools:
+            self._lending.forget_working_copy()
+        self._tell(self._examiner.clear, number, pool, pools, mine, its)
+        if mine is not None:
             self._raise(mine)
 
     def check_stats(self) -> None:
         """Hold what each side counted against what was seen of it. Done now and then, and by whoever ends a run."""
-        self._judge.stats(self.number)
+        self._examiner.judge.stats(self.number)
 
     # ------------------------------------------------------------------ inside
 
     @property
     def both_raised(self) -> int:
         """Operations in which both sides raised the same type of exception."""
-        return self._judge.both_raised
+        return self._examiner.judge.both_raised
 
-    def _contents(self, pool: PoolId) -> Contents:
-        try:
-            return self._truth.pools[pool]
-        except KeyError:
-            raise ValueError(f"there is no pool {pool}: the caches were built with {self.spec}") from None
+    def _no_pool(self, pool: PoolId) -> ValueError:
+        return ValueError(f"there is no pool {pool}: the caches were built with {self.spec}")
 
-    def _begin(self, kind: str) -> None:
-        self.number = self.next_number
-        self.next_number += 1
+    def _begin(self, kind: str) -> int:
+        """Count another operation; its number."""
+        number = self.number = self.next_number
+        self.next_number = number + 1
         self.operations[kind] += 1
         self._until_stats -= 1
         if not self._until_stats:
             self._until_stats = _STATS_EVERY
             self.check_stats()
+        return number
 
-    def _note_ambiguity(self, source: PoolId | None, key: int, last: LastSet | None) -> None:
-        """Where recur holds the same bytes, nobody can tell from outside which of the two pools answered."""
-        if source is None or last is None or source == RECUR:
-            return
-        other = self._truth.pools[RECUR].last_set.get(key)
-        if other is not None and other.fingerprint == last.fingerprint:
-            for side in (self.reference, self.candidate):
-                side.lost_track.update((source, RECUR))
-                side.deviated.update((source, RECUR))  # perhaps
+    def _tell(self, examine: Callable[..., None], *facts: Any) -> None:
+        examine(*facts)
 
     def _write_into(self, env: int, key: int, working_copy: Any) -> None:
         try:
             self._lending.write_into(self.number, env, key, working_copy, turn=self.operations["checkout"])
         except Exception as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
-            self._judge.errors(self.number, Write(env=env, fill=0), None, error)
+            self._tell(self._examiner.unwritable, self.number, env, error)
 
     def _is_skipped(self) -> bool:
         """Whether the lookup that comes now is mirrored only."""
         self._lookups += 1
         return (self._lookups - 1) % self._compare_every != 0
 
-    def _mirrored(
-        self,
-        operation: Get | Checkout,
-        pools: tuple[PoolId, ...],
-        answers: tuple[Outcome, Outcome],
-        held: list[PoolId | None],
-    ) -> Any | None:
-        """End a lookup at whose tensors nobody looked. An exception is a finding all the same."""
-        self.answers = mine, its = answers
-        for side, answer, ideally in ((self.reference, mine, held[0]), (self.candidate, its, held[-1])):
-            side.lost_track.update(pools)
-            if (answer.value is not None) != (ideally is not None):
-                side.deviated.update(pools)
-        if mine.error is not None or its.error is not None:
-            self._judge.errors(self.number, operation, mine.error, its.error)
-        return self._answer(mine, its)
-
     def _answer(self, mine: Outcome, its: Outcome) -> Any | None:
         """What the caller gets: the reference's answer or exception, unless a candidate serves and did not fail."""
+        self.answers = mine, its
         if self._candidate_serves and its.error is None:
             return its.value
         if mine.error is not None and mine.value is None:
             self._raise(mine.error)
         return mine.value
 
-    def _judge_lookup(self, operation: Get | Checkout, pools: tuple[PoolId, ...], held: list[PoolId | None]) -> None:
-        both = (held[0], held[-1])
-        self._judge.lookup(
-            Lookup(number=self.number, operation=operation, pools=pools, outcomes=self.answers, ideal=both)
-        )
-
-    def _raise(self, error: BaseException | None) -> None:
-        """Pass on what the reference raised, if it did."""
-        if error is not None:
-            self.raised = error
-            raise error
-
-
-def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
-    """Whether both missed, or both returned what was last set, on the device that it was on."""
-    if mine.fingerprint is None or its.fingerprint is None:
-        return mine.fingerprint is its.fingerprint and mine.error is None and its.error is None
-    return (
-        last is not None
-        and mine.fingerprint == last.fingerprint
-        and its.fingerprint == last.fingerprint
-        and device_of(mine.value) == last.device
-        and device_of(its.value) == last.device
-    )
-
-
-def _attempt(call: Callable[..., Any], *arguments: Any, **options: Any) -> BaseException | None:
-    try:
-        call(*arguments, **options)
-    except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
-        return contained(error)
-    return None
+    def _raise(self, error: BaseException) -> NoReturn:
+        """Pass on what the reference raised."""
+        self.raised = error
+        raise error

@@ -9,7 +9,6 @@ from harness import explain
 from harness.caches import Cache, CacheSpec, DeclaresStrategy, Drop, HasStats, PoolStats, ReportsDrops
 from harness.containing import contained
 from harness.errors import NotKeysValuesError, UnusableCacheError
-from harness.fingerprints import fingerprint
 from harness.operations import RECUR, PoolId, init
 from harness.oracle import STRATEGIES, covered
 from harness.values import check
@@ -17,24 +16,32 @@ from harness.values import check
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torch
+
+    from harness.fingerprints import Look
+
 _REMEMBERED_DROPS = 4096
 
 
 class Outcome(NamedTuple):
     """What one side did when asked.
 
-    A hit has a value and its fingerprint, a miss neither. An exception is an error; with a value it is about that
-    value, which is no entry.
+    A hit has a value, its fingerprint and its device, a miss none of them. An exception is an error; with a value it is
+    about that value, which is no entry.
     """
 
     value: Any = None
     fingerprint: bytes | None = None
     error: BaseException | None = None
+    device: torch.device | None = None
 
     def __str__(self) -> str:
         if self.error is not None:
             return explain.mishap(self.error)
         return "miss" if self.fingerprint is None else f"hit {self.fingerprint.hex()[:12]}"
+
+
+_MISS = Outcome()
 
 
 class SeenDrop(NamedTuple):
@@ -61,29 +68,28 @@ class Side:
         name: as the user knows it.
         cache: the cache.
         spec: its sizes.
+        look: looks at an entry.
     """
 
-    def __init__(self, role: str, name: str, cache: Cache, spec: CacheSpec) -> None:
+    def __init__(self, role: str, name: str, cache: Cache, spec: CacheSpec, *, look: Callable[[Any], Look]) -> None:
         self.role = role
         self.name = name
         self.cache = cache
         self.spec = spec
+        self.look = look
         self.seen = {pool: Seen() for pool in spec.pools}
         self.lost_track: set[PoolId] = set()  # pools whose hits and misses can no longer be told from outside
         self.deviated: set[PoolId] = set()  # pools that were seen to leave their ideal
         self._drops: dict[PoolId, dict[int, SeenDrop]] = {pool: {} for pool in spec.pools}
 
-    def listen(self, under_way: Callable[[], tuple[int, int]]) -> None:
-        """Note each drop that the cache reports from now on; `under_way` gives the operation's number and key."""
+    def listen(self, under_way: Callable[[], tuple[int, int]], tell: Callable[..., None]) -> None:
+        """Tell of each drop that the cache reports from now on; `under_way` gives the operation's number and key."""
         if not isinstance(self.cache, ReportsDrops):
             return
 
         def note(drop: Drop) -> None:
             drops = self._drops[drop.pool]
-            drops.pop(drop.key, None)
-            drops[drop.key] = SeenDrop(*under_way(), drop)
-            if len(drops) > _REMEMBERED_DROPS:
-                del drops[next(iter(drops))]
+            tell(_remember, drops, SeenDrop(*under_way(), drop))
 
         self.cache.on_drop = note
 
@@ -113,18 +119,29 @@ class Side:
         for each in covered(pool, self._drops):
             self._drops[each].clear()
 
+    def do(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> BaseException | None:
+        """Call `call`, which returns nothing; what it raised."""
+        try:
+            call(*arguments, **options)
+        except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
+            return contained(error)
+        return None
+
     def ask(self, lookup: Callable[..., Any], *arguments: Any) -> Outcome:
-        """Call `lookup` and fingerprint what it lends; an exception and rubbish are outcomes like others."""
+        """Call `lookup` and look at what it lends; an exception and rubbish are outcomes like others."""
         try:
             value = lookup(*arguments)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
             return Outcome(error=contained(error))
-        if value is None:
-            return Outcome()
+        return _MISS if value is None else self.look_at(value)
+
+    def look_at(self, value: Any) -> Outcome:
+        """Look at what was lent, now or earlier."""
         try:
-            return Outcome(value, fingerprint(value))
-        except BaseException as error:  # noqa: BLE001  and so is whatever it returns
+            fingerprint, device = self.look(value)
+        except BaseException as error:  # noqa: BLE001  whatever a cache returns
             return Outcome(value, error=_what_is_wrong_with(value) or contained(error))
+        return Outcome(value, fingerprint, None, device)
 
     def peek(self, lookup: Callable[..., Any], *arguments: Any) -> Outcome:
         """Call `lookup` and look at the kind of what it lends, not at its bytes: an outcome without a fingerprint."""
@@ -150,6 +167,13 @@ class Side:
         self.saw(first, hit=source == first)
         if source != first:
             self.saw(RECUR, hit=source is not None)
+
+
+def _remember(drops: dict[int, SeenDrop], seen: SeenDrop) -> None:
+    drops.pop(seen.drop.key, None)
+    drops[seen.drop.key] = seen
+    if len(drops) > _REMEMBERED_DROPS:
+        del drops[next(iter(drops))]
 
 
 def _what_is_wrong_with(value: Any) -> NotKeysValuesError | None:

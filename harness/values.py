@@ -21,8 +21,6 @@ from harness.errors import NotKeysValuesError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.fingerprints import _Bytes
-
 
 class TokenCache:
     """One tensor of tokens and how many of them are valid: LightZero's `Cache`, under its attribute names.
@@ -88,7 +86,7 @@ class KeysValues:
             It makes copying and fingerprinting one operation instead of `2 * L`.
     """
 
-    __slots__ = ("__weakref__", "_bytes", "_keys_values", "_row", "_slices")
+    __slots__ = ("__weakref__", "_keys_values", "_row", "_slices")
 
     def __init__(
         self, tensors: Sequence[torch.Tensor], sizes: Sequence[int], *, row: torch.Tensor | None = None
@@ -97,7 +95,6 @@ class KeysValues:
         self._keys_values = tuple(LayerCache(k, v) for k, v in zip(caches[::2], caches[1::2], strict=True))
         self._row = row
         self._slices = tuple(tensors) if row is not None else ()
-        self._bytes: _Bytes | None = None
 
     @classmethod
     def from_row(cls, row: torch.Tensor, sizes: Sequence[int]) -> KeysValues:
@@ -214,7 +211,7 @@ def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
         `target`, its tensors again the slices of its row; or the new entry.
     """
     tensors, sizes = read(value)
-    if target is None or target._row is None or not _overwrite(target._row, target._slices, tensors):
+    if target is None or target._row is None or not overwrite(target._row, target._slices, tensors):
         return clone(value)
     slices, lengths = iter(target._slices), iter(sizes)
     for layer in target._keys_values:
@@ -224,8 +221,8 @@ def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
     return target
 
 
-def _overwrite(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: list[torch.Tensor]) -> bool:
-    """Copy `tensors` over `row`, or tell that they are of another kind."""
+def overwrite(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: list[torch.Tensor]) -> bool:
+    """Copy `tensors` over `row`, which has these slices; or change nothing, and tell that they are of another kind."""
     first, dtype = slices[0], row.dtype
     for tensor in tensors:
         if getattr(tensor, "dtype", None) is not dtype:  # torch would cast; and what has none is no tensor

@@ -1,0 +1,193 @@
+"""`Examiner`: holds what two caches did against what is right, and brings the rest before the judge.
+
+It is told of operations in their order, when the fingerprints of what was seen are known: that may be a while after the
+operations themselves. So it looks at nothing but what it is told.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.judge import Judge, Lookup
+from harness.operations import RECUR, Checkout, Clear, Get, PoolId, Set, Write, init
+from harness.oracle import IdealCache, LastSet, Truth
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.caches import CacheSpec
+    from harness.compare import Tolerance
+    from harness.divergence import DivergenceLog
+    from harness.side import Outcome, Side
+
+
+class Examiner:
+    """Knows the truth of each pool, and what each side's strategy should hold.
+
+    Args:
+        sides: the reference and the candidate.
+        spec: the sizes of both.
+        log: takes the divergences.
+        tolerance: how far a candidate's numbers may lie from right ones; None asks for equal bits.
+        complete: False where the reference may hold entries from before, which the candidate never saw.
+
+    Attributes:
+        judge: decides where the sides part.
+    """
+
+    def __init__(
+        self,
+        sides: tuple[Side, Side],
+        *,
+        spec: CacheSpec,
+        log: DivergenceLog,
+        tolerance: Tolerance | None,
+        complete: bool,
+    ) -> None:
+        self._sides = sides
+        self._env_num = spec.env_num
+        self._truth = Truth.empty(spec, complete=complete)
+        mine, its = (IdealCache(spec, side.strategy) for side in sides)
+        # Where both sides declare the same strategies, one ideal serves both.
+        shared = its.strategies == mine.strategies
+        self._distinct_ideals = (mine,) if shared else (mine, its)
+        self.judge = Judge(
+            sides, truth=self._truth, ideals=(mine, mine if shared else its), log=log, tolerance=tolerance
+        )
+
+    def set(  # noqa: PLR0917  by position, for it is told of each set
+        self,
+        number: int,
+        pool: PoolId,
+        key: int,
+        priority: float | None,
+        fingerprint: bytes,
+        device: torch.device | None,
+        mine: BaseException | None,
+        its: BaseException | None,
+        after: Outcome | None,
+    ) -> None:
+        """A value of that fingerprint, on that device, was set.
+
+        What each side raised; and how what the candidate was given to copy was after that, where it was looked at.
+        """
+        self._truth.pools[pool].set(key, fingerprint, device, number)
+        if after is not None and after.fingerprint != fingerprint:
+            self.judge.source(number, pool, key)
+        for ideal in self._distinct_ideals:
+            ideal.set(pool, key, number, priority)
+        if mine is not None or its is not None:
+            self.judge.errors(number, Set(pool=pool, key=key, value=None), mine, its)
+
+    def get(self, number: int, pool: PoolId, key: int, mine: Outcome, its: Outcome) -> None:
+        """A get, and both answers."""
+        held = [ideal.get(pool, key) for ideal in self._distinct_ideals]
+        if _agree(mine, its, self._truth.pools[pool].last_set.get(key)):
+            hit = mine.fingerprint is not None
+            for side, ideally in zip(self._sides, (held[0], held[-1]), strict=True):
+                side.saw(pool, hit=hit)
+                if hit != (ideally is not None):  # both left their ideal alike
+                    side.deviated.add(pool)
+        else:
+            self._judge_lookup(number, Get(pool=pool, key=key), (pool,), (mine, its), held)
+
+    def checkout(self, number: int, env: int, key: int, mine: Outcome, its: Outcome) -> None:
+        """A checkout, and both answers."""
+        held = [ideal.checkout(env, key) for ideal in self._distinct_ideals]
+        source = held[0]
+        last = self._truth.pools[source].last_set.get(key) if source else None
+        if held[-1] == source and _agree(mine, its, last):
+            answered = None if mine.fingerprint is None else source
+            for side in self._sides:
+                side.saw_checkout(env, answered)
+                if source is not None and answered is None:  # both left their ideal alike
+                    side.deviated.add(source)
+            self._note_ambiguity(source, key, last)
+        else:
+            self._judge_lookup(number, Checkout(env=env, key=key), (init(env), RECUR), (mine, its), held)
+
+    def mirrored(
+        self, number: int, operation: Get | Checkout, pools: tuple[PoolId, ...], mine: Outcome, its: Outcome
+    ) -> None:
+        """A lookup at whose tensors nobody looked. An exception is a finding all the same."""
+        held = [
+            ideal.get(operation.pool, operation.key)
+            if isinstance(operation, Get)
+            else ideal.checkout(operation.env, operation.key)
+            for ideal in self._distinct_ideals
+        ]
+        for side, answer, ideally in zip(self._sides, (mine, its), (held[0], held[-1]), strict=True):
+            side.lost_track.update(pools)
+            if (answer.value is not None) != (ideally is not None):
+                side.deviated.update(pools)
+        if mine.error is not None or its.error is not None:
+            self.judge.errors(number, operation, mine.error, its.error)
+
+    def clear(
+        self,
+        number: int,
+        pool: PoolId,
+        covered: list[PoolId],
+        mine: BaseException | None,
+        its: BaseException | None,
+    ) -> None:
+        """A clear, of these pools; what each side raised."""
+        for each in covered:
+            self._truth.pools[each].clear(number)
+            for ideal in self._distinct_ideals:
+                ideal.clear(each)
+        for side in self._sides:
+            side.forget_drops(pool)
+        if mine is not None or its is not None:
+            self.judge.errors(number, Clear(pool=pool), mine, its)
+
+    def loan(self, number: int, pool: PoolId, key: int, lent: Outcome, now: Outcome) -> None:
+        """A get of the candidate lent that; how it is when the loan ends."""
+        if now.fingerprint != lent.fingerprint:
+            self.judge.loan(number, pool, key)
+
+    def working_copy(self, number: int, env: int, key: int, lent: Outcome, now: Outcome) -> None:
+        """A checkout of the candidate lent that to be written into; how it is when the consumer gives it back."""
+        if now.fingerprint != lent.fingerprint:
+            self.judge.working_copy(number, env, key, self._env_num)
+
+    def unwritable(self, number: int, env: int, error: BaseException) -> None:
+        """A working copy of the candidate could not be written into."""
+        self.judge.errors(number, Write(env=env, fill=0), None, error)
+
+    # ------------------------------------------------------------------ inside
+
+    def _note_ambiguity(self, source: PoolId | None, key: int, last: LastSet | None) -> None:
+        """Where recur holds the same bytes, nobody can tell from outside which of the two pools answered."""
+        if source is None or last is None or source == RECUR:
+            return
+        other = self._truth.pools[RECUR].last_set.get(key)
+        if other is not None and other.fingerprint == last.fingerprint:
+            for side in self._sides:
+                side.lost_track.update((source, RECUR))
+                side.deviated.update((source, RECUR))  # perhaps
+
+    def _judge_lookup(
+        self,
+        number: int,
+        operation: Get | Checkout,
+        pools: tuple[PoolId, ...],
+        outcomes: tuple[Outcome, Outcome],
+        held: list[PoolId | None],
+    ) -> None:
+        self.judge.lookup(
+            Lookup(number=number, operation=operation, pools=pools, outcomes=outcomes, ideal=(held[0], held[-1]))
+        )
+
+
+def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
+    """Whether both missed, or both returned what was last set, on the device that it was on."""
+    if mine.fingerprint is None or its.fingerprint is None:
+        return mine.fingerprint is its.fingerprint and mine.error is None and its.error is None
+    return (
+        last is not None
+        and mine.fingerprint == last.fingerprint
+        and its.fingerprint == last.fingerprint
+        and mine.device == last.device
+        and its.device == last.device
+    )
