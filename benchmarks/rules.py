@@ -410,22 +410,22 @@ RULES = (
     ),
     Rule(
         "and that is overwritten by the next set, as a producer's is",
-        "`KeepsReferences`, `KeepsTensors`, `detach-taken-for-copy`",
+        "`ByReference`, `KeepsTensors`, `detach-taken-for-copy`",
         HANDOVER,
         (
             ("_copied(value, None if earlier is None else earlier.put_together())", "_copied(value, None)"),
             ("                    scribble(earlier.value, number)\n", "                    pass\n"),
         ),
         (
-            "shadow_judging::references_to_the_producers_object_are_found_at_once[KeepsReferences]",
+            "shadow_judging::references_to_the_producers_object_are_found_at_once[ByReference]",
             "shadow_judging::references_to_the_producers_object_are_found_at_once[KeepsTensors]",
-            "faults::a_fault_is_found_and_blamed[keeps-references-mcts]",
+            "faults::a_fault_is_found_and_blamed[by-reference-mcts]",
             "faults::a_fault_is_found_and_blamed[detach-taken-for-copy-mcts]",
         ),
     ),
     Rule(
         "or scribbled into, where the next value is of another kind",
-        "`KeepsReferences`, where each value has a shape of its own",
+        "`ByReference`, where each value has a shape of its own",
         HANDOVER,
         (("                    scribble(earlier.value, number)\n", "                    pass\n"),),
         ("shadow_judging::references_are_found_where_the_next_value_is_of_another_kind",),

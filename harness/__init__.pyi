@@ -20,8 +20,9 @@ from .operations import (
 )
 from .recording import TraceWriter
 from .replay import Comparison, Driver
-from .result import Result, merge
+from .result import Result
 from .shadow import ShadowCache
+from .tally import merge
 from .trace import Answer, Recorded, Trace
 from .values import KeysValues
 

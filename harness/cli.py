@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     try:
         options = build_parser().parse_args(arguments)
+        options.command_line = sys.argv[1:] if arguments is None else list(arguments)
         return _COMMANDS[options.command](options)
     except KVParityError as error:
         print(f"kvparity: error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -123,7 +125,7 @@ def _shadow(options: argparse.Namespace) -> int:
             gathering.publish(shadowed.result)
         if rank.number == 0:
             result = shadowed.result if gathering is None else gathering.collect(patience_s=PATIENCE_S)
-            ours = conclude(result, options, Console())
+            ours = conclude(result, options, Console(), files=[Path(options.target)])
     if shadowed.status:
         print(f"kvparity: {options.target} itself ended with status {shadowed.status}", file=sys.stderr)
     return shadowed.status or ours

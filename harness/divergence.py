@@ -13,6 +13,8 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.evidence.history import Exhibit
+
 CORRUPTION = "corruption"
 BEHAVIOUR = "behaviour"
 
@@ -46,6 +48,7 @@ class Divergence:
         explanation: why, in one sentence.
         difference: of the tensors, in torch.testing's words; empty where there is none to show.
         known: the reason why this difference is accepted; None where it is unexpected.
+        exhibit: what shows how it came about; None where that was not kept.
     """
 
     number: int
@@ -59,6 +62,7 @@ class Divergence:
     explanation: str
     difference: str = ""
     known: str | None = None
+    exhibit: Exhibit | None = None
 
     @property
     def severity(self) -> str:
@@ -68,7 +72,8 @@ class Divergence:
     def as_dict(self) -> dict[str, Any]:
         """For JSON; the key in hexadecimal, since JSON numbers do not hold 64 bits."""
         key = None if self.key is None else f"{self.key:#018x}"
-        return {**asdict(self), "key": key, "severity": self.severity}
+        exhibit = None if self.exhibit is None else self.exhibit.as_dict()
+        return {**asdict(self), "key": key, "exhibit": exhibit, "severity": self.severity}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +139,7 @@ class DivergenceLog:
     """
 
     KEPT = 1000
+    EXHIBITED = 25
 
     def __init__(self, known: Sequence[KnownDifference] = (), *, today: dt.date | None = None) -> None:
         self.known = tuple(known)
@@ -150,6 +156,10 @@ class DivergenceLog:
     def wants_explanation(self, kind: str, wrong: str) -> bool:
         """Whether anybody will read why the next divergence of that kind and side came about."""
         return bool(self.known) or len(self.kept) < self.KEPT or (kind, wrong) not in self.first
+
+    def wants_exhibit(self, kind: str, wrong: str) -> bool:
+        """Whether the next divergence of that kind and side is one of the first, which are kept with all there is."""
+        return self.by_group[kind, wrong] < self.EXHIBITED
 
     def add(self, divergence: Divergence) -> Divergence:
         """Count `divergence` and return it, marked where it is known."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.evidence.coverage import coverage_of
+from harness.evidence.history import Event
 from harness.judge import Judge, Lookup
 from harness.operations import RECUR, Checkout, Clear, Get, PoolId, Set, Write, init
 from harness.oracle import IdealCache, LastSet, Truth
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from harness.caches import CacheSpec
     from harness.compare import Tolerance
     from harness.divergence import DivergenceLog
-    from harness.side import Outcome, Side
+    from harness.evidence.coverage import Coverage
+    from harness.evidence.history import Did, History
+    from harness.side import Outcome, SeenDrop, Side
 
 
 class Examiner:
@@ -30,6 +34,7 @@ class Examiner:
         log: takes the divergences.
         tolerance: how far a candidate's numbers may lie from right ones; None asks for equal bits.
         complete: False where the reference may hold entries from before, which the candidate never saw.
+        history: takes what was done to which key; None where that is not kept.
 
     Attributes:
         judge: decides where the sides part.
@@ -43,17 +48,18 @@ class Examiner:
         log: DivergenceLog,
         tolerance: Tolerance | None,
         complete: bool,
+        history: History | None,
     ) -> None:
         self._sides = sides
         self._env_num = spec.env_num
+        self._history = history
         self._truth = Truth.empty(spec, complete=complete)
         mine, its = (IdealCache(spec, side.strategy) for side in sides)
         # Where both sides declare the same strategies, one ideal serves both.
         shared = its.strategies == mine.strategies
+        self._ideals = (mine, mine if shared else its)
         self._distinct_ideals = (mine,) if shared else (mine, its)
-        self.judge = Judge(
-            sides, truth=self._truth, ideals=(mine, mine if shared else its), log=log, tolerance=tolerance
-        )
+        self.judge = Judge(sides, truth=self._truth, ideals=self._ideals, log=log, tolerance=tolerance, history=history)
 
     def set(  # noqa: PLR0917  by position, for it is told of each set
         self,
@@ -72,6 +78,7 @@ class Examiner:
         What each side raised; and how what the candidate was given to copy was after that, where it was looked at.
         """
         self._truth.pools[pool].set(key, fingerprint, device, number)
+        self._note(number, "set", pool, key, mine or fingerprint, its or fingerprint)
         if after is not None and after.fingerprint != fingerprint:
             self.judge.source(number, pool, key)
         for ideal in self._distinct_ideals:
@@ -81,6 +88,7 @@ class Examiner:
 
     def get(self, number: int, pool: PoolId, key: int, mine: Outcome, its: Outcome) -> None:
         """A get, and both answers."""
+        self._note(number, "get", pool, key, mine.error or mine.fingerprint, its.error or its.fingerprint)
         held = [ideal.get(pool, key) for ideal in self._distinct_ideals]
         if _agree(mine, its, self._truth.pools[pool].last_set.get(key)):
             hit = mine.fingerprint is not None
@@ -93,6 +101,7 @@ class Examiner:
 
     def checkout(self, number: int, env: int, key: int, mine: Outcome, its: Outcome) -> None:
         """A checkout, and both answers."""
+        self._note(number, "checkout", init(env), key, mine.error or mine.fingerprint, its.error or its.fingerprint)
         held = [ideal.checkout(env, key) for ideal in self._distinct_ideals]
         source = held[0]
         last = self._truth.pools[source].last_set.get(key) if source else None
@@ -110,12 +119,13 @@ class Examiner:
         self, number: int, operation: Get | Checkout, pools: tuple[PoolId, ...], mine: Outcome, its: Outcome
     ) -> None:
         """A lookup at whose tensors nobody looked. An exception is a finding all the same."""
-        held = [
-            ideal.get(operation.pool, operation.key)
-            if isinstance(operation, Get)
-            else ideal.checkout(operation.env, operation.key)
-            for ideal in self._distinct_ideals
-        ]
+        if isinstance(operation, Get):
+            verb = "get"
+            held = [ideal.get(operation.pool, operation.key) for ideal in self._distinct_ideals]
+        else:
+            verb = "checkout"
+            held = [ideal.checkout(operation.env, operation.key) for ideal in self._distinct_ideals]
+        self._note(number, verb, pools[0], operation.key, _unseen(mine), _unseen(its))
         for side, answer, ideally in zip(self._sides, (mine, its), (held[0], held[-1]), strict=True):
             side.lost_track.update(pools)
             if (answer.value is not None) != (ideally is not None):
@@ -132,6 +142,7 @@ class Examiner:
         its: BaseException | None,
     ) -> None:
         """A clear, of these pools; what each side raised."""
+        self._note(number, "clear", pool, None, mine or "cleared", its or "cleared")
         for each in covered:
             self._truth.pools[each].clear(number)
             for ideal in self._distinct_ideals:
@@ -155,7 +166,24 @@ class Examiner:
         """A working copy of the candidate could not be written into."""
         self.judge.errors(number, Write(env=env, fill=0), None, error)
 
+    def dropped(self, side: Side, seen: SeenDrop) -> None:
+        """A side reported that it dropped a key of its own accord."""
+        side.dropped(seen)
+        told = f"dropped for key {seen.for_key:#018x}: {seen.drop.reason}"
+        both = (told, "") if side is self._sides[0] else ("", told)
+        self._note(seen.number, "drop", seen.drop.pool, seen.drop.key, *both)
+
+    def coverage(self, *, kinds: list[str], kind_changes: int, working_copies: int) -> Coverage:
+        """What was exercised so far."""
+        return coverage_of(
+            self._truth, *self._ideals, kinds=kinds, kind_changes=kind_changes, working_copies=working_copies
+        )
+
     # ------------------------------------------------------------------ inside
+
+    def _note(self, number: int, verb: str, pool: PoolId, key: int | None, mine: Did, its: Did) -> None:  # noqa: PLR0917
+        if self._history is not None:
+            self._history.note(Event(number, verb, pool, key, mine, its))
 
     def _note_ambiguity(self, source: PoolId | None, key: int, last: LastSet | None) -> None:
         """Where recur holds the same bytes, nobody can tell from outside which of the two pools answered."""
@@ -191,3 +219,8 @@ def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
         and mine.device == last.device
         and its.device == last.device
     )
+
+
+def _unseen(answer: Outcome) -> BaseException | str:
+    """What is known of an answer at whose tensors nobody looked."""
+    return answer.error or ("miss" if answer.value is None else "hit, not compared")

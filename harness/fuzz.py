@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from harness.caches import CacheSpec
 from harness.case import Case, Signature
 from harness.loading import load_machine
-from harness.result import Tally
+from harness.tally import Tally
 from harness.trial import NewsLog, Trial
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness.evidence.coverage import kind_of
 from harness.values import KeysValues, clone, overwrite, read, write_token
 
 if TYPE_CHECKING:
@@ -16,10 +17,18 @@ _SPOILT = 113.0
 
 
 class Handover:
-    """Copies each value into one object, so that a candidate that keeps what it was given is found out."""
+    """Copies each value into one object, so that a candidate that keeps what it was given is found out.
+
+    Attributes:
+        kinds: what values looked like, each kind once: layers, shapes, dtypes, devices.
+        kind_changes: how often a value was of another kind than the one before it.
+    """
 
     def __init__(self) -> None:
         self._given: Given | None = None
+        self.kinds: list[str] = []
+        self._last_kind = ""
+        self.kind_changes = 0
 
     def take(self, value: Any) -> Given:
         """The object, which now holds what `value` holds.
@@ -32,11 +41,19 @@ class Handover:
         if earlier is not None and earlier.takes(tensors, sizes):
             return earlier
         self._given = Given(_copied(value, tensors, sizes))
+        self._note_kind(self._given.value)
         if earlier is not None:
             # The new value is of another kind and got an object of its own: who kept this one is found out too.
             with suppress(Exception):  # whatever a candidate made of it
                 earlier.spoil()
         return self._given
+
+    def _note_kind(self, value: KeysValues) -> None:
+        kind = kind_of(value)
+        self.kind_changes += bool(self.kinds) and kind != self._last_kind
+        self._last_kind = kind
+        if kind not in self.kinds:
+            self.kinds.append(kind)
 
 
 class Given:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness import explain
+from harness.caches import ReportsDrops
 from harness.compare import Difference, Tolerance, compare
 from harness.divergence import Divergence, DivergenceLog
+from harness.evidence.history import Exhibit, Moment, heat_of
 from harness.operations import WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
+from harness.values import read
 
 if TYPE_CHECKING:
+    from harness.evidence.history import Heat, History
     from harness.oracle import IdealCache, Truth
     from harness.side import Outcome, Side
 
@@ -56,6 +61,7 @@ class Judge:
         ideals: what the strategies of each should hold.
         log: takes the divergences.
         tolerance: how far a candidate's numbers may lie from right ones.
+        history: of keys, for those who want to see how a divergence came about; None where it is not kept.
     """
 
     def __init__(
@@ -66,12 +72,14 @@ class Judge:
         ideals: tuple[IdealCache, IdealCache],
         log: DivergenceLog,
         tolerance: Tolerance | None,
+        history: History | None = None,
     ) -> None:
         self.sides = sides
         self._truth = truth
         self._ideals = ideals
         self._log = log
         self._tolerance = tolerance
+        self._history = history
         self._stats_told: set[tuple[str, PoolId, str]] = set()
         self.both_raised = 0
 
@@ -102,6 +110,7 @@ class Judge:
             self.both_raised += 1
             return
         raised = [side for side, error in zip(self.sides, (mine, its), strict=True) if error is not None]
+        wrong = raised[0].role if len(raised) == 1 else "both"
         pool, key = _place(operation)
         self._log.add(
             Divergence(
@@ -112,10 +121,11 @@ class Judge:
                 kind="error",
                 reference=_raised(mine),
                 candidate=_raised(its),
-                wrong=raised[0].role if len(raised) == 1 else "both",
+                wrong=wrong,
                 explanation=explain.raised(
                     [(side.name, error) for side, error in zip(self.sides, (mine, its), strict=True)]
                 ),
+                exhibit=self._exhibit("error", wrong, key),
             )
         )
 
@@ -180,6 +190,7 @@ class Judge:
                 candidate="changed",
                 wrong="candidate",
                 explanation=explanation,
+                exhibit=self._exhibit("stale_hit", "candidate", key),
             )
         )
 
@@ -306,8 +317,35 @@ class Judge:
                 wrong=wrong,
                 explanation=explanation,
                 difference=str(difference or ""),
+                exhibit=self._exhibit(kind, wrong, lookup.operation.key, None if difference is None else lookup),
             )
         )
+
+    def _exhibit(self, kind: str, wrong: str, key: int | None, lookup: Lookup | None = None) -> Exhibit | None:
+        """What shows how the divergence came about, where it is one of the first of its kind and side."""
+        if self._history is None or not self._log.wants_exhibit(kind, wrong):
+            return None
+        history, earlier, complete = self._history.of(key)
+        history = tuple(sorted((*history, *self._ideal_drops(key)), key=lambda moment: moment.number))
+        heat: Heat = ()
+        if lookup is not None:
+            with suppress(Exception):  # tensors in which torch cannot take differences show none
+                mine, its = (read(outcome.value)[0] for outcome in lookup.outcomes)
+                heat = heat_of(mine, its)
+        return Exhibit(history=history, earlier=earlier, complete=complete, heat=heat)
+
+    def _ideal_drops(self, key: int | None) -> list[Moment]:
+        """When the ideals of sides that do not say so themselves dropped `key` last."""
+        drops: dict[tuple[int, PoolId], list[str]] = {}
+        for index, (side, ideal) in enumerate(zip(self.sides, self._ideals, strict=True)):
+            if key is None or isinstance(side.cache, ReportsDrops):
+                continue
+            for pool, held in ideal.pools.items():
+                removal = held.evicted.get(key)
+                if removal is not None:
+                    both = drops.setdefault((removal.number, pool), ["", ""])
+                    both[index] = f"{side.strategy(pool)} would drop it here"
+        return [Moment(number, "drop", str(pool), *both) for (number, pool), both in drops.items()]
 
     def _disagrees(self, number: int, side: Side, pool: PoolId, *, name: str, counted: str, right: str) -> None:
         if (side.role, pool, name) in self._stats_told:

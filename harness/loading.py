@@ -119,7 +119,17 @@ def build_cache(name: str, spec: CacheSpec) -> Cache:
         UsageError: there is no such name.
         UnusableCacheError: it cannot be built, or is not a cache.
     """
-    return build_with(_fault(name) if name.startswith(FAULT_PREFIX) else _load(CACHES, "cache", name), spec, name=name)
+    return build_with(factory_of(name), spec, name=name)
+
+
+def factory_of(name: str) -> CacheFactory:
+    """The class or factory of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    factory: CacheFactory = _fault(name) if name.startswith(FAULT_PREFIX) else _load(CACHES, "cache", name)
+    return factory
 
 
 def build_with(factory: Any, spec: CacheSpec, *, name: str) -> Cache:

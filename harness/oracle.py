@@ -55,16 +55,24 @@ class Contents:
     Args:
         slots: of the pool; many times as many keys are remembered.
         complete: False where keys may have been set before the first operation that is seen.
+
+    Attributes:
+        cleared: the operation that cleared it last.
+        last_set: what was last set, by key.
+        sets: in all.
+        clears: that made it forget something.
     """
 
     def __init__(self, slots: int, *, complete: bool = True) -> None:
         self._limit = max(_REMEMBERED_KEYS, 8 * slots)
         self.complete = complete
         self.cleared: int | None = None
+        self.sets = self.clears = 0
         self.last_set: dict[int, LastSet] = {}
 
     def set(self, key: int, fingerprint: bytes, device: torch.device | None, number: int) -> None:
         """Note a set."""
+        self.sets += 1
         earlier = self.last_set.pop(key, None)
         resets = 0 if earlier is None else earlier.resets + 1
         self.last_set[key] = LastSet(fingerprint, device, number, resets)
@@ -74,6 +82,7 @@ class Contents:
 
     def clear(self, number: int) -> None:
         """Note a clear: from here on every key is known again."""
+        self.clears += bool(self.last_set)
         self.last_set.clear()
         self.cleared = number
         self.complete = True
@@ -86,6 +95,7 @@ class Ideal(Protocol):
     hits: int
     misses: int
     evictions: int
+    resets: int
 
     def set(self, key: int, number: int, priority: float | None) -> None:
         """Hold `key` from operation `number` on, evicting another where the pool is full."""
@@ -108,11 +118,12 @@ class _Fifo:
         self._held: dict[int, None] = {}
         self._remembered = 4 * slots + 1024
         self.evicted: dict[int, Removal] = {}
-        self.hits = self.misses = self.evictions = 0
+        self.hits = self.misses = self.evictions = self.resets = 0
 
     def set(self, key: int, number: int, priority: float | None) -> None:  # noqa: ARG002
         held = self._held
         if key in held:
+            self.resets += 1
             self._refresh(key)
             return
         if len(held) >= self._slots:
@@ -168,6 +179,7 @@ class _Priority(_Fifo):
 
     def set(self, key: int, number: int, priority: float | None) -> None:
         if key in self._held:
+            self.resets += 1
             old, age = self._rank[key]
             if priority is not None and priority != old:
                 self._place(key, priority, age)

@@ -141,7 +141,7 @@ def kv_shadow(request: pytest.FixtureRequest, kv_spec: CacheSpec) -> ShadowCache
 @pytest.fixture
 def kv_result(request: pytest.FixtureRequest) -> Result:
     """What the replay of the test's `kvtrace` marker came to; of several traces, the sum."""
-    from harness.result import merge  # noqa: PLC0415
+    from harness.tally import merge  # noqa: PLC0415
 
     results = request.node.stash.get(_RESULTS, [])
     if not results:

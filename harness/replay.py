@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.divergence import DivergenceLog
 from harness.errors import TraceError
+from harness.evidence import Evidence
 from harness.loading import Scenario, build_cache
 from harness.operations import Checkout, Clear, Get, Operation, Set, Write
-from harness.result import RecordedAnswers, Result, Tally
+from harness.result import RecordedAnswers, Result
 from harness.shadow import ShadowCache
+from harness.tally import Tally
 from harness.trace import Answer, Recorded, Trace
 from harness.values import KeysValues, copy_into, read, write_token
 
@@ -132,7 +134,9 @@ class Comparison:
             return self.reference, self.candidate
         return f"{self.reference} (reference)", f"{self.candidate} (candidate)"
 
-    def shadow(self, spec: CacheSpec, log: DivergenceLog | None = None) -> ShadowCache:
+    def shadow(
+        self, spec: CacheSpec, log: DivergenceLog | None = None, *, evidence: Evidence | None = None
+    ) -> ShadowCache:
         """New, empty caches of `spec`, one shadowing the other."""
         return ShadowCache(
             reference=build_cache(self.reference, spec),
@@ -141,11 +145,12 @@ class Comparison:
             names=self.names,
             tolerance=self._tolerance,
             log=DivergenceLog(self.known) if log is None else log,
+            evidence=evidence,
         )
 
     def scenario(self, scenario: Scenario, *, seed: int, steps: int, writer: TraceWriter | None = None) -> Result:
         """The first `steps` operations of a scenario. An interrupt ends it early, with what was found so far."""
-        shadow = self.shadow(scenario.spec)
+        shadow = self.shadow(scenario.spec, evidence=Evidence())
         stream = writer.stream(scenario.name, scenario.spec) if writer else 0
         operations = (
             Recorded(number=number, stream=stream, operation=operation, answer=None)
@@ -162,7 +167,9 @@ class Comparison:
         if not trace.streams:
             raise TraceError(f"{trace.path} records no cache: its recording ended before the first")
         log = DivergenceLog(self.known)
-        shadows = {number: self.shadow(stream.spec, log) for number, stream in trace.streams.items()}
+        shadows = {
+            number: self.shadow(stream.spec, log, evidence=Evidence()) for number, stream in trace.streams.items()
+        }
         return self._drive(shadows, trace.operations(0, steps), workload=workload, seed=trace.header.seed)
 
     def _drive(

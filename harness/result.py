@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from harness.caches import PoolStats
 from harness.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES, SIDES, Divergence
+from harness.evidence import Coverage, Latency, Provenance, Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections import Counter
 
     from harness.caches import CacheSpec
-    from harness.divergence import DivergenceLog
-    from harness.shadow import ShadowCache
-    from harness.side import Side
 
 SCHEMA = 1
 FAIL_ON = ("corruption", "behaviour", "never")
-_Table: TypeAlias = dict[str, dict[str, dict[str, int | None]]]
+Table: TypeAlias = dict[str, dict[str, dict[str, int | None]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +110,11 @@ class Result:
         cases: what fuzzing kept.
         missing: parts of the run of which there is no result, such as `rank 1`.
         training: how a real training was shadowed; None for any other workload.
+        coverage: what was exercised.
+        timeline: how it went; empty where that was not kept.
+        latencies: by side and kind of operation, how long a sample of them took.
+        provenance: where it comes from; None where that was not asked for.
+        programs: by group, a minimal program that shows its first divergence, where one was made.
         runs: the single results, where this is a sum.
     """
 
@@ -132,7 +133,7 @@ class Result:
     by_group: Counter[tuple[str, str]]
     first: dict[tuple[str, str], Divergence]
     kept: list[Divergence]
-    stats: _Table
+    stats: Table
     elapsed_s: float
     seed: int | None = None
     interrupted: bool = False
@@ -141,6 +142,11 @@ class Result:
     cases: list[KeptCase] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     training: TrainingAccount | None = None
+    coverage: Coverage = field(default_factory=Coverage)
+    timeline: Timeline = field(default_factory=Timeline)
+    latencies: dict[str, dict[str, Latency]] = field(default_factory=dict)
+    provenance: Provenance | None = None
+    programs: dict[tuple[str, str], str] = field(default_factory=dict)
     runs: list[Result] = field(default_factory=list)
 
     @property
@@ -185,9 +191,11 @@ class Result:
                 "known": dict(self.by_known),
             },
             "first": [
-                {**divergence.as_dict(), "count": self.by_group[group]} for group, divergence in self.first.items()
+                {**divergence.as_dict(), "count": self.by_group[group], "program": self.programs.get(group)}
+                for group, divergence in self.first.items()
             ],
             "stats": self.stats,
+            "coverage": asdict(self.coverage),
             "timing": {
                 "elapsed_s": self.elapsed_s,
                 "operations_per_s": self.operations_total / self.elapsed_s if self.elapsed_s else None,
@@ -201,145 +209,15 @@ class Result:
             result["missing"] = self.missing
         if self.training is not None:
             result["training"] = {**asdict(self.training), "share": self.training.share}
-        if self.runs:
+        if self.provenance is not None:
+            result["provenance"] = asdict(self.provenance)
+        if not self.runs:
+            result["kept"] = [divergence.as_dict() for divergence in self.kept]
+            result["timeline"] = asdict(self.timeline)
+            result["latencies"] = {
+                side: {kind: latency.as_dict() for kind, latency in kinds.items()}
+                for side, kinds in self.latencies.items()
+            }
+        else:
             result["runs"] = [run.as_dict() for run in self.runs]
         return result
-
-
-class Tally:
-    """Adds up what shadows that share one log have seen: those of a trace's several streams, those of many examples.
-
-    Args:
-        names: of the reference and of the candidate.
-        log: the divergences.
-    """
-
-    def __init__(self, names: tuple[str, str], log: DivergenceLog) -> None:
-        self._names = names
-        self._log = log
-        self._specs: set[CacheSpec] = set()
-        self._operations: Counter[str] = Counter()
-        self._gets_compared = 0
-        self._values_compared = 0
-        self._stats: _Table = {}
-
-    def add(self, shadow: ShadowCache) -> None:
-        """Add a shadow that has seen all that it will see."""
-        self._specs.add(shadow.spec)
-        self._operations += shadow.operations
-        self._gets_compared += shadow.gets_compared
-        self._values_compared += shadow.values_compared
-        _add(self._stats, {side.role: _side_stats(side) for side in (shadow.reference, shadow.candidate)})
-
-    def result(
-        self,
-        *,
-        workload: str,
-        elapsed_s: float,
-        seed: int | None = None,
-        interrupted: bool = False,
-        recorded: RecordedAnswers | None = None,
-        examples: int | None = None,
-        training: TrainingAccount | None = None,
-    ) -> Result:
-        """What it came to."""
-        log = self._log
-        reference, candidate = self._names
-        return Result(
-            workload=workload,
-            spec=next(iter(self._specs)) if len(self._specs) == 1 else None,
-            reference=reference,
-            candidate=candidate,
-            operations=self._operations,
-            gets_compared=self._gets_compared,
-            values_compared=self._values_compared,
-            total=log.total,
-            unexpected=log.unexpected,
-            by_kind=log.by_kind,
-            by_side=log.by_side,
-            by_known=log.by_known,
-            by_group=log.by_group,
-            first=log.first,
-            kept=log.kept,
-            stats=self._stats,
-            elapsed_s=elapsed_s,
-            seed=seed,
-            interrupted=interrupted,
-            recorded=recorded,
-            examples=examples,
-            training=training,
-        )
-
-
-def merge(results: Sequence[Result]) -> Result:
-    """Several results of one pair of caches as one, which keeps them as its `runs`. One result is its own sum."""
-    if len(results) == 1:
-        return results[0]
-    first: dict[tuple[str, str], Divergence] = {}
-    for result in results:
-        for group, divergence in result.first.items():
-            first.setdefault(group, divergence)
-    seeds = {result.seed for result in results if result.seed is not None}
-    specs = {result.spec for result in results}
-    return Result(
-        workload=", ".join(result.workload for result in results),
-        spec=specs.pop() if len(specs) == 1 else None,
-        reference=results[0].reference,
-        candidate=results[0].candidate,
-        operations=_sum([result.operations for result in results]),
-        gets_compared=sum(result.gets_compared for result in results),
-        values_compared=sum(result.values_compared for result in results),
-        total=sum(result.total for result in results),
-        unexpected=_sum([result.unexpected for result in results]),
-        by_kind=_sum([result.by_kind for result in results]),
-        by_side=_sum([result.by_side for result in results]),
-        by_known=_sum([result.by_known for result in results]),
-        by_group=sum((result.by_group for result in results), Counter()),
-        first=first,
-        kept=[divergence for result in results for divergence in result.kept],
-        stats=_added([result.stats for result in results]),
-        elapsed_s=sum(result.elapsed_s for result in results),
-        seed=seeds.pop() if len(seeds) == 1 else None,
-        interrupted=any(result.interrupted for result in results),
-        missing=[part for result in results for part in result.missing],
-        runs=list(results),
-    )
-
-
-def _sum(counters: list[Counter[str]]) -> Counter[str]:
-    return sum(counters, Counter())
-
-
-def _side_stats(side: Side) -> dict[str, dict[str, int | None]]:
-    rows: dict[str, dict[str, int | None]] = {}
-    for pool, seen in side.seen.items():
-        try:
-            says = side.stats(pool)
-        except Exception:  # noqa: BLE001  a cache whose statistics fail is reported as a divergence already
-            says = PoolStats()
-        told = pool in side.lost_track  # then the harness cannot count, and the cache's own word must do
-        rows[str(pool)] = {
-            "hits": says.hits if told else seen.hits,
-            "misses": says.misses if told else seen.misses,
-            "evictions": says.evictions,
-            "length": says.length,
-            "size_bytes": says.size_bytes,
-        }
-    return rows
-
-
-def _added(tables: list[_Table]) -> _Table:
-    total: _Table = {}
-    for table in tables:
-        _add(total, table)
-    return total
-
-
-def _add(total: _Table, table: _Table) -> None:
-    """Add a table of numbers to another cell by cell; unknown plus anything is unknown."""
-    for side, rows in table.items():
-        for pool, cells in rows.items():
-            row = total.setdefault(side, {}).setdefault(pool, {})
-            for name, number in cells.items():
-                before = row.get(name, 0)
-                row[name] = None if before is None or number is None else before + number

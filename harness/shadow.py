@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.divergence import DivergenceLog
+from harness.evidence.collector import SAMPLE_EVERY
 from harness.examining import Examiner
 from harness.fingerprints import HostFingerprints
 from harness.handover import Handover
 from harness.lending import WATCH_EVERY, LendingWatch
 from harness.operations import RECUR, WM, Checkout, Get, PoolId, init
 from harness.oracle import covered
-from harness.side import Outcome, Side
+from harness.side import Outcome, SeenDrop, Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.caches import Cache, CacheSpec
+    from harness.caches import Cache, CacheSpec, Drop
     from harness.compare import Tolerance
+    from harness.evidence import Coverage, Evidence
 
 _STATS_EVERY = 10_000
 
@@ -42,6 +45,7 @@ class ShadowCache:
             reference's. The caller of a candidate that serves owns its working copies: nobody else writes into them.
         compare_every: compare each N-th lookup only. The others are done on both sides all the same, so that both
             evict what they would, but nobody looks at their tensors.
+        evidence: what to keep of the run besides its divergences; None for nothing.
 
     Attributes:
         log: the divergences.
@@ -65,6 +69,7 @@ class ShadowCache:
         complete: bool = True,
         serve: str = "reference",
         compare_every: int = 1,
+        evidence: Evidence | None = None,
     ) -> None:
         self.spec = spec
         self._pools = frozenset(spec.pools)
@@ -81,17 +86,24 @@ class ShadowCache:
         self.values_compared = 0
         self.number = -1
         self.next_number = 0
+        self.evidence = evidence
         self._until_stats = _STATS_EVERY
+        self._until_sample = SAMPLE_EVERY
         self.answers = (Outcome(), Outcome())
         self.raised: BaseException | None = None
         self._key = 0
         self._examiner = Examiner(
-            (self.reference, self.candidate), spec=spec, log=self.log, tolerance=tolerance, complete=complete
+            (self.reference, self.candidate),
+            spec=spec,
+            log=self.log,
+            tolerance=tolerance,
+            complete=complete,
+            history=None if evidence is None else evidence.history,
         )
         self._handover = Handover()
         self._lending = LendingWatch(self.candidate, env_num=spec.env_num, examiner=self._examiner, tell=self._tell)
         for side in (self.reference, self.candidate):
-            side.listen(lambda: (self.number, self._key), self._tell)
+            side.listen(partial(self._dropped, side))
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         """Store `value` on both sides.
@@ -192,6 +204,14 @@ class ShadowCache:
         """Hold what each side counted against what was seen of it. Done now and then, and by whoever ends a run."""
         self._examiner.judge.stats(self.number)
 
+    def coverage(self) -> Coverage:
+        """What was exercised so far."""
+        return self._examiner.coverage(
+            kinds=self._handover.kinds,
+            kind_changes=self._handover.kind_changes,
+            working_copies=self.operations["checkout"],
+        )
+
     # ------------------------------------------------------------------ inside
 
     @property
@@ -211,7 +231,25 @@ class ShadowCache:
         if not self._until_stats:
             self._until_stats = _STATS_EVERY
             self.check_stats()
+        if self.evidence is not None:
+            self._until_sample -= 1
+            if self._until_sample < 1:
+                self._sample(self.evidence, kind)
         return number
+
+    def _sample(self, evidence: Evidence, kind: str) -> None:
+        """Time this operation, and put the stopwatches away at the next one."""
+        sides = (self.reference, self.candidate)
+        sampled = self._until_sample == 0
+        for side in sides:
+            side.stopwatch = evidence.watch(side.role, kind) if sampled else None
+        if sampled:
+            evidence.look(self.operations.total(), sides, self.log)
+        else:
+            self._until_sample = SAMPLE_EVERY - 1
+
+    def _dropped(self, side: Side, drop: Drop) -> None:
+        self._tell(self._examiner.dropped, side, SeenDrop(self.number, self._key, drop))
 
     def _tell(self, examine: Callable[..., None], *facts: Any) -> None:
         examine(*facts)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from harness.evidence.latency import Stopwatch
     from harness.fingerprints import Look
 
 _REMEMBERED_DROPS = 4096
@@ -80,16 +81,18 @@ class Side:
         self.seen = {pool: Seen() for pool in spec.pools}
         self.lost_track: set[PoolId] = set()  # pools whose hits and misses can no longer be told from outside
         self.deviated: set[PoolId] = set()  # pools that were seen to leave their ideal
+        self.stopwatch: Stopwatch | None = None  # times what is done while it is there
         self._drops: dict[PoolId, dict[int, SeenDrop]] = {pool: {} for pool in spec.pools}
 
-    def listen(self, under_way: Callable[[], tuple[int, int]], tell: Callable[..., None]) -> None:
-        """Tell of each drop that the cache reports from now on; `under_way` gives the operation's number and key."""
+    def listen(self, tell: Callable[[Drop], None]) -> None:
+        """Tell of each drop that the cache reports from now on. One of a pool that there is not is its own error."""
         if not isinstance(self.cache, ReportsDrops):
             return
 
         def note(drop: Drop) -> None:
-            drops = self._drops[drop.pool]
-            tell(_remember, drops, SeenDrop(*under_way(), drop))
+            if drop.pool not in self._drops:
+                raise KeyError(drop.pool)
+            tell(drop)
 
         self.cache.on_drop = note
 
@@ -110,6 +113,32 @@ class Side:
         """What the cache says that it counted in `pool`; empty where it does not count."""
         return self.cache.stats(pool) if isinstance(self.cache, HasStats) else PoolStats()
 
+    def account(self) -> dict[str, dict[str, int | None]]:
+        """What is known of each pool: as it was seen or, where it cannot be seen from outside, by the cache's word."""
+        rows: dict[str, dict[str, int | None]] = {}
+        for pool, seen in self.seen.items():
+            try:
+                says = self.stats(pool)
+            except Exception:  # noqa: BLE001  a cache whose statistics fail is reported as a divergence already
+                says = PoolStats()
+            told = pool in self.lost_track
+            rows[str(pool)] = {
+                "hits": says.hits if told else seen.hits,
+                "misses": says.misses if told else seen.misses,
+                "evictions": says.evictions,
+                "length": says.length,
+                "size_bytes": says.size_bytes,
+            }
+        return rows
+
+    def dropped(self, seen: SeenDrop) -> None:
+        """Remember a drop that the cache reported."""
+        drops = self._drops[seen.drop.pool]
+        drops.pop(seen.drop.key, None)
+        drops[seen.drop.key] = seen
+        if len(drops) > _REMEMBERED_DROPS:
+            del drops[next(iter(drops))]
+
     def last_drop(self, pool: PoolId, key: int) -> SeenDrop | None:
         """The last reported drop of `key` from `pool` since its last clear."""
         return self._drops[pool].get(key)
@@ -122,7 +151,10 @@ class Side:
     def do(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> BaseException | None:
         """Call `call`, which returns nothing; what it raised."""
         try:
-            call(*arguments, **options)
+            if self.stopwatch is None:
+                call(*arguments, **options)
+            else:
+                self.stopwatch.run(call, *arguments, **options)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
             return contained(error)
         return None
@@ -130,7 +162,7 @@ class Side:
     def ask(self, lookup: Callable[..., Any], *arguments: Any) -> Outcome:
         """Call `lookup` and look at what it lends; an exception and rubbish are outcomes like others."""
         try:
-            value = lookup(*arguments)
+            value = lookup(*arguments) if self.stopwatch is None else self.stopwatch.run(lookup, *arguments)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
             return Outcome(error=contained(error))
         return _MISS if value is None else self.look_at(value)
@@ -147,7 +179,7 @@ class Side:
         """Call `lookup` and look at the kind of what it lends, not at its bytes: an outcome without a fingerprint."""
         value = None
         try:
-            value = lookup(*arguments)
+            value = lookup(*arguments) if self.stopwatch is None else self.stopwatch.run(lookup, *arguments)
             if value is not None:
                 check(value)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
@@ -167,13 +199,6 @@ class Side:
         self.saw(first, hit=source == first)
         if source != first:
             self.saw(RECUR, hit=source is not None)
-
-
-def _remember(drops: dict[int, SeenDrop], seen: SeenDrop) -> None:
-    drops.pop(seen.drop.key, None)
-    drops[seen.drop.key] = seen
-    if len(drops) > _REMEMBERED_DROPS:
-        del drops[next(iter(drops))]
 
 
 def _what_is_wrong_with(value: Any) -> NotKeysValuesError | None:

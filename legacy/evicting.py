@@ -78,7 +78,7 @@ class EvictingRing(Ring):
         if stored is None or not _same_kind(stored, value):
             tensors, sizes = read(value)
             stored = KeysValues([torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in tensors], sizes)
-            self._slots[slot] = stored
+            self._allocate(slot, stored)
         return stored
 
 

@@ -35,7 +35,7 @@ class ReleasedRing(Ring):
             # (test_released_stores_in_the_default_dtype).
             first = value._keys_values[0]._k_cache._cache
             stored = _uninitialised(len(value._keys_values), first.shape, first.device)
-            self._slots[slot] = stored
+            self._allocate(slot, stored)
         return stored
 
 

@@ -28,9 +28,10 @@ class Ring:
 
     Attributes:
         hits, misses, evictions: our addition, for reports; the original counts nothing here.
+        size_bytes: likewise: of the tensors of every slot that has been written once; `clear` frees none.
     """
 
-    __slots__ = ("_index", "_pointer", "_slots", "evictions", "hits", "misses", "pool")
+    __slots__ = ("_index", "_pointer", "_slots", "evictions", "hits", "misses", "pool", "size_bytes")
     evicts: ClassVar[bool] = True  # whether this generation removes a key when it overwrites the key's slot
 
     def __init__(self, pool: PoolId, slot_count: int) -> None:
@@ -38,15 +39,10 @@ class Ring:
         self._slots: list[KeysValues | None] = [None] * slot_count
         self._index: dict[int, int] = {}
         self._pointer = 0
-        self.hits = self.misses = self.evictions = 0
+        self.hits = self.misses = self.evictions = self.size_bytes = 0
 
     def __len__(self) -> int:
         return len(self._index)
-
-    @property
-    def size_bytes(self) -> int:
-        """Tensor bytes of every slot that has been written once; `clear` frees none."""
-        return sum(size_bytes(slot) for slot in self._slots if slot is not None)
 
     def get(self, key: int) -> KeysValues | None:
         """Lend the slot's own object, no copy; None on a miss."""
@@ -72,6 +68,12 @@ class Ring:
     def _ready_slot(self, slot: int, value: Any) -> KeysValues:
         """The object in `slot`, allocated where this generation allocates."""
         raise NotImplementedError
+
+    def _allocate(self, slot: int, stored: KeysValues) -> None:
+        """Put `stored` into `slot`."""
+        earlier = self._slots[slot]
+        self.size_bytes += size_bytes(stored) - (0 if earlier is None else size_bytes(earlier))
+        self._slots[slot] = stored
 
     def _store(self, value: Any) -> int:
         slot = self._pointer

@@ -26,6 +26,7 @@ class KVCachePool:
 
     Attributes:
         stats: the counters; they stay at zero with `enable_stats=False`.
+        size_bytes: of the tensors of every slot that has been written once; `clear` frees none.
 
     Raises:
         ValueError: `pool_size` is not an integer of at least 1, or there is no such strategy.
@@ -33,7 +34,7 @@ class KVCachePool:
 
     __slots__ = (
         "_index", "_keys", "_order", "_slots", "_used",
-        "enable_stats", "eviction_strategy", "name", "pool_size", "stats",
+        "enable_stats", "eviction_strategy", "name", "pool_size", "size_bytes", "stats",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +54,7 @@ class KVCachePool:
         self.enable_stats = enable_stats
         self.name = name
         self.stats = CacheStats()
+        self.size_bytes = 0
         self._index: dict[int, int] = {}
         self._keys = [0] * pool_size
         self._slots = [Slot() for _ in range(pool_size)]
@@ -65,11 +67,6 @@ class KVCachePool:
     def __repr__(self) -> str:
         named = f"{self.name!r}, " if self.name else ""
         return f"KVCachePool({named}{self.eviction_strategy.value}, {len(self)} of {self.pool_size} slots held)"
-
-    @property
-    def size_bytes(self) -> int:
-        """Tensor bytes of every slot that has been written once; `clear` frees none."""
-        return sum(slot.size_bytes for slot in self._slots)
 
     @property
     def values(self) -> list[KeysValues]:
@@ -109,13 +106,13 @@ class KVCachePool:
             priority = _orderable(priority)
         slot = self._index.get(cache_key)
         if slot is not None:
-            self._slots[slot].store(kv_cache)
+            self.size_bytes += self._slots[slot].store(kv_cache)
             self._order.updated(slot, priority)
             return slot
         held = len(self._index)
         full = held == self.pool_size
         slot = self._order.victim() if full else held
-        self._slots[slot].store(kv_cache)
+        self.size_bytes += self._slots[slot].store(kv_cache)
         if full:
             del self._index[self._keys[slot]]
             if self.enable_stats:

@@ -24,19 +24,18 @@ class Slot:
             of a working copy may write into them, or put others in their place, which `store` undoes.
     """
 
-    __slots__ = ("_device", "_dtype", "_end", "_row", "_shape", "_slices", "_start", "_tokens", "value")
+    __slots__ = ("_allocated", "_device", "_dtype", "_end", "_row", "_shape", "_slices", "_start", "_tokens", "value")
 
     def __init__(self) -> None:
         self.value: KeysValues | None = None
         self._row: torch.Tensor | None = None
+        self._allocated = 0
 
-    @property
-    def size_bytes(self) -> int:
-        """Tensor bytes of what is stored."""
-        return 0 if self.value is None else size_bytes(self.value)
-
-    def store(self, value: Any) -> None:
+    def store(self, value: Any) -> int:
         """Copy `value`: every layer, K and V, sizes and padding. It succeeds or changes nothing.
+
+        Returns:
+            By how many bytes the tensors that are allocated grew: 0 where they were overwritten.
 
         Raises:
             NotKeysValuesError: `value` is not a key/value object.
@@ -45,12 +44,14 @@ class Slot:
         row = self._row
         if row is None or not self._overwrite(row, tensors, row_of(value)):
             check(value)
+            earlier = self._allocated
             self._adopt(clone(value))
-            return
+            return self._allocated - earlier
         # A consumer may have put other tensors into a working copy: here the row's slices come back.
         for token, own, size in zip(self._tokens, self._slices, sizes):  # noqa: B905 - strict costs 0.1 us
             token._cache = own
             token._size = size
+        return 0
 
     def _overwrite(self, row: torch.Tensor, tensors: list[torch.Tensor], source: torch.Tensor | None) -> bool:
         """Copy `tensors`, or `source` of which they are the slices, over `row`; False if they do not fit."""
@@ -82,6 +83,7 @@ class Slot:
     def _adopt(self, value: KeysValues) -> None:
         """Make `value`, which nobody else holds, what is stored."""
         self.value = value
+        self._allocated = size_bytes(value)
         self._tokens = [token for layer in value._keys_values for token in (layer._k_cache, layer._v_cache)]
         row = self._row = row_of(value)
         if row is not None:

@@ -42,7 +42,7 @@ class Plain:
                 del self.held[held, key]
 
 
-class KeepsReferences(Plain):
+class ByReference(Plain):
     """Stores the producer's object instead of a copy, as the first manager upstream did."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:

@@ -50,7 +50,7 @@ def test_the_example_of_adding_a_cache_keeps_it(pytester: pytest.Pytester) -> No
 @pytest.mark.parametrize(
     ("fault", "promise"),
     [
-        ("keeps-references", "test_a_producer_may_put_other_tensors_into_its_object"),
+        ("by-reference", "test_a_producer_may_put_other_tensors_into_its_object"),
         ("forgets-v", "test_gives_back_what_was_set"),
         ("writes-into-source", "test_a_set_leaves_its_source_alone"),
         ("keeps-old-dtype", "test_takes_a_value_of_another_kind"),

@@ -97,6 +97,7 @@ def test_the_json_of_a_divergence() -> None:
         "explanation": "slot 3 still named it as its owner",
         "difference": "the sizes do not match",
         "known": "looked at",
+        "exhibit": None,
     }
 
 

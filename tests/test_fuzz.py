@@ -136,7 +136,7 @@ def test_an_interrupt_ends_it_with_what_was_found() -> None:
     assert fuzzer.examples == 40
 
 
-class Flaky(FAULTS["keeps-references"]):  # type: ignore[misc]
+class Flaky(FAULTS["by-reference"]):  # type: ignore[misc]
     """Wrong in every second life."""
 
     lives = 0

@@ -84,11 +84,11 @@ def test_a_sound_candidate_ends_in_parity(script: Callable[..., str], capsys: py
 
 def test_a_faulty_candidate_ends_in_divergence(script: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     """With status 1, unless `--fail-on never`."""
-    assert shadow("--candidate", "fault:keeps-references", "--reference", "lightzero 0.2.0", script()) == 1
+    assert shadow("--candidate", "fault:by-reference", "--reference", "lightzero 0.2.0", script()) == 1
     printed = capsys.readouterr().out
     assert "DIVERGENCE: " in printed
-    assert "(lightzero 0.2.0 against fault:keeps-references)" in printed
-    assert shadow("--candidate", "fault:keeps-references", "--fail-on", "never", script()) == 0
+    assert "(lightzero 0.2.0 against fault:by-reference)" in printed
+    assert shadow("--candidate", "fault:by-reference", "--fail-on", "never", script()) == 0
 
 
 def test_the_result_is_written(script: Callable[..., str], project: Path) -> None:
@@ -188,7 +188,7 @@ def test_an_interrupted_script_is_interrupted(script: Callable[..., str], capsys
 
 def test_a_divergence_can_stop_the_script(script: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     """With `--on-divergence raise` it ends with DivergedError, where it was."""
-    assert shadow("--on-divergence", "raise", "--candidate", "fault:keeps-references", script()) == 1
+    assert shadow("--on-divergence", "raise", "--candidate", "fault:by-reference", script()) == 1
     captured = capsys.readouterr()
     assert "DivergedError: stale_hit" in captured.err
     assert "DIVERGENCE: 1 corruptions" in captured.out
@@ -294,7 +294,7 @@ def test_settings_are_defaults(script: Callable[..., str], project: Path, capsys
 def test_a_projects_own_file_will_do(script: Callable[..., str], project: Path) -> None:
     """`[tool.kvparity.shadow]` in pyproject.toml says the same."""
     (project / "pyproject.toml").write_text(
-        '[tool.kvparity.shadow]\ncandidate = "fault:keeps-references"\nfail-on = "never"\n'
+        '[tool.kvparity.shadow]\ncandidate = "fault:by-reference"\nfail-on = "never"\n'
     )
     assert shadow("--quiet", script()) == 0
     assert shadow("--quiet", "--fail-on", "corruption", script()) == 1

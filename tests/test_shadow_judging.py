@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # ---------------------------------------------------------------- content
 
 
-@pytest.mark.parametrize("faulty", [doubles.KeepsReferences, doubles.KeepsTensors])
+@pytest.mark.parametrize("faulty", [doubles.ByReference, doubles.KeepsTensors])
 def test_references_to_the_producers_object_are_found_at_once(faulty: type[Cache]) -> None:
     """After a second set the first key returns the second's bytes."""
     cache = shadow(faulty())
@@ -45,7 +45,7 @@ def test_references_to_the_producers_object_are_found_at_once(faulty: type[Cache
 
 def test_references_are_found_where_the_next_value_is_of_another_kind() -> None:
     """The object that was handed over is not overwritten then, and yet does not stay as it was."""
-    cache = shadow(doubles.KeepsReferences())
+    cache = shadow(doubles.ByReference())
     cache.set(RECUR, 1, value(1))
     cache.set(RECUR, 2, value(2, tokens=3))
     cache.get(RECUR, 1)

@@ -58,7 +58,7 @@ def test_the_model_is_given_what_its_unshadowed_twin_is(kind: type, serve: str, 
 @pytest.mark.parametrize(
     "candidate",
     [
-        "fault:keeps-references",
+        "fault:by-reference",
         doubles.Raises,
         doubles.RaisesOnSet,
         doubles.ReturnsRubbish,
@@ -125,7 +125,7 @@ def test_shadowing_begins_when_all_caches_are_empty() -> None:
 def test_a_policys_models_are_shadowed_once_each() -> None:
     """Those that roles share have one shadow, and all share one log."""
     shared, target = ReleasedModel(), ReleasedModel()
-    with attach(policy_of(shared, target), candidate="fault:keeps-references") as attached:
+    with attach(policy_of(shared, target), candidate="fault:by-reference") as attached:
         play(shared)
         only_shared = attached.log.total
         play(target)
@@ -153,7 +153,7 @@ def test_keys_of_any_kind_are_told_apart() -> None:
 def test_a_serving_candidates_answers_feed_the_model(kind: type) -> None:
     """The model works with the candidate's bytes: where they are wrong, so is what it is given."""
     model, twin = kind(), kind()
-    with attach(model, candidate="fault:keeps-references", serve="candidate") as attached:
+    with attach(model, candidate="fault:by-reference", serve="candidate") as attached:
         assert not same(play(model), play(twin))
     assert attached.log.by_side["candidate"] > 0
 
@@ -184,7 +184,7 @@ def test_what_a_serving_candidate_cannot_answer_the_model_does(kind: type, candi
 def test_divergences_are_recorded_in_silence() -> None:
     """By default the training hears nothing of them."""
     model = ReleasedModel()
-    with attach(model, candidate="fault:keeps-references") as attached:
+    with attach(model, candidate="fault:by-reference") as attached:
         play(model)
     assert attached.log.total > 1
 
@@ -193,7 +193,7 @@ def test_a_warning_comes_once_for_each_kind() -> None:
     """Not for each divergence."""
     model = ReleasedModel()
     with (
-        attach(model, candidate="fault:keeps-references", on_divergence="warn") as attached,
+        attach(model, candidate="fault:by-reference", on_divergence="warn") as attached,
         pytest.warns(UserWarning, match=r"kvparity: stale_hit in .*, wrong: candidate") as warned,
     ):
         play(model)
@@ -204,7 +204,7 @@ def test_a_divergence_can_stop_the_training() -> None:
     """With `raise` the first one that is not known ends it, in words."""
     model = ReleasedModel()
     with (
-        attach(model, candidate="fault:keeps-references", on_divergence="raise"),
+        attach(model, candidate="fault:by-reference", on_divergence="raise"),
         pytest.raises(DivergedError, match=r"stale_hit in .*, wrong: candidate: "),
     ):
         play(model)
@@ -214,7 +214,7 @@ def test_a_divergence_can_end_the_shadow() -> None:
     """With `detach` the candidate is taken out at the first one that is not known."""
     model, twin = ReleasedModel(), ReleasedModel()
     with (
-        attach(model, candidate="fault:keeps-references", on_divergence="detach") as attached,
+        attach(model, candidate="fault:by-reference", on_divergence="detach") as attached,
         pytest.warns(UserWarning, match="taken out, and the run goes on without it: it diverged: stale_hit"),
     ):
         assert same(play(model), play(twin))
@@ -283,7 +283,7 @@ def test_two_can_be_attached_and_go_in_any_order() -> None:
     model = ReleasedModel()
     own = model.past_kv_cache_recurrent_infer
     first = attach(model, candidate="refactored-fifo")
-    second = attach(model, candidate="fault:keeps-references")
+    second = attach(model, candidate="fault:by-reference")
     play(model)
     first.detach()
     play(model)
@@ -299,7 +299,7 @@ def test_a_recording_listens_too(tmp_path: Path) -> None:
     with (
         TraceWriter(tmp_path / "new.kvtrace", served_by="legacy-released") as writer,
         Recording({"collect": model}, writer),
-        attach(model, candidate="fault:keeps-references") as attached,
+        attach(model, candidate="fault:by-reference") as attached,
     ):
         play(model)
     with Trace(tmp_path / "new.kvtrace") as trace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,17 +13,23 @@ from rich.console import Console
 from harness.commands.fuzz import database, fuzz
 from harness.compare import Tolerance
 from harness.errors import UsageError
+from harness.evidence import provenance
 from harness.fuzz import Fuzzer
-from harness.loading import load_scenario, trace_path
+from harness.loading import factory_of, load_scenario, trace_path
 from harness.recording import TraceWriter
 from harness.replay import Comparison
 from harness.report import Progress, render, verdict_line, write_json, write_page
-from harness.result import Result, merge
 from harness.settings import read_settings
+from harness.tally import merge
 from harness.trace import Trace
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from harness.caches import CacheFactory
+    from harness.result import Result
 
 PARITY, DIVERGENCE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
 DEFAULT_STEPS = 20_000
@@ -47,6 +53,7 @@ class Session:
         check_files(options)
         self._console = Console()
         self._results: list[Result] = []
+        self._files: list[Path] = []
 
     def scenario(self, name: str) -> None:
         """Drive both caches with a scenario, and record that where it was asked for."""
@@ -72,7 +79,9 @@ class Session:
         """Replay a trace through both caches."""
         if self._interrupted:
             return
-        with Trace(trace_path(name)) as trace:
+        path = trace_path(name)
+        self._files.append(path)
+        with Trace(path) as trace:
             total = len(trace) if steps is None else min(steps, len(trace))
             with Progress(self._console, name, total) as progress:
                 self._results.append(self._comparison(progress).trace(trace, workload=name, steps=steps))
@@ -101,7 +110,7 @@ class Session:
 
     def finish(self) -> int:
         """Report what it came to; the exit status."""
-        return conclude(merge(self._results), self._options, self._console)
+        return conclude(merge(self._results), self._options, self._console, files=self._files)
 
     @property
     def _interrupted(self) -> bool:
@@ -127,8 +136,10 @@ def check_files(options: argparse.Namespace) -> None:
         raise UsageError(f"{options.json} cannot be written: there is no directory {options.json.parent}")
 
 
-def conclude(result: Result, options: argparse.Namespace, console: Console) -> int:
-    """Report a result everywhere that was asked for; its exit status."""
+def conclude(result: Result, options: argparse.Namespace, console: Console, *, files: Sequence[Path]) -> int:
+    """Report a result, which came of these files, everywhere that was asked for; its exit status."""
+    if options.json or options.report:
+        result.provenance = provenance(options.command_line, files=files, caches=_factories(result))
     if not options.quiet:
         console.print(render(result))
     console.print(verdict_line(result, fail_on=options.fail_on), soft_wrap=True)
@@ -141,3 +152,10 @@ def conclude(result: Result, options: argparse.Namespace, console: Console) -> i
     if result.fails(options.fail_on):
         return DIVERGENCE
     return INTERRUPTED if result.training is not None and result.training.stopped else PARITY
+
+
+def _factories(result: Result) -> Iterator[tuple[str, CacheFactory]]:
+    """The two caches by name, as far as they are found by it: a training's own are not."""
+    for name in dict.fromkeys(name.partition(" (")[0] for name in (result.reference, result.candidate)):
+        with suppress(UsageError):
+            yield name, factory_of(name)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from harness.caches import CacheSpec
 from harness.divergence import SEVERITIES, SIDES, Divergence
 from harness.errors import UsageError
+from harness.evidence import Coverage, Exercised, Exhibit, Latency, Moment, Provenance, Timeline
 from harness.result import SCHEMA, KeptCase, RecordedAnswers, Result, TrainingAccount
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
     from pathlib import Path
 
 _DIVERGENCE = (
@@ -30,7 +32,7 @@ _MOST_BYTES = 256 * 1024 * 1024
 
 
 def read_result(path: Path) -> Result:
-    """The result that `write_json` wrote. Of its divergences the first of each group is there, whole.
+    """The result that `write_json` wrote.
 
     Raises:
         UsageError: there is no such file, it is no result, or it is newer than this program.
@@ -60,6 +62,7 @@ def _result(fields: dict[str, Any]) -> Result:
     divergences, fuzzing = fields["divergences"], fields.get("fuzzing")
     first = [(_divergence(each), _count(each["count"])) for each in fields["first"]]
     recorded = fields.get("recorded_answers")
+    runs = [_result(run) for run in fields.get("runs", [])]
     return Result(
         workload=_text(fields["workload"]),
         spec=None if fields["spec"] is None else CacheSpec(**fields["spec"]),
@@ -75,7 +78,7 @@ def _result(fields: dict[str, Any]) -> Result:
         by_known=_counter(divergences["known"]),
         by_group=Counter({(each.kind, each.wrong): count for each, count in first}),
         first={(each.kind, each.wrong): each for each, _ in first},
-        kept=[each for each, _ in first],
+        kept=[each for run in runs for each in run.kept] or [_divergence(each) for each in fields.get("kept", [])],
         stats=_stats(fields["stats"]),
         elapsed_s=float(fields["timing"]["elapsed_s"]),
         seed=fields["seed"],
@@ -85,7 +88,16 @@ def _result(fields: dict[str, Any]) -> Result:
         cases=[] if fuzzing is None else [KeptCase(**case) for case in fuzzing["cases"]],
         training=None if "training" not in fields else _training(fields["training"]),
         missing=[_text(part) for part in fields.get("missing", [])],
-        runs=[_result(run) for run in fields.get("runs", [])],
+        coverage=_coverage(fields["coverage"]),
+        timeline=Timeline() if runs else _timeline(fields["timeline"]),
+        latencies={} if runs else _latencies(fields["latencies"]),
+        provenance=None if "provenance" not in fields else Provenance(**fields["provenance"]),
+        programs={
+            (each["kind"], each["wrong"]): _text(each["program"])
+            for each in fields["first"]
+            if each.get("program") is not None
+        },
+        runs=runs,
     )
 
 
@@ -94,11 +106,48 @@ def _training(fields: dict[str, Any]) -> TrainingAccount:
     return TrainingAccount(**{**said, "models": tuple(_text(model) for model in fields["models"])})
 
 
+def _coverage(fields: dict[str, Any]) -> Coverage:
+    families = {family: Exercised(**exercised) for family, exercised in fields["families"].items()}
+    return Coverage(**{**fields, "families": families})
+
+
+def _timeline(fields: dict[str, Any]) -> Timeline:
+    timeline = Timeline(**fields)
+    sides = [column for pools in timeline.sides.values() for names in pools.values() for column in names.values()]
+    own: list[Sized] = [timeline.elapsed_s, timeline.corruption, timeline.behaviour, timeline.resident_bytes]
+    if {len(column) for column in (*own, *sides)} - {len(timeline)}:
+        raise ValueError("the columns of its timeline are of several lengths")
+    return timeline
+
+
+def _latencies(sides: dict[str, Any]) -> dict[str, dict[str, Latency]]:
+    return {
+        side: {
+            kind: Latency(
+                counts={int(bucket): _count(count) for bucket, count in latency["counts"].items()},
+                longest_ns=_count(latency["longest_ns"]),
+            )
+            for kind, latency in kinds.items()
+        }
+        for side, kinds in sides.items()
+    }
+
+
+def _exhibit(fields: dict[str, Any]) -> Exhibit:
+    return Exhibit(
+        history=tuple(Moment(**moment) for moment in fields["history"]),
+        earlier=_count(fields["earlier"]),
+        complete=bool(fields["complete"]),
+        heat=tuple((_text(each["where"]), tuple(tuple(row) for row in each["heads"])) for each in fields["heat"]),
+    )
+
+
 def _divergence(fields: dict[str, Any]) -> Divergence:
     if fields["kind"] not in SEVERITIES or fields["wrong"] not in SIDES:
         raise ValueError(f"there is no divergence of kind {fields['kind']!r} with {fields['wrong']!r} wrong")
     key = None if fields["key"] is None else int(fields["key"], 16)
-    return Divergence(key=key, **{name: fields[name] for name in _DIVERGENCE})
+    exhibit = None if fields.get("exhibit") is None else _exhibit(fields["exhibit"])
+    return Divergence(key=key, exhibit=exhibit, **{name: fields[name] for name in _DIVERGENCE})
 
 
 def _stats(sides: dict[str, Any]) -> dict[str, dict[str, dict[str, int | None]]]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.divergence import DivergenceLog
 from harness.errors import DivergedError, UsageError
-from harness.result import Result, Tally, TrainingAccount
+from harness.result import Result, TrainingAccount
+from harness.tally import Tally
 from harness.training.guard import Guard, Limits, warn
 from harness.training.lightzero import tap_of, world_models_in
 from harness.training.listening import ShadowListener

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import time
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from harness.errors import UsageError
+from harness.evidence.memory import resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,18 +184,6 @@ def _same(one: Any, other: Any) -> bool:
 
 def _cuda_state() -> list[torch.Tensor]:
     return torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-
-
-def resident_bytes() -> int | None:
-    """Memory of this process that is in RAM; None on systems that do not tell."""
-    try:
-        with open("/proc/self/statm", "rb", buffering=0) as file:  # noqa: PTH123  twice for each operation
-            return int(file.read().split()[1]) * _PAGE
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def warn(message: str) -> None:

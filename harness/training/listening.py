@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import DivergedError
+from harness.evidence import Evidence
 from harness.loading import build_cache, build_with
 from harness.operations import ALL, Checkout, Clear, Get, PoolId, Set, Write
 from harness.shadow import ShadowCache
@@ -56,6 +57,7 @@ class ShadowListener:
             log=attachment.log,
             serve=attachment.serve,
             compare_every=attachment.compare_every,
+            evidence=Evidence(timed=("candidate",)),  # the model's own caches did their part before they are asked
         )
         self._serves = attachment.serve == "candidate"
         self._kind: list[tuple[torch.Size, torch.dtype, torch.device]] | None = None

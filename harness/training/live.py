@@ -15,7 +15,8 @@ from rich.text import Text
 
 from harness.divergence import BEHAVIOUR, CORRUPTION
 from harness.errors import UsageError
-from harness.training.guard import resident_bytes, warn
+from harness.evidence.memory import resident_bytes
+from harness.training.guard import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

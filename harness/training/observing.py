@@ -10,7 +10,7 @@ import re
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from harness.training.guard import resident_bytes
+from harness.evidence.memory import resident_bytes
 from harness.training.hook import MethodHook
 
 if TYPE_CHECKING:

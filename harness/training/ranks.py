@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.report import read_result, write_json
-from harness.result import merge
+from harness.tally import merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.operations import PoolId
 
 
-class KeepsReferences(Fault):
+class ByReference(Fault):
     """Stores the producer's own object, so every key returns the last value written.
 
     UniZero's first manager (October 2025) did, under the belief that the original did too. Its 41 tests passed.

@@ -1,0 +1,91 @@
+"""`Evidence`: what is kept of a run of one `ShadowCache` besides its divergences."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from harness.divergence import BEHAVIOUR, CORRUPTION
+from harness.evidence.history import History
+from harness.evidence.latency import Stopwatch
+from harness.evidence.memory import resident_bytes
+from harness.evidence.timeline import Pace
+
+if TYPE_CHECKING:
+    from harness.divergence import DivergenceLog
+    from harness.evidence.latency import Latency
+    from harness.evidence.timeline import Account, Timeline
+    from harness.side import Side
+
+SAMPLE_EVERY = 17  # a prime: searches alternate between lookups and sets
+SIDES = ("reference", "candidate")
+_POOLS_APART = 16
+_SHARE = 0.005  # of wall time: a cache's statistics may be slow
+
+
+class Evidence:
+    """Collects, at little cost: the history of keys, how counts grew, and how long a sample of operations took.
+
+    Args:
+        timed: the sides whose operations are worth timing.
+
+    Attributes:
+        history: what was done to which key.
+        began: when it began, in seconds of `time.perf_counter`.
+    """
+
+    def __init__(self, *, timed: tuple[str, ...] = SIDES) -> None:
+        self.history = History()
+        self.began = time.perf_counter()
+        self._pace = Pace()
+        self._looking_s = 0.0
+        self._watches = {role: Stopwatch() for role in timed}
+
+    @property
+    def timeline(self) -> Timeline:
+        """How counts grew."""
+        return self._pace.timeline
+
+    @property
+    def latencies(self) -> dict[str, dict[str, Latency]]:
+        """How long operations took, by side and kind: of each `SAMPLE_EVERY`-th operation."""
+        return {role: watch.taken for role, watch in self._watches.items()}
+
+    def watch(self, role: str, kind: str) -> Stopwatch | None:
+        """What times an operation of that kind on one side; None where that is not timed."""
+        watch = self._watches.get(role)
+        if watch is not None:
+            watch.kind = kind
+        return watch
+
+    def look(self, operations: int, sides: tuple[Side, Side], log: DivergenceLog) -> None:
+        """Add a point to the timeline where one is due, and looking has not taken too much time so far."""
+        if operations < self._pace.next_at:
+            return
+        elapsed_s = time.perf_counter() - self.began
+        if self._looking_s > _SHARE * elapsed_s:
+            return
+        self.timeline.add(
+            operations=operations,
+            elapsed_s=elapsed_s,
+            corruption=log.count(CORRUPTION),
+            behaviour=log.count(BEHAVIOUR),
+            resident_bytes=resident_bytes(),
+            sides={side.role: _grouped(side.account()) for side in sides},
+        )
+        self._pace.added()
+        self._looking_s += time.perf_counter() - self.began - elapsed_s
+
+
+def _grouped(pools: dict[str, dict[str, int | None]]) -> dict[str, dict[str, int | None]]:
+    """The pools one by one or, where they are many, by family."""
+    if len(pools) <= _POOLS_APART:
+        return pools
+    families: Account = {"": {}}
+    for pool, counted in pools.items():
+        family = pool.partition("[")[0]
+        total = families[""].setdefault(family, dict.fromkeys(counted, 0))
+        for name, number in counted.items():
+            before = total[name]
+            total[name] = None if before is None or number is None else before + number
+    return families[""]
