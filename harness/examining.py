@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.compare import Tolerance
     from harness.divergence import DivergenceLog
     from harness.evidence.coverage import Coverage
-    from harness.evidence.history import Did, History
+    from harness.evidence.history import History
     from harness.side import Outcome, SeenDrop, Side
 
 
@@ -58,7 +58,8 @@ class Examiner:
         # Where both sides declare the same strategies, one ideal serves both.
         shared = its.strategies == mine.strategies
         self._ideals = (mine, mine if shared else its)
-        self._distinct_ideals = (mine,) if shared else (mine, its)
+        self._ideal = mine
+        self._other_ideal = None if shared else its
         self.judge = Judge(sides, truth=self._truth, ideals=self._ideals, log=log, tolerance=tolerance, history=history)
 
     def set(  # noqa: PLR0917  by position, for it is told of each set
@@ -78,55 +79,62 @@ class Examiner:
         What each side raised; and how what the candidate was given to copy was after that, where it was looked at.
         """
         self._truth.pools[pool].set(key, fingerprint, device, number)
-        self._note(number, "set", pool, key, mine or fingerprint, its or fingerprint)
+        if self._history is not None:
+            self._history.note(Event(number, "set", pool, key, mine or fingerprint, its or fingerprint))
         if after is not None and after.fingerprint != fingerprint:
             self.judge.source(number, pool, key)
-        for ideal in self._distinct_ideals:
-            ideal.set(pool, key, number, priority)
+        self._ideal.set(pool, key, number, priority)
+        if self._other_ideal is not None:
+            self._other_ideal.set(pool, key, number, priority)
         if mine is not None or its is not None:
             self.judge.errors(number, Set(pool=pool, key=key, value=None), mine, its)
 
     def get(self, number: int, pool: PoolId, key: int, mine: Outcome, its: Outcome) -> None:
         """A get, and both answers."""
-        self._note(number, "get", pool, key, mine.error or mine.fingerprint, its.error or its.fingerprint)
-        held = [ideal.get(pool, key) for ideal in self._distinct_ideals]
+        if self._history is not None:
+            did = mine.error or mine.fingerprint, its.error or its.fingerprint
+            self._history.note(Event(number, "get", pool, key, *did))
+        held = self._ideal.get(pool, key)
+        held_by_its = held if self._other_ideal is None else self._other_ideal.get(pool, key)
         if _agree(mine, its, self._truth.pools[pool].last_set.get(key)):
             hit = mine.fingerprint is not None
-            for side, ideally in zip(self._sides, (held[0], held[-1]), strict=True):
+            for side, ideally in zip(self._sides, (held, held_by_its), strict=True):
                 side.saw(pool, hit=hit)
                 if hit != (ideally is not None):  # both left their ideal alike
                     side.deviated.add(pool)
         else:
-            self._judge_lookup(number, Get(pool=pool, key=key), (pool,), (mine, its), held)
+            operation = Get(pool=pool, key=key)
+            self.judge.lookup(Lookup(number, operation, (pool,), (mine, its), (held, held_by_its)))
 
     def checkout(self, number: int, env: int, key: int, mine: Outcome, its: Outcome) -> None:
         """A checkout, and both answers."""
-        self._note(number, "checkout", init(env), key, mine.error or mine.fingerprint, its.error or its.fingerprint)
-        held = [ideal.checkout(env, key) for ideal in self._distinct_ideals]
-        source = held[0]
-        last = self._truth.pools[source].last_set.get(key) if source else None
-        if held[-1] == source and _agree(mine, its, last):
-            answered = None if mine.fingerprint is None else source
+        if self._history is not None:
+            did = mine.error or mine.fingerprint, its.error or its.fingerprint
+            self._history.note(Event(number, "checkout", init(env), key, *did))
+        held = self._ideal.checkout(env, key)
+        held_by_its = held if self._other_ideal is None else self._other_ideal.checkout(env, key)
+        last = None if held is None else self._truth.pools[held].last_set.get(key)
+        if held == held_by_its and _agree(mine, its, last):
+            hit = mine.fingerprint is not None
             for side in self._sides:
-                side.saw_checkout(env, answered)
-                if source is not None and answered is None:  # both left their ideal alike
-                    side.deviated.add(source)
-            self._note_ambiguity(source, key, last)
+                side.saw_checkout(env, held if hit else None)
+                if held is not None and not hit:  # both left their ideal alike
+                    side.deviated.add(held)
+            if held != RECUR and last is not None:
+                self._note_ambiguity(init(env), key, last)
         else:
-            self._judge_lookup(number, Checkout(env=env, key=key), (init(env), RECUR), (mine, its), held)
+            operation = Checkout(env=env, key=key)
+            self.judge.lookup(Lookup(number, operation, (init(env), RECUR), (mine, its), (held, held_by_its)))
 
     def mirrored(
         self, number: int, operation: Get | Checkout, pools: tuple[PoolId, ...], mine: Outcome, its: Outcome
     ) -> None:
         """A lookup at whose tensors nobody looked. An exception is a finding all the same."""
-        if isinstance(operation, Get):
-            verb = "get"
-            held = [ideal.get(operation.pool, operation.key) for ideal in self._distinct_ideals]
-        else:
-            verb = "checkout"
-            held = [ideal.checkout(operation.env, operation.key) for ideal in self._distinct_ideals]
-        self._note(number, verb, pools[0], operation.key, _unseen(mine), _unseen(its))
-        for side, answer, ideally in zip(self._sides, (mine, its), (held[0], held[-1]), strict=True):
+        verb = "get" if isinstance(operation, Get) else "checkout"
+        self._note(Event(number, verb, pools[0], operation.key, _unseen(mine), _unseen(its)))
+        held = _looked_up(self._ideal, operation)
+        held_by_its = held if self._other_ideal is None else _looked_up(self._other_ideal, operation)
+        for side, answer, ideally in zip(self._sides, (mine, its), (held, held_by_its), strict=True):
             side.lost_track.update(pools)
             if (answer.value is not None) != (ideally is not None):
                 side.deviated.update(pools)
@@ -142,11 +150,12 @@ class Examiner:
         its: BaseException | None,
     ) -> None:
         """A clear, of these pools; what each side raised."""
-        self._note(number, "clear", pool, None, mine or "cleared", its or "cleared")
+        self._note(Event(number, "clear", pool, None, mine or "cleared", its or "cleared"))
         for each in covered:
             self._truth.pools[each].clear(number)
-            for ideal in self._distinct_ideals:
-                ideal.clear(each)
+            for ideal in (self._ideal, self._other_ideal):
+                if ideal is not None:
+                    ideal.clear(each)
         for side in self._sides:
             side.forget_drops(pool)
         if mine is not None or its is not None:
@@ -171,7 +180,7 @@ class Examiner:
         side.dropped(seen)
         told = f"dropped for key {seen.for_key:#018x}: {seen.drop.reason}"
         both = (told, "") if side is self._sides[0] else ("", told)
-        self._note(seen.number, "drop", seen.drop.pool, seen.drop.key, *both)
+        self._note(Event(seen.number, "drop", seen.drop.pool, seen.drop.key, *both))
 
     def coverage(self, *, kinds: list[str], kind_changes: int, working_copies: int) -> Coverage:
         """What was exercised so far."""
@@ -181,31 +190,24 @@ class Examiner:
 
     # ------------------------------------------------------------------ inside
 
-    def _note(self, number: int, verb: str, pool: PoolId, key: int | None, mine: Did, its: Did) -> None:  # noqa: PLR0917
+    def _note(self, event: Event) -> None:
         if self._history is not None:
-            self._history.note(Event(number, verb, pool, key, mine, its))
+            self._history.note(event)
 
-    def _note_ambiguity(self, source: PoolId | None, key: int, last: LastSet | None) -> None:
+    def _note_ambiguity(self, source: PoolId, key: int, last: LastSet) -> None:
         """Where recur holds the same bytes, nobody can tell from outside which of the two pools answered."""
-        if source is None or last is None or source == RECUR:
-            return
         other = self._truth.pools[RECUR].last_set.get(key)
         if other is not None and other.fingerprint == last.fingerprint:
             for side in self._sides:
                 side.lost_track.update((source, RECUR))
                 side.deviated.update((source, RECUR))  # perhaps
 
-    def _judge_lookup(
-        self,
-        number: int,
-        operation: Get | Checkout,
-        pools: tuple[PoolId, ...],
-        outcomes: tuple[Outcome, Outcome],
-        held: list[PoolId | None],
-    ) -> None:
-        self.judge.lookup(
-            Lookup(number=number, operation=operation, pools=pools, outcomes=outcomes, ideal=(held[0], held[-1]))
-        )
+
+def _looked_up(ideal: IdealCache, operation: Get | Checkout) -> PoolId | None:
+    """Where `ideal` has the key."""
+    if isinstance(operation, Get):
+        return ideal.get(operation.pool, operation.key)
+    return ideal.checkout(operation.env, operation.key)
 
 
 def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:

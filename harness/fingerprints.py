@@ -26,10 +26,16 @@ _NUMPY_HAS = frozenset(
 
 # Tensors up to this size are copied into one row and hashed at once: the copy costs less than a call per tensor.
 _STACK_BYTES = 8192
+_MOST_HEADERS = 1024
+_CPU = torch.device("cpu")
 _FILLS = 113
 _STRIDE = 7919  # a prime, so that scribbles wander over all of a tensor
 
 Look: TypeAlias = "tuple[bytes, torch.device | None]"
+
+# By id. A view's own checks tell whether it still is one of the object that has that id now.
+_MET: dict[int, weakref.ref[Any]] = {}  # what was looked at once
+_VIEWS: dict[int, View] = {}  # of these, what was looked at again
 
 
 class Fingerprints(Protocol):
@@ -57,7 +63,7 @@ class HostFingerprints:
 
     def look(self, value: Any) -> Look:
         """See `Fingerprints`."""
-        view = known_view(value)
+        view = _VIEWS.get(id(value))
         digest = None if view is None else view.fingerprint(value)
         if view is None or digest is None:
             return _taken_anew(value), device_of(value)
@@ -66,8 +72,11 @@ class HostFingerprints:
     def look_at_row(self, row: torch.Tensor, sizes: Sequence[int]) -> Look:
         """See `Fingerprints`. One and the same row, again and again, is looked at fast."""
         if self._row is None or self._row[0] is not row:
-            self._row = row, View(list(row.unbind(0)), [raw_bytes(row)])
-        return self._row[1].digest(tuple(sizes)), row.device
+            tensors = list(row.unbind(0))
+            if not _can_be_seen(row):
+                return _hashed(tensors, [row], tuple(sizes)), row.device
+            self._row = row, View(tensors, [raw_bytes(row)])
+        return self._row[1].digest(tuple(sizes)), _CPU
 
 
 def fingerprint(value: Any) -> bytes:
@@ -75,7 +84,7 @@ def fingerprint(value: Any) -> bytes:
 
     Bytes, not numbers: a NaN equals the same NaN, -0.0 differs from 0.0, padding counts.
     """
-    view = known_view(value)
+    view = _VIEWS.get(id(value))
     return (None if view is None else view.fingerprint(value)) or _taken_anew(value)
 
 
@@ -84,20 +93,40 @@ def _taken_anew(value: Any) -> bytes:
     view = _remember(value, tensors)
     if view is not None:
         return view.digest(tuple(sizes))
-    dtypes, shapes = tuple([t.dtype for t in tensors]), tuple([t.shape for t in tensors])
-    digest = xxhash.xxh3_128(header(dtypes, shapes, tuple(sizes)))
-    if tensors and tensors[0].nbytes <= _STACK_BYTES and len(set(dtypes)) == len(set(shapes)) == 1:
-        tensors = [torch.stack(tensors)]
-    for tensor in tensors:
-        digest.update(raw_bytes(tensor))
+    memory = tensors
+    if tensors and tensors[0].nbytes <= _STACK_BYTES and len({(tensor.dtype, tensor.shape) for tensor in tensors}) == 1:
+        memory = [torch.stack(tensors)]
+    return _hashed(tensors, memory, tuple(sizes))
+
+
+def _hashed(tensors: list[torch.Tensor], memory: list[torch.Tensor], sizes: tuple[int, ...]) -> bytes:
+    digest = xxhash.xxh3_128(headers(tuple([t.dtype for t in tensors]), tuple([t.shape for t in tensors]))[sizes])
+    for part in memory:
+        digest.update(raw_bytes(part))
     return digest.digest()
 
 
-@lru_cache(maxsize=1024)
-def header(dtypes: tuple[torch.dtype, ...], shapes: tuple[torch.Size, ...], sizes: tuple[int, ...]) -> bytes:
-    """What a fingerprint begins with."""
-    parts = zip(dtypes, shapes, sizes, strict=True)
-    return ";".join(f"{dtype},{tuple(shape)},{size}" for dtype, shape, size in parts).encode()
+def _can_be_seen(tensor: torch.Tensor) -> bool:
+    """Whether numpy can look at its memory as it is."""
+    return tensor.device.type == "cpu" and tensor.is_contiguous() and not tensor.is_conj() and not tensor.is_neg()
+
+
+class Headers(dict[tuple[int, ...], bytes]):
+    """What the fingerprints of entries of one kind begin with, by valid lengths."""
+
+    def __init__(self, dtypes: tuple[torch.dtype, ...], shapes: tuple[torch.Size, ...]) -> None:
+        self._kinds = [f"{dtype},{tuple(shape)}" for dtype, shape in zip(dtypes, shapes, strict=True)]
+
+    def __missing__(self, sizes: tuple[int, ...]) -> bytes:
+        if len(self) >= _MOST_HEADERS:
+            self.clear()
+        made = self[sizes] = ";".join(
+            [f"{kind},{size}" for kind, size in zip(self._kinds, sizes, strict=True)]
+        ).encode()
+        return made
+
+
+headers = lru_cache(maxsize=256)(Headers)
 
 
 class View:
@@ -108,26 +137,26 @@ class View:
     Args:
         tensors: of the entry.
         arrays: over their memory, in order; one array for all where they are the slices of one row.
+
+    Attributes:
+        octets: the memory, byte by byte.
+        device: of all tensors.
     """
 
-    __slots__ = ("_arrays", "_header", "_kinds", "_layers", "_sizes", "device")
+    __slots__ = ("_headers", "_layers", "device", "octets")
 
     def __init__(self, tensors: list[torch.Tensor], arrays: list[Any]) -> None:
         # Beside each tensor another one of the same memory: it shows when the first is re-pointed or turned in place.
         known = [(tensor, tensor.detach(), tensor.dtype) for tensor in tensors]
         self._layers = [(*k, *v) for k, v in zip(known[::2], known[1::2], strict=True)]
-        self._kinds = tuple([t.dtype for t in tensors]), tuple([t.shape for t in tensors])
-        self._arrays = arrays
-        self._sizes: tuple[int, ...] | None = None
-        self._header = b""
-        self.device = tensors[0].device
+        self._headers = headers(tuple([t.dtype for t in tensors]), tuple([t.shape for t in tensors]))
+        self.octets = [memoryview(array).cast("B") if array.size else memoryview(bytearray()) for array in arrays]
+        self.device = _CPU
 
     @classmethod
     def of(cls, value: Any, tensors: list[torch.Tensor]) -> View | None:
         """The view of `value`, which has these tensors; None where some bytes cannot be seen without a copy."""
-        if not tensors or not all(
-            [t.device.type == "cpu" and t.is_contiguous() and not t.is_conj() and not t.is_neg() for t in tensors]
-        ):
+        if not tensors or not all([_can_be_seen(tensor) for tensor in tensors]):
             return None
         row = row_of(value)
         if row is not None and all([t.is_set_to(part) for t, part in zip(tensors, row.unbind(0), strict=True)]):
@@ -136,11 +165,14 @@ class View:
 
     def fingerprint(self, value: Any) -> bytes | None:
         """The fingerprint of `value`; None where it has other tensors by now, or these other memory, shape or dtype."""
-        sizes: list[int] = []
-        layers = value._keys_values
-        if len(layers) != len(self._layers):
+        layers, known = value._keys_values, self._layers
+        if len(layers) != len(known):
             return None
-        for layer, (k, k_was, k_dtype, v, v_was, v_dtype) in zip(layers, self._layers, strict=True):
+        sizes: tuple[int, ...] = ()
+        at = 0
+        for layer in layers:  # zip and enumerate would cost as much as a comparison
+            k, k_was, k_dtype, v, v_was, v_dtype = known[at]
+            at += 1  # noqa: SIM113
             k_cache, v_cache = layer._k_cache, layer._v_cache
             if (
                 k_cache._cache is not k
@@ -152,33 +184,17 @@ class View:
             ):
                 return None
             sizes += (k_cache._size, v_cache._size)
-        return self.digest(tuple(sizes))
+        digest = xxhash.xxh3_128(self._headers[sizes])
+        for octets in self.octets:
+            digest.update(octets)
+        return digest.digest()
 
     def digest(self, sizes: tuple[int, ...]) -> bytes:
         """The fingerprint of what the memory holds now, with these sizes."""
-        if sizes != self._sizes:
-            self._sizes, self._header = sizes, header(*self._kinds, sizes)
-        digest = xxhash.xxh3_128(self._header)
-        for array in self._arrays:
-            digest.update(array)
+        digest = xxhash.xxh3_128(self._headers[sizes])
+        for octets in self.octets:
+            digest.update(octets)
         return digest.digest()
-
-    def scribble(self, turn: int) -> None:
-        """Invert the bits of one byte."""
-        array = self._arrays[turn % len(self._arrays)]
-        if array.size:
-            octets = memoryview(array).cast("B")
-            at = turn * _STRIDE % array.nbytes
-            octets[at] ^= 0xFF
-
-
-_MET: dict[int, weakref.ref[Any]] = {}  # by id: what was looked at once
-_VIEWS: dict[int, View] = {}  # by id, of these: what was looked at again
-
-
-def known_view(value: Any) -> View | None:
-    """The view from an earlier look at `value`. Its own checks tell whether it still is one of `value`."""
-    return _VIEWS.get(id(value))
 
 
 def _remember(value: Any, tensors: list[torch.Tensor]) -> View | None:
@@ -224,9 +240,11 @@ def scribble(value: Any, turn: int) -> None:
     layers = value._keys_values
     layer = layers[turn // 2 % len(layers)]
     cache = layer._v_cache if turn % 2 else layer._k_cache
-    view = known_view(value)
+    view = _VIEWS.get(id(value))
     if view is None:
         write_token(cache, turn % _FILLS + 1)
         return
-    view.scribble(turn)
+    octets = view.octets[turn % len(view.octets)]
+    if octets:
+        octets[turn * _STRIDE % len(octets)] ^= 0xFF
     cache._size = (cache._size + 1) % (cache._cache.shape[-2] + 1)

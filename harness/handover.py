@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.evidence.coverage import kind_of
-from harness.values import KeysValues, clone, overwrite, read, write_token
+from harness.values import KeysValues, clone, read, stack_over, write_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,14 @@ class Given:
 
     def takes(self, tensors: list[torch.Tensor], sizes: list[int]) -> bool:
         """Copy these over the object, and put it together again; or tell that they are of another kind or layout."""
-        if self.row is None or not _in_order(tensors) or not overwrite(self.row, self._slices, tensors):
+        row = self.row
+        if row is None:
+            return False
+        dtype = row.dtype
+        for tensor in tensors:
+            if getattr(tensor, "dtype", None) is not dtype or not tensor.is_contiguous():
+                return False
+        if not stack_over(row, self._slices, tensors):
             return False
         self.sizes = sizes
         self.value._keys_values = self._layers
@@ -98,13 +105,9 @@ class Given:
             self.row.view(torch.uint8).bitwise_not_()
 
 
-def _in_order(tensors: list[torch.Tensor]) -> bool:
-    """Whether their numbers lie in memory in the order of their axes."""
-    return all([tensor.is_contiguous() for tensor in tensors if isinstance(tensor, torch.Tensor)])
-
-
 def _copied(value: Any, tensors: list[torch.Tensor], sizes: list[int]) -> KeysValues:
     """A copy in the memory layout of `value`."""
-    if _in_order(tensors) or not all([isinstance(tensor, torch.Tensor) for tensor in tensors]):
+    in_order = [tensor.is_contiguous() for tensor in tensors if isinstance(tensor, torch.Tensor)]
+    if all(in_order) or len(in_order) < len(tensors):
         return clone(value)
     return KeysValues([tensor.detach().clone() for tensor in tensors], sizes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.fingerprints import scribble
 from harness.operations import WM, PoolId
 from harness.side import Outcome
 
@@ -49,18 +48,16 @@ class LendingWatch:
         now = self._candidate.look_at(loan.answer.value)
         self._tell(self._examiner.loan, *loan, now)
 
-    def write_into(self, number: int, env: int, key: int, working_copy: Any, *, turn: int) -> None:
-        """Do as a consumer does, who owns the working copy; now and then make sure that it stays the consumer's.
+    def wrote_into(self, number: int, env: int, key: int, working_copy: Any, turn: int) -> None:
+        """The consumer wrote into the working copy that the checkout of that count lent: it must stay as it is now.
 
         Raises:
-            Exception: it cannot be written into.
+            Exception: it is no entry any more.
         """
-        scribble(working_copy, turn)
-        if self._working_copy is None and turn % WATCH_EVERY == 0:
-            until = turn + self._env_num
+        if self._working_copy is None:
             fingerprint, device = self._candidate.look(working_copy)
             written = Outcome(working_copy, fingerprint, None, device)
-            self._working_copy = _WorkingCopy(number, env, key, written, until)
+            self._working_copy = _WorkingCopy(number, env, key, written, turn + self._env_num)
 
     def checkout_comes(self, turn: int) -> None:
         """The candidate may have a slot back with the checkout that comes now; until here it was the consumer's."""

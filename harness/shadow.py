@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from harness.divergence import DivergenceLog
 from harness.evidence.collector import SAMPLE_EVERY
 from harness.examining import Examiner
-from harness.fingerprints import HostFingerprints
+from harness.fingerprints import HostFingerprints, scribble
 from harness.handover import Handover
 from harness.lending import WATCH_EVERY, LendingWatch
 from harness.operations import RECUR, WM, Checkout, Get, PoolId, init
@@ -72,7 +72,7 @@ class ShadowCache:
         evidence: Evidence | None = None,
     ) -> None:
         self.spec = spec
-        self._pools = frozenset(spec.pools)
+        self._pools = dict.fromkeys(spec.pools)
         self._candidate_serves = serve == "candidate"
         self._compare_every = compare_every
         self._lookups = 0
@@ -123,8 +123,8 @@ class ShadowCache:
         copy = given.value
         # Of the row, which is what was set, whatever a candidate did to the object's tensors earlier.
         set_to = candidate.look(copy) if given.row is None else self._fingerprints.look_at_row(given.row, given.sizes)
-        mine = reference.do(reference.cache.set, pool, key, value, priority=priority)
-        its = candidate.do(candidate.cache.set, pool, key, copy, priority=priority)
+        mine = reference.set(pool, key, value, priority)
+        its = candidate.set(pool, key, copy, priority)
         after = None if self.operations["set"] % WATCH_EVERY else candidate.look_at(copy)
         self._tell(self._examiner.set, number, pool, key, priority, *set_to, mine, its, after)
         if mine is not None:
@@ -140,7 +140,7 @@ class ShadowCache:
         if pool not in self._pools:
             raise self._no_pool(pool)
         reference, candidate = self.reference, self.candidate
-        if self._is_skipped():
+        if self._compare_every > 1 and self._is_skipped():
             mine, its = reference.peek(reference.cache.get, pool, key), candidate.peek(candidate.cache.get, pool, key)
             self._tell(self._examiner.mirrored, number, Get(pool=pool, key=key), (pool,), mine, its)
             return self._answer(mine, its)
@@ -165,8 +165,9 @@ class ShadowCache:
         if pool not in self._pools:
             raise self._no_pool(pool)
         reference, candidate = self.reference, self.candidate
-        self._lending.checkout_comes(self.operations["checkout"])
-        if self._is_skipped():
+        turn = self.operations["checkout"]
+        self._lending.checkout_comes(turn)
+        if self._compare_every > 1 and self._is_skipped():
             mine = reference.peek(reference.cache.checkout, env, key)
             its = candidate.peek(candidate.cache.checkout, env, key)
             self._tell(self._examiner.mirrored, number, Checkout(env=env, key=key), (pool, RECUR), mine, its)
@@ -178,7 +179,12 @@ class ShadowCache:
             self.values_compared += 1
         self._tell(self._examiner.checkout, number, env, key, mine, its)
         if its.fingerprint is not None and not self._candidate_serves:
-            self._write_into(env, key, its.value)
+            try:  # as a consumer does, who owns the working copy
+                scribble(its.value, turn)
+                if turn % WATCH_EVERY == 0:
+                    self._lending.wrote_into(number, env, key, its.value, turn)
+            except Exception as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
+                self._tell(self._examiner.unwritable, number, env, error)
         return self._answer(mine, its)
 
     def clear(self, pool: PoolId) -> None:
@@ -188,12 +194,12 @@ class ShadowCache:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
         number = self._begin("clear")
-        pools = covered(pool, self.spec.pools)
-        if not self._pools.issuperset(pools):
+        pools = covered(pool, self._pools)
+        if not all([each in self._pools for each in pools]):
             raise self._no_pool(pool)
         self._lending.loan_ends(pools)
-        mine = self.reference.do(self.reference.cache.clear, pool)
-        its = self.candidate.do(self.candidate.cache.clear, pool)
+        mine = self.reference.clear(pool)
+        its = self.candidate.clear(pool)
         if WM in pools:
             self._lending.forget_working_copy()
         self._tell(self._examiner.clear, number, pool, pools, mine, its)
@@ -253,12 +259,6 @@ class ShadowCache:
 
     def _tell(self, examine: Callable[..., None], *facts: Any) -> None:
         examine(*facts)
-
-    def _write_into(self, env: int, key: int, working_copy: Any) -> None:
-        try:
-            self._lending.write_into(self.number, env, key, working_copy, turn=self.operations["checkout"])
-        except Exception as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
-            self._tell(self._examiner.unwritable, self.number, env, error)
 
     def _is_skipped(self) -> bool:
         """Whether the lookup that comes now is mirrored only."""

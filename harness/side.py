@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
         return "miss" if self.fingerprint is None else f"hit {self.fingerprint.hex()[:12]}"
 
 
-_MISS = Outcome()
+MISS = Outcome()
 
 
 class SeenDrop(NamedTuple):
@@ -79,6 +79,8 @@ class Side:
         self.spec = spec
         self.look = look
         self.seen = {pool: Seen() for pool in spec.pools}
+        self._init_seen = [self.seen[init(env)] for env in range(spec.env_num)]
+        self._recur_seen = self.seen[RECUR]
         self.lost_track: set[PoolId] = set()  # pools whose hits and misses can no longer be told from outside
         self.deviated: set[PoolId] = set()  # pools that were seen to leave their ideal
         self.stopwatch: Stopwatch | None = None  # times what is done while it is there
@@ -148,24 +150,41 @@ class Side:
         for each in covered(pool, self._drops):
             self._drops[each].clear()
 
-    def do(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> BaseException | None:
-        """Call `call`, which returns nothing; what it raised."""
+    def set(self, pool: PoolId, key: int, value: Any, priority: float | None) -> BaseException | None:
+        """Have the cache store `value`; what it raised."""
         try:
             if self.stopwatch is None:
-                call(*arguments, **options)
+                self.cache.set(pool, key, value, priority=priority)
             else:
-                self.stopwatch.run(call, *arguments, **options)
+                self.stopwatch.run(self.cache.set, pool, key, value, priority=priority)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
             return contained(error)
         return None
 
-    def ask(self, lookup: Callable[..., Any], *arguments: Any) -> Outcome:
+    def clear(self, pool: PoolId) -> BaseException | None:
+        """Have the cache clear `pool`; what it raised."""
+        try:
+            if self.stopwatch is None:
+                self.cache.clear(pool)
+            else:
+                self.stopwatch.run(self.cache.clear, pool)
+        except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
+            return contained(error)
+        return None
+
+    def ask(self, lookup: Callable[[Any, int], Any], where: Any, key: int) -> Outcome:
         """Call `lookup` and look at what it lends; an exception and rubbish are outcomes like others."""
         try:
-            value = lookup(*arguments) if self.stopwatch is None else self.stopwatch.run(lookup, *arguments)
+            value = lookup(where, key) if self.stopwatch is None else self.stopwatch.run(lookup, where, key)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
             return Outcome(error=contained(error))
-        return _MISS if value is None else self.look_at(value)
+        if value is None:
+            return MISS
+        try:
+            fingerprint, device = self.look(value)
+        except BaseException as error:  # noqa: BLE001  and so is whatever it returns
+            return Outcome(value, error=_what_is_wrong_with(value) or contained(error))
+        return Outcome(value, fingerprint, None, device)
 
     def look_at(self, value: Any) -> Outcome:
         """Look at what was lent, now or earlier."""
@@ -195,10 +214,14 @@ class Side:
 
     def saw_checkout(self, env: int, source: PoolId | None) -> None:
         """Count a checkout that was answered from `source`: a miss of the init pool where it was not that."""
-        first = init(env)
-        self.saw(first, hit=source == first)
-        if source != first:
-            self.saw(RECUR, hit=source is not None)
+        if source is None:
+            self._init_seen[env].misses += 1
+            self._recur_seen.misses += 1
+        elif source == RECUR:
+            self._init_seen[env].misses += 1
+            self._recur_seen.hits += 1
+        else:
+            self._init_seen[env].hits += 1
 
 
 def _what_is_wrong_with(value: Any) -> NotKeysValuesError | None:

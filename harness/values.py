@@ -211,7 +211,7 @@ def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
         `target`, its tensors again the slices of its row; or the new entry.
     """
     tensors, sizes = read(value)
-    if target is None or target._row is None or not overwrite(target._row, target._slices, tensors):
+    if target is None or target._row is None or not _overwrite(target._row, target._slices, tensors):
         return clone(value)
     slices, lengths = iter(target._slices), iter(sizes)
     for layer in target._keys_values:
@@ -221,12 +221,18 @@ def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
     return target
 
 
-def overwrite(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: list[torch.Tensor]) -> bool:
+def _overwrite(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: list[torch.Tensor]) -> bool:
     """Copy `tensors` over `row`, which has these slices; or change nothing, and tell that they are of another kind."""
-    first, dtype = slices[0], row.dtype
+    dtype = row.dtype
     for tensor in tensors:
         if getattr(tensor, "dtype", None) is not dtype:  # torch would cast; and what has none is no tensor
             return False
+    return stack_over(row, slices, tensors)
+
+
+def stack_over(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: list[torch.Tensor]) -> bool:
+    """Copy `tensors`, all of the dtype of `row`, over it; or change nothing, and tell that they are of other shapes."""
+    first = slices[0]
     if len(tensors) != len(slices) or tensors[0].shape != first.shape or tensors[0].device != first.device:
         return False
     if torch.is_grad_enabled():
