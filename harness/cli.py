@@ -1,7 +1,9 @@
 """The command line: what each command does. `harness.options` says what it takes.
 
 Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one line says what, and how to mend it),
-3 interrupted (what was found so far is reported). `shadow` ends with its script's own status where that is not 0.
+3 interrupted (what was found so far is reported). `shadow` ends with its script's own status where that is not 0; of
+`bench`, 1 is a cache that raised, or a ratio that became worse; `verdict` ends with 0 for GO, 1 for NO-GO, 4 for
+INCONCLUSIVE.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from typing import TYPE_CHECKING
 import torch
 from rich.console import Console
 
+from harness.commands.bench import bench
 from harness.commands.compare_training import compare_training, render_paired, verdict_of
 from harness.commands.listing import listing
 from harness.commands.minimize import minimize
+from harness.commands.report import report
 from harness.commands.session import (
     BAD_INPUT,
     DIVERGENCE,
@@ -27,8 +31,9 @@ from harness.commands.session import (
     conclude,
 )
 from harness.commands.shadow import shadow, termination_deferred
+from harness.commands.verdict import verdict
 from harness.errors import KVParityError, UsageError
-from harness.loading import trace_path
+from harness.fetching import local_trace
 from harness.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
 from harness.replay import Comparison
 from harness.report import write_text
@@ -77,8 +82,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     session = Session(options)
-    for name in options.trace:
-        session.trace(name, steps=options.steps)
+    session.replay(options.trace, steps=options.steps)
     return session.finish()
 
 
@@ -101,8 +105,8 @@ def _compare_training(options: argparse.Namespace) -> int:
 def _minimize(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     comparison = Comparison(options.reference, options.candidate)
-    path = trace_path(options.trace)
-    found = minimize(path, options.output, comparison, regressions=options.regressions, console=Console())
+    with local_trace(options.trace) as path:
+        found = minimize(path, options.output, comparison, regressions=options.regressions, console=Console())
     if found is None:
         print(f"{path}: {options.reference} and {options.candidate} agree; there is nothing to minimize")
         return PARITY
@@ -137,8 +141,11 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "replay": _replay,
     "fuzz": _fuzz,
     "minimize": _minimize,
+    "report": report,
     "shadow": _shadow,
     "compare-training": _compare_training,
+    "bench": bench,
+    "verdict": verdict,
 }
 
 

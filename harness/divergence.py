@@ -6,6 +6,7 @@ import datetime as dt
 import fnmatch
 from collections import Counter
 from dataclasses import asdict, dataclass
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
@@ -136,6 +137,9 @@ class DivergenceLog:
     Args:
         known: the differences that are accepted.
         today: the day on which their dates are judged; None for the present day.
+
+    Attributes:
+        lock: held by each shadow that writes to it, for the whole of an operation.
     """
 
     KEPT = 1000
@@ -144,6 +148,7 @@ class DivergenceLog:
     def __init__(self, known: Sequence[KnownDifference] = (), *, today: dt.date | None = None) -> None:
         self.known = tuple(known)
         self.today = today or dt.datetime.now(tz=dt.timezone.utc).date()
+        self.lock = RLock()
         self.total = 0
         self.unexpected: Counter[str] = Counter()
         self.by_kind: Counter[str] = Counter()

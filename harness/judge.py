@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness import explain
 from harness.caches import ReportsDrops
 from harness.compare import Difference, Tolerance, compare
+from harness.containing import contained
 from harness.divergence import Divergence, DivergenceLog
 from harness.evidence.history import Exhibit, Moment, heat_of
 from harness.operations import WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
@@ -166,10 +167,9 @@ class Judge:
                     stats = side.stats(pool)
                     counted = {name: getattr(stats, name) for name in possible}
                     wrong = [name for name, right in possible.items() if not _may_be(counted[name], right)]
-                except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
-                    self._disagrees(
-                        number, side, pool, name="stats", counted=_raised(error), right="an answer is right"
-                    )
+                except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
+                    raised = _raised(contained(error))
+                    self._disagrees(number, side, pool, name="stats", counted=raised, right="an answer is right")
                     continue
                 for name in wrong:
                     self._disagrees(

@@ -12,12 +12,14 @@ import importlib
 import sys
 from functools import lru_cache
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import xxhash
 
 from harness.caches import Cache, CacheFactory, CacheSpec, PoolStats
+from harness.containing import contained
 from harness.errors import UnusableCacheError, UsageError
 from harness.operations import ALL, ALL_INIT, Operation, PoolId
 
@@ -145,10 +147,11 @@ def build_with(factory: Any, spec: CacheSpec, *, name: str) -> Cache:
         )
     try:
         built = factory(spec.config(), spec.env_num)
-    except Exception as error:
+    except BaseException as error:  # noqa: BLE001  it may even try to end the program
+        reason = contained(error)
         raise UnusableCacheError(
-            f"{name} cannot be built with (config, env_num={spec.env_num}): {type(error).__name__}: {error}"
-        ) from error
+            f"{name} cannot be built with (config, env_num={spec.env_num}): {type(reason).__name__}: {reason}"
+        ) from reason
     return adapt(built, name=name)
 
 
@@ -181,7 +184,7 @@ class ManagerCache:
 
     def __init__(self, manager: Any) -> None:
         self.manager = manager
-        self._checkouts = 0
+        self._checkouts = count()  # `next` of it is one step: no two threads get one ticket
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         """Store through `set_init_cache`, `set_recur_cache` or `set_wm_cache`."""
@@ -207,8 +210,7 @@ class ManagerCache:
         if found is None:
             return None
         # A hash, as a workload's own keys are, so that it meets them as seldom as they meet each other.
-        ticket = xxhash.xxh3_64_intdigest(b"kvparity checkout %d" % self._checkouts)
-        self._checkouts += 1
+        ticket = xxhash.xxh3_64_intdigest(b"kvparity checkout %d" % next(self._checkouts))
         self.manager.set_wm_cache(ticket, found)
         return self.manager.get_wm_cache(ticket)
 

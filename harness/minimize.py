@@ -5,6 +5,7 @@ The same is: of the same kind, with the same side wrong, for the same reason (th
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from harness.case import Case, Signature, first_divergence, first_shown
 from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write, init
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from harness.caches import CacheSpec
     from harness.divergence import Divergence
@@ -32,7 +33,7 @@ class Minimal:
         plain_values: whether its values are the small ones of `plain`.
         tests: how many cases were tried.
         needed: the place of the last operation without which it passes; None where none was tried.
-        interrupted: whether the search was stopped before it was done.
+        interrupted: whether the search was stopped, or out of time, before it was done.
     """
 
     case: Case
@@ -43,6 +44,32 @@ class Minimal:
     interrupted: bool
 
 
+class OutOfTimeError(Exception):
+    """A search that had so much time, and no more, is not done."""
+
+
+class Deadline:
+    """So much time, and no more.
+
+    Args:
+        seconds: how much; None for as much as it takes.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._at = None if seconds is None else time.monotonic() + seconds
+
+    def before_each(self, operations: Iterable[Operation]) -> Iterator[Operation]:
+        """The same operations while there is time.
+
+        Raises:
+            OutOfTimeError: there is none left.
+        """
+        for operation in operations:
+            if self._at is not None and time.monotonic() > self._at:
+                raise OutOfTimeError
+            yield operation
+
+
 class Minimizer:
     """Makes a case smaller while its divergence stays the same. Deterministic.
 
@@ -51,6 +78,7 @@ class Minimizer:
         case: the stream, which shows the divergence.
         signature: the divergence to keep.
         progress: called now and then with the present number of operations and of tests.
+        deadline: until when to search.
     """
 
     def __init__(
@@ -60,17 +88,19 @@ class Minimizer:
         signature: Signature,
         *,
         progress: Callable[[int, int], None] = lambda _operations, _tests: None,
+        deadline: Deadline | None = None,
     ) -> None:
         self._comparison = comparison
         self._signature = signature
         self._progress = progress
+        self._deadline = deadline or Deadline()
         self._tests = 0
         self._best = case
         self._plain = False
         self._needed: int | None = None
 
     def run(self) -> Minimal:
-        """Search until nothing gets smaller, or until interrupted, which keeps the best so far."""
+        """Search until nothing gets smaller, or until interrupted or out of time, which keeps the best so far."""
         interrupted = False
         try:
             self._cut_after()
@@ -78,7 +108,7 @@ class Minimizer:
             self._search()
             if self._plain:  # numbered anew
                 self._take(self._best.with_plain_values())
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, OutOfTimeError):
             interrupted = True
         found = first_divergence(self._comparison, self._best.spec, self._best.operations, self._signature)
         assert found is not None, "the best case shows its divergence: it was taken because it did"
@@ -111,7 +141,8 @@ class Minimizer:
         """Make `case` the best one if it shows the divergence too."""
         self._tests += 1
         self._progress(len(self._best), self._tests)
-        found = first_shown(self._comparison, case.spec, case.operations, self._signature)
+        operations = self._deadline.before_each(case.operations)
+        found = first_shown(self._comparison, case.spec, operations, self._signature)
         if found is None:
             return False
         # What comes after the divergence is not needed.

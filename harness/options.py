@@ -6,11 +6,14 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
+from harness.commands.bench import add_options as bench_options
+from harness.commands.campaign import add_options as campaign_options
 from harness.commands.compare_training import add_options as training_options
 from harness.commands.listing import SECTIONS
 from harness.commands.numbers import at_least, seconds
 from harness.commands.session import DEFAULT_EXAMPLES, DEFAULT_STEPS
 from harness.commands.shadow import add_options as shadow_options
+from harness.commands.verdict import add_options as verdict_options
 from harness.errors import UsageError
 from harness.loading import DEFAULT_CANDIDATE, DEFAULT_REFERENCE
 from harness.result import FAIL_ON
@@ -32,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="kvparity",
         description="Proves, or disproves, that a refactored KV cache behaves like the one it replaces.",
-        epilog="exit status: 0 parity, 1 divergence, 2 bad input, 3 interrupted",
+        epilog="exit status: 0 parity or GO, 1 divergence or NO-GO, 2 bad input, 3 interrupted, 4 INCONCLUSIVE",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -53,9 +56,10 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--tensors", choices=("full", "fingerprint"), default="full", help="what --record keeps")
 
     replay = commands.add_parser("replay", help="recorded traces through both caches")
-    replay.add_argument("trace", nargs="+", metavar="TRACE", help=".kvtrace files or names of bundled traces")
+    replay.add_argument("trace", nargs="+", metavar="TRACE", help=".kvtrace files, URLs or names of bundled ones")
     _add_common(replay)
     replay.add_argument("--steps", type=at_least(1), metavar="N", help="operations of each (default all)")
+    campaign_options(replay)
 
     fuzzing = commands.add_parser("fuzz", help="look for operations that tell two caches apart")
     _add_common(fuzzing)
@@ -75,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="keeps what is found, and the examples to try first the next time (default ./kvparity-fuzz)",
     )
+    campaign_options(fuzzing)
 
     trainings = commands.add_parser(
         "compare-training", help="the same training under one seed, served by either cache: are its losses equal?"
@@ -94,9 +99,24 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _add_sides(smaller)
 
+    benching = commands.add_parser(
+        "bench", help="what caches cost, side by side, and which pool sizes a workload needs"
+    )
+    bench_options(benching)
+    reporting = commands.add_parser("report", help="the HTML report of results that were written with --json")
+    reporting.add_argument("result", nargs="+", type=Path, metavar="RESULT", help="JSON results of one pair of caches")
+    reporting.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where to write index.html")
+    reporting.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
+    reporting.add_argument(
+        "--fail-on", choices=FAIL_ON, default="behaviour", help="what the verdict counts (default behaviour)"
+    )
+
     shadowing = commands.add_parser("shadow", help="a training script, with a candidate in its caches' shadow")
     shadow_options(shadowing)
     _add_output(shadowing, fail_on=None)
+
+    judging = commands.add_parser("verdict", help="GO, NO-GO or INCONCLUSIVE: may the candidate take over?")
+    verdict_options(judging)
     return parser
 
 
@@ -123,5 +143,9 @@ def _add_output(parser: argparse.ArgumentParser, *, fail_on: str | None) -> None
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write the report as a page, and the JSON result")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="write the report as an HTML page, and the JSON result"
+    )
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a summary in GitHub's Markdown, for CI")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only")

@@ -110,7 +110,7 @@ class Ideal(Protocol):
     def __len__(self) -> int: ...
 
 
-class _Fifo:
+class Fifo:
     """First in, first out; a key that is set again stays where it is."""
 
     def __init__(self, slots: int) -> None:
@@ -127,7 +127,7 @@ class _Fifo:
             self._refresh(key)
             return
         if len(held) >= self._slots:
-            self._note(next(iter(held)), number, key)
+            self._note(self._victim(), number, key)
         held[key] = None
 
     def get(self, key: int) -> bool:
@@ -141,6 +141,10 @@ class _Fifo:
     def clear(self) -> None:
         self._held.clear()
         self.evicted.clear()
+
+    def _victim(self) -> int:
+        """Who leaves when the pool is full."""
+        return next(iter(self._held))
 
     def _refresh(self, key: int) -> None:
         """A use changes nothing here."""
@@ -161,14 +165,14 @@ class _Fifo:
         return len(self._held)
 
 
-class _Lru(_Fifo):
+class Lru(Fifo):
     """The key that was not set or found for longest leaves first."""
 
     def _refresh(self, key: int) -> None:
         self._held[key] = self._held.pop(key)
 
 
-class _Priority(_Fifo):
+class Priority(Fifo):
     """The key of lowest priority leaves first, of equal ones the oldest; one without a priority counts as 0."""
 
     def __init__(self, slots: int) -> None:
@@ -185,7 +189,7 @@ class _Priority(_Fifo):
                 self._place(key, priority, age)
             return
         if len(self._held) >= self._slots:
-            self._note(self._lowest(), number, key)
+            self._note(self._victim(), number, key)
         self._held[key] = None
         self._place(key, 0.0 if priority is None else priority, next(self._age))
 
@@ -201,7 +205,7 @@ class _Priority(_Fifo):
             self._heap = [(*rank, held) for held, rank in self._rank.items()]
             heapq.heapify(self._heap)
 
-    def _lowest(self) -> int:
+    def _victim(self) -> int:
         while True:
             priority, age, key = heapq.heappop(self._heap)
             if self._rank.get(key) == (priority, age):
@@ -209,7 +213,7 @@ class _Priority(_Fifo):
                 return key
 
 
-STRATEGIES: dict[str, Callable[[int], Ideal]] = {"fifo": _Fifo, "lru": _Lru, "priority": _Priority}
+STRATEGIES: dict[str, Callable[[int], Ideal]] = {"fifo": Fifo, "lru": Lru, "priority": Priority}
 
 
 class IdealCache:

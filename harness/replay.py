@@ -158,8 +158,8 @@ class Comparison:
         )
         return self._drive({stream: shadow}, operations, workload=scenario.name, seed=seed, writer=writer)
 
-    def trace(self, trace: Trace, *, workload: str, steps: int | None = None) -> Result:
-        """A recorded trace, or its first `steps` operations.
+    def trace(self, trace: Trace, *, workload: str, steps: int | None = None, stream: int | None = None) -> Result:
+        """A recorded trace, or its first `steps` operations; where a stream is named, those of them that are its own.
 
         Raises:
             TraceError: it is damaged, or its recording ended before any cache was announced.
@@ -168,9 +168,13 @@ class Comparison:
             raise TraceError(f"{trace.path} records no cache: its recording ended before the first")
         log = DivergenceLog(self.known)
         shadows = {
-            number: self.shadow(stream.spec, log, evidence=Evidence()) for number, stream in trace.streams.items()
+            number: self.shadow(each.spec, log, evidence=Evidence())
+            for number, each in trace.streams.items()
+            if stream in (None, number)
         }
-        return self._drive(shadows, trace.operations(0, steps), workload=workload, seed=trace.header.seed)
+        return self._drive(
+            shadows, trace.operations(0, steps, stream=stream), workload=workload, seed=trace.header.seed
+        )
 
     def _drive(
         self,

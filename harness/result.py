@@ -64,6 +64,8 @@ class TrainingAccount:
         shadow_s: wall time that shadowing took.
         wall_s: wall time in all.
         stopped: why the candidate was taken out before the end; None where it was not.
+        stopped_after_s: the wall time until then.
+        stopped_after_operations: those that the candidate had done or tried, of all world models.
     """
 
     models: tuple[str, ...]
@@ -73,6 +75,8 @@ class TrainingAccount:
     shadow_s: float
     wall_s: float
     stopped: str | None
+    stopped_after_s: float | None = None
+    stopped_after_operations: int | None = None
 
     @property
     def share(self) -> float:
@@ -153,6 +157,12 @@ class Result:
     def operations_total(self) -> int:
         """All operations."""
         return sum(self.operations.values())
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the candidate was taken out of a training, or out of the first of several in which it was."""
+        accounts = [run.training for run in self.runs or [self] if run.training is not None]
+        return next((account.stopped for account in accounts if account.stopped), None)
 
     def fails(self, fail_on: str) -> bool:
         """Whether `--fail-on` counts what was found; what is missing counts as the worst that it could be."""

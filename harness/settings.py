@@ -1,6 +1,6 @@
 """`kvparity.toml`, or `[tool.kvparity]` in pyproject.toml: what a project has decided once.
 
-Above all its known differences, and the options of `kvparity shadow`.
+Above all its known differences, the options of `kvparity shadow`, and what a verdict holds findings against.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.divergence import KnownDifference
 from harness.errors import UsageError
+from harness.thresholds import Thresholds
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -39,10 +40,12 @@ class Settings:
     Attributes:
         known: the differences that are accepted.
         shadow: options of `kvparity shadow`, by name.
+        verdict: what a verdict holds findings against.
     """
 
     known: tuple[KnownDifference, ...] = ()
     shadow: dict[str, Any] = field(default_factory=dict)
+    verdict: Thresholds = field(default_factory=Thresholds)
 
 
 def read_settings(path: Path | None) -> Settings:
@@ -74,18 +77,23 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _parse(fields: dict[str, Any], where: str) -> Settings:
-    unknown = [name for name in fields if name not in ("known", "shadow")]
-    tables, shadow = fields.get("known", []), fields.get("shadow", {})
+    unknown = [name for name in fields if name not in ("known", "shadow", "verdict")]
+    tables, shadow, verdict = fields.get("known", []), fields.get("shadow", {}), fields.get("verdict", {})
     if (
         unknown
         or not isinstance(tables, list)
         or not all(isinstance(table, dict) for table in tables)
         or not isinstance(shadow, dict)
+        or not isinstance(verdict, dict)
     ):
         found = ", ".join(unknown) or "something else"
-        raise UsageError(f"{where}: expected [[known]] tables and a [shadow] table only, found {found}")
+        raise UsageError(f"{where}: expected [[known]] tables, a [shadow] and a [verdict] table only, found {found}")
     try:
-        return Settings(known=tuple(KnownDifference.parse(table) for table in tables), shadow=_shadow(shadow))
+        return Settings(
+            known=tuple(KnownDifference.parse(table) for table in tables),
+            shadow=_shadow(shadow),
+            verdict=Thresholds.parse(verdict),
+        )
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
 

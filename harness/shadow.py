@@ -6,6 +6,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from harness.containing import contained
 from harness.divergence import DivergenceLog
 from harness.evidence.collector import SAMPLE_EVERY
 from harness.examining import Examiner
@@ -15,6 +16,7 @@ from harness.lending import WATCH_EVERY, LendingWatch
 from harness.operations import RECUR, WM, Checkout, Get, PoolId, init
 from harness.oracle import covered
 from harness.side import Outcome, SeenDrop, Side
+from harness.turns import one_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +34,9 @@ class ShadowCache:
     Each operation goes to the reference and then to the candidate. The candidate gets its own copy of what is set,
     in an object that is reused as a producer's is; its exceptions are caught and become divergences; its working
     copies are written into as a consumer would. It can change neither what the caller gets nor what the caller gave.
+
+    Several threads may call it: operations happen one at a time, on both sides and in the books, and none is lost. What
+    the reference lends is lent as the reference lends it, so whether another thread may overwrite that is up to it.
 
     Args:
         reference: the cache that serves.
@@ -105,6 +110,7 @@ class ShadowCache:
         for side in (self.reference, self.candidate):
             side.listen(partial(self._dropped, side))
 
+    @one_at_a_time
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         """Store `value` on both sides.
 
@@ -130,6 +136,7 @@ class ShadowCache:
         if mine is not None:
             self._raise(mine)
 
+    @one_at_a_time
     def get(self, pool: PoolId, key: int) -> Any | None:
         """Look `key` up on both sides, compare, and return the reference's answer.
 
@@ -154,6 +161,7 @@ class ShadowCache:
             self._lending.lent(number, pool, key, its)
         return self._answer(mine, its)
 
+    @one_at_a_time
     def checkout(self, env: int, key: int) -> Any | None:
         """The search's lookup on both sides; the working copy that is returned is the reference's.
 
@@ -183,10 +191,11 @@ class ShadowCache:
                 scribble(its.value, turn)
                 if turn % WATCH_EVERY == 0:
                     self._lending.wrote_into(number, env, key, its.value, turn)
-            except Exception as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
-                self._tell(self._examiner.unwritable, number, env, error)
+            except BaseException as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
+                self._tell(self._examiner.unwritable, number, env, contained(error))
         return self._answer(mine, its)
 
+    @one_at_a_time
     def clear(self, pool: PoolId) -> None:
         """Clear `pool` on both sides.
 
@@ -206,10 +215,12 @@ class ShadowCache:
         if mine is not None:
             self._raise(mine)
 
+    @one_at_a_time
     def check_stats(self) -> None:
         """Hold what each side counted against what was seen of it. Done now and then, and by whoever ends a run."""
         self._examiner.judge.stats(self.number)
 
+    @one_at_a_time
     def coverage(self) -> Coverage:
         """What was exercised so far."""
         return self._examiner.coverage(

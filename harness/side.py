@@ -115,14 +115,15 @@ class Side:
         """What the cache says that it counted in `pool`; empty where it does not count."""
         return self.cache.stats(pool) if isinstance(self.cache, HasStats) else PoolStats()
 
-    def account(self) -> dict[str, dict[str, int | None]]:
+    def account(self, *, without_its_word: bool = False) -> dict[str, dict[str, int | None]]:
         """What is known of each pool: as it was seen or, where it cannot be seen from outside, by the cache's word."""
         rows: dict[str, dict[str, int | None]] = {}
         for pool, seen in self.seen.items():
+            says = PoolStats()
             try:
-                says = self.stats(pool)
-            except Exception:  # noqa: BLE001  a cache whose statistics fail is reported as a divergence already
-                says = PoolStats()
+                says = says if without_its_word else self.stats(pool)
+            except BaseException as error:  # noqa: BLE001  statistics that fail are reported as a divergence already
+                contained(error)
             told = pool in self.lost_track
             rows[str(pool)] = {
                 "hits": says.hits if told else seen.hits,
@@ -229,4 +230,6 @@ def _what_is_wrong_with(value: Any) -> NotKeysValuesError | None:
         check(value)
     except NotKeysValuesError as error:
         return error
+    except BaseException as error:  # noqa: BLE001  it does not even let itself be looked at
+        contained(error)
     return None

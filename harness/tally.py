@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.errors import UsageError
 from harness.evidence import Coverage, Latency, together
 from harness.result import Result, Table
 
@@ -13,9 +15,51 @@ if TYPE_CHECKING:
 
     from harness.caches import CacheSpec
     from harness.divergence import Divergence, DivergenceLog
-    from harness.evidence import Evidence
+    from harness.evidence.timeline import Timeline
     from harness.result import RecordedAnswers, TrainingAccount
     from harness.shadow import ShadowCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one shadow saw, without the caches that it saw.
+
+    Attributes:
+        spec: the sizes.
+        operations: how many of each kind.
+        gets_compared: lookups; `values_compared` those that hit on both sides.
+        stats: per side and pool.
+        coverage: what was exercised.
+        timeline: how counts grew, from the second on at which it began.
+        latencies: how long operations took, by side and kind.
+    """
+
+    spec: CacheSpec
+    operations: Counter[str]
+    gets_compared: int
+    values_compared: int
+    stats: Table
+    coverage: Coverage
+    timeline: tuple[float, Timeline] | None
+    latencies: dict[str, dict[str, Latency]]
+
+    @classmethod
+    def of(cls, shadow: ShadowCache, *, without_its_word: bool = False) -> Seen:
+        """What `shadow` saw so far; `without_its_word` leaves out what the candidate itself counted."""
+        evidence = shadow.evidence
+        return cls(
+            spec=shadow.spec,
+            operations=Counter(shadow.operations),
+            gets_compared=shadow.gets_compared,
+            values_compared=shadow.values_compared,
+            stats={
+                "reference": shadow.reference.account(),
+                "candidate": shadow.candidate.account(without_its_word=without_its_word),
+            },
+            coverage=shadow.coverage(),
+            timeline=None if evidence is None else (evidence.began, evidence.timeline),
+            latencies={} if evidence is None else evidence.latencies,
+        )
 
 
 class Tally:
@@ -35,18 +79,24 @@ class Tally:
         self._values_compared = 0
         self._stats: Table = {}
         self._coverage = Coverage()
-        self._evidence: list[Evidence] = []
+        self._timelines: list[tuple[float, Timeline]] = []
+        self._latencies: list[dict[str, dict[str, Latency]]] = []
 
     def add(self, shadow: ShadowCache) -> None:
         """Add a shadow that has seen all that it will see."""
-        self._specs.add(shadow.spec)
-        self._operations += shadow.operations
-        self._gets_compared += shadow.gets_compared
-        self._values_compared += shadow.values_compared
-        self._coverage += shadow.coverage()
-        if shadow.evidence is not None:
-            self._evidence.append(shadow.evidence)
-        _add(self._stats, {side.role: side.account() for side in (shadow.reference, shadow.candidate)})
+        self.add_seen(Seen.of(shadow))
+
+    def add_seen(self, seen: Seen) -> None:
+        """Add what a shadow has seen."""
+        self._specs.add(seen.spec)
+        self._operations += seen.operations
+        self._gets_compared += seen.gets_compared
+        self._values_compared += seen.values_compared
+        self._coverage += seen.coverage
+        if seen.timeline is not None:
+            self._timelines.append(seen.timeline)
+        self._latencies.append(seen.latencies)
+        _add(self._stats, seen.stats)
 
     def result(
         self,
@@ -86,15 +136,24 @@ class Tally:
             examples=examples,
             training=training,
             coverage=self._coverage,
-            timeline=together([(evidence.began, evidence.timeline) for evidence in self._evidence]),
-            latencies=_added_up([evidence.latencies for evidence in self._evidence]),
+            timeline=together(self._timelines),
+            latencies=_added_up(self._latencies),
         )
 
 
 def merge(results: Sequence[Result]) -> Result:
-    """Several results of one pair of caches as one, which keeps them as its `runs`. One result is its own sum."""
+    """Several results of one pair of caches as one, which keeps them as its `runs`. One result is its own sum.
+
+    What is a sum already is taken apart first, so that runs are never sums.
+
+    Raises:
+        UsageError: they are of several pairs of caches.
+    """
     if len(results) == 1:
         return results[0]
+    pairs = list(dict.fromkeys(f"{result.reference} against {result.candidate}" for result in results))
+    if len(pairs) > 1:
+        raise UsageError(f"results of several pairs of caches have no sum: {', '.join(pairs)}")
     first: dict[tuple[str, str], Divergence] = {}
     coverage = Coverage()
     for result in results:
@@ -127,8 +186,13 @@ def merge(results: Sequence[Result]) -> Result:
         coverage=coverage,
         provenance=results[0].provenance,
         programs={group: program for result in reversed(results) for group, program in result.programs.items()},
-        runs=list(results),
+        runs=[run for result in results for run in _runs(result)],
     )
+
+
+def _runs(result: Result) -> list[Result]:
+    """The single results of a sum, which come from where it comes from."""
+    return [replace(run, provenance=run.provenance or result.provenance) for run in result.runs] or [result]
 
 
 def _added_up(parts: list[dict[str, dict[str, Latency]]]) -> dict[str, dict[str, Latency]]:

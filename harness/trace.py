@@ -144,14 +144,14 @@ class Trace:
             return recorded
         raise IndexError(f"operation {number} is outside [0, {len(self)}) of {self.path}")
 
-    def operations(self, start: int = 0, stop: int | None = None) -> Iterator[Recorded]:
-        """The operations from `start` up to `stop`, read as they are asked for."""
+    def operations(self, start: int = 0, stop: int | None = None, *, stream: int | None = None) -> Iterator[Recorded]:
+        """The operations from `start` up to `stop`, those of one stream or all, read as they are asked for."""
         query = (
             "SELECT number, stream, kind, family, env, key, value, amount, outcome FROM operation"
-            " WHERE number >= ? AND number < ? ORDER BY number"
+            " WHERE number >= ? AND number < ? AND (? IS NULL OR stream = ?) ORDER BY number"
         )
         try:
-            for row in self._database.execute(query, (start, len(self) if stop is None else stop)):
+            for row in self._database.execute(query, (start, len(self) if stop is None else stop, stream, stream)):
                 yield self._recorded(row)
         except _DAMAGE as error:
             raise self._damaged(error) from None

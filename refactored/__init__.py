@@ -17,6 +17,7 @@ __all__ = [
     "fifo",
     "lru",
     "priority",
+    "thread_safe",
 ]
 
 
@@ -33,3 +34,8 @@ def lru(config: Any, env_num: int) -> KVCacheManager:
 def priority(config: Any, env_num: int) -> KVCacheManager:
     """A manager whose pools evict the lowest priority."""
     return KVCacheManager(config, env_num, eviction_strategy=EvictionStrategy.PRIORITY)
+
+
+def thread_safe(config: Any, env_num: int) -> KVCacheManager:
+    """A manager that several threads may call at once; its pools evict first in, first out."""
+    return KVCacheManager(config, env_num, thread_safe=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from refactored.eviction import EvictionStrategy
+from refactored.locking import LockedPool, one_at_a_time
 from refactored.pool import KVCachePool
 
 if TYPE_CHECKING:
     from harness.values import KeysValues
 
 _DEFAULT_NUM_SIMULATIONS = 50
+_SEVERAL_POOLS = ("hierarchical_get", "clear_all", "clear_init_caches", "get_stats_summary", "reset_stats")
 
 
 class KVCacheManager:
@@ -18,12 +21,22 @@ class KVCacheManager:
 
     It counts nothing itself: `stats` is each pool's own.
 
+    What it promises to threads: as it stands, nothing. One thread at a time may call it, and what a `get` lends is
+    the slot itself, which the next `set` may overwrite. With `thread_safe=True` any number of threads may call it:
+
+    - Every method happens at one moment between its call and its return, those that go through several pools
+      included (linearisability); `len` of a pool and each counter of its `stats` is a number that was right then.
+    - Every lookup gives a copy, `get_wm_cache` and `keys_values_wm_list` too. It is the caller's own: no `set` changes
+      it, and writing into it changes no pool.
+    - It does not promise that two calls in a row are one step, nor that a value may change while a `set` copies it.
+
     Args:
         config: the recur pool has `num_simulations` (50 when absent) times `env_num` slots, an init pool has
             `init_pool_size`, or without that `game_segment_length`, though no more than `max_cache_size`.
         env_num: environments, and slots of the wm pool.
         enable_stats: whether the pools count.
         eviction_strategy: who leaves a full pool.
+        thread_safe: whether several threads may call it at once; costs a lock for each call and a copy for each hit.
 
     Attributes:
         init_pools: one `KVCachePool` for each environment, by `env_id`.
@@ -42,20 +55,27 @@ class KVCacheManager:
         enable_stats: bool = True,  # noqa: FBT001, FBT002 - the signature that callers know
         *,
         eviction_strategy: EvictionStrategy = EvictionStrategy.FIFO,
+        thread_safe: bool = False,
     ) -> None:
         _check_size("env_num", env_num)
         simulations = getattr(config, "num_simulations", _DEFAULT_NUM_SIMULATIONS)
         _check_size("num_simulations", simulations)
         init_size = _init_pool_size(config)
+        lock = RLock() if thread_safe else None
 
         def pool(name: str, size: int) -> KVCachePool:
-            return KVCachePool(size, eviction_strategy, enable_stats, name)
+            if lock is None:
+                return KVCachePool(size, eviction_strategy, enable_stats, name)
+            return LockedPool(lock, size, eviction_strategy, enable_stats, name)
 
         self.env_num = env_num
         self.enable_stats = enable_stats
         self.init_pools = [pool(f"init[{env_id}]", init_size) for env_id in range(env_num)]
         self.recur_pool = pool("recur", simulations * env_num)
         self.wm_pool = pool("wm", env_num)
+        if lock is not None:  # bound anew, so that the methods as written take no lock
+            for method in _SEVERAL_POOLS:
+                setattr(self, method, one_at_a_time(lock, getattr(self, method)))
 
     def get_init_cache(self, env_id: int, cache_key: int) -> KeysValues | None:
         """Lend what the init pool of `env_id` holds under `cache_key`, or None.

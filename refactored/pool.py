@@ -18,6 +18,9 @@ class KVCachePool:
 
     `get`, `set` and `clear` of a key are O(1); under PRIORITY a `set` is O(log n).
 
+    One thread at a time may use it, for as long as it reads what a `get` lent: that is the slot itself, which any later
+    `set` may overwrite. A manager built with `thread_safe=True` has pools for several threads.
+
     Args:
         pool_size: how many entries it holds at most.
         eviction_strategy: who leaves when it is full.

@@ -100,6 +100,26 @@ def test_a_faulty_candidate_gives_another_training(
     assert re.search(r"the two caches part first at operation \d: stale_hit: fault:keeps-old-value-on-update ", printed)
 
 
+def test_a_candidate_that_fails_ends_its_training(
+    train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing serves in its place, as nothing would after the switch-over; what it raised is told."""
+    assert compare(train(), "fault:raises-always", tmp_path / "out") == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "DIFFERENT: the training served by fault:raises-always ended with status 1" in printed
+    assert "the two caches part first at operation 0: error: fault:raises-always raised RuntimeError: no" in printed
+
+
+def test_each_training_has_one_cache(train: Callable[..., Path], tmp_path: Path) -> None:
+    """A fourth one with both is there only where the two differ."""
+    script = train("print('slots in use:', sum(slot is not None for slot in model.shared_pool_recur_infer))")
+    assert compare(script, "refactored-fifo", tmp_path / "out") == 0
+    said = {path.parent.name: path.read_text() for path in (tmp_path / "out").glob("*/output.log")}
+    in_use = {name: int(text.partition("slots in use: ")[2].split()[0]) for name, text in said.items()}
+    assert set(in_use) == {"reference", "candidate", "reference-again"}
+    assert in_use["reference"] > in_use["candidate"] == 0
+
+
 def test_a_training_that_fails_is_no_parity(
     train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

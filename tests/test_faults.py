@@ -24,7 +24,8 @@ from scenarios.sound import SoundCache, SoundLru, SoundPriority
 if TYPE_CHECKING:
     from harness.result import Result
 
-PROMISES = [(name, method) for name, fault in FAULTS.items() for method in fault.methods]
+THREADS = "threads"  # see test_linearity.py
+PROMISES = [(name, method) for name, fault in FAULTS.items() for method in fault.methods if method != THREADS]
 
 
 class TestSound(CacheContract):
@@ -105,8 +106,15 @@ def test_a_fault_says_what_it_does_wrong_and_where_that_arises(name: str) -> Non
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_method_is_installed(name: str) -> None:
-    """What a fault names is a scenario, a bundled trace or fuzzing."""
-    assert set(FAULTS[name].methods) <= {*installed(SCENARIOS), *installed(TRACES), "fuzz"}
+    """What a fault names is a scenario, a bundled trace, fuzzing, or threads and nothing else."""
+    methods = set(FAULTS[name].methods)
+    assert methods == {THREADS} or methods <= {*installed(SCENARIOS), *installed(TRACES), "fuzz"}
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if THREADS in fault.methods])
+def test_a_fault_of_threads_is_sound_with_one(name: str) -> None:
+    """Nothing is found of it unless a second thread comes in."""
+    assert drive(Comparison("refactored-fifo", f"fault:{name}"), "revisit", steps=1500).total == 0
 
 
 # ---------------------------------------------------------------------- by name

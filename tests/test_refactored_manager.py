@@ -63,6 +63,7 @@ def test_the_facade() -> None:
         "fifo",
         "lru",
         "priority",
+        "thread_safe",
     ]
     assert sorted(refactored.__all__) == refactored.__all__
 

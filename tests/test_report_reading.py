@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
+from harness.evidence import provenance
 from harness.report import read_result, write_json
 from harness.result import KeptCase, TrainingAccount
 
@@ -55,11 +56,13 @@ def trained() -> Result:
         wall_s=50.0,
         passed_over=3,
         stopped="it failed",
+        stopped_after_s=7.5,
+        stopped_after_operations=101,
     )
     return result
 
 
-@pytest.mark.parametrize("make", [run, replayed, known, fuzzed, trained, lambda: merge([run(), replayed()])])
+@pytest.mark.parametrize("make", [run, replayed, known, fuzzed, trained, lambda: merge([run(), known(), fuzzed()])])
 def test_a_result_comes_back(make: Callable[[], Result], tmp_path: Path) -> None:
     """Every field, divergences, single runs and kept cases included."""
     result, path = make(), tmp_path / "r.json"
@@ -71,6 +74,23 @@ def test_a_result_comes_back(make: Callable[[], Result], tmp_path: Path) -> None
         result.fails("behaviour"),
         result.fails("corruption"),
     )
+
+
+def test_sums_are_taken_apart_before_they_are_added_up() -> None:
+    """So that runs are never sums, and each knows where it comes from."""
+    parts = [run(), run("clear-storm"), run("mcts")]
+    inner = merge(parts[:2])
+    inner.provenance = provenance(["run", "revisit", "clear-storm"])
+    whole = merge([inner, parts[2]])
+    assert [each.workload for each in whole.runs] == ["revisit", "clear-storm", "mcts"]
+    assert [each.provenance for each in whole.runs] == [inner.provenance, inner.provenance, None]
+    assert whole.operations == merge(parts).operations
+
+
+def test_results_of_several_pairs_are_not_added_up() -> None:
+    """They would be a claim about no pair at all."""
+    with pytest.raises(UsageError, match="no sum: legacy-evicting against refactored-fifo, legacy-released against"):
+        merge([run(), replayed()])
 
 
 def test_results_read_back_merge(tmp_path: Path) -> None:
@@ -103,6 +123,12 @@ def fields(tmp_path: Path) -> dict[str, Any]:
         (lambda fields: fields.update(divergences=[]), "list indices must be integers"),
         (lambda fields: fields["first"][0].update(kind="mood"), "no divergence of kind 'mood'"),
         (lambda fields: fields["first"][0].update(key="zz"), "invalid literal for int"),
+        (lambda fields: fields["coverage"]["families"]["init"].update(wrapped=None), "None is not a count"),
+        (lambda fields: fields["coverage"].update(environments="8"), "'8' is not a count"),
+        (lambda fields: fields["coverage"]["strategies"]["candidate"].update(x=["lru"]), "declared for x, of which"),
+        (lambda fields: fields["coverage"]["families"].pop("wm"), "declared for wm, of which there are no pools"),
+        (lambda fields: fields["timeline"]["operations"].__setitem__(0, "1"), "'1' is not a count"),
+        (lambda fields: fields["timeline"]["sides"]["candidate"]["recur"].pop("hits"), "its timeline lacks hits"),
     ],
 )
 def test_what_is_no_result_is_told(

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import copy
+import gc
+import inspect
 import os
 import pickle
 import threading
+import weakref
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import doubles
 import pytest
-from worldmodels import SPEC, ManagedModel, ReleasedModel, entry, key, play, policy_of, same
+from worldmodels import ENVIRONMENTS, SPEC, ManagedModel, ReleasedModel, entry, key, play, policy_of, same
 
-from harness import RECUR, CacheSpec, KnownDifference, Trace, TraceWriter, UnusableCacheError, UsageError, fingerprint
+from harness import (
+    RECUR,
+    CacheSpec,
+    KnownDifference,
+    PoolId,
+    PoolStats,
+    Trace,
+    TraceWriter,
+    UnusableCacheError,
+    UsageError,
+    fingerprint,
+)
 from harness.errors import DivergedError
-from harness.training import attach
+from harness.training import Limits, Options, attach
 from harness.training.recorder import Recording
 from legacy import ReleasedCache
 from refactored import fifo
@@ -435,3 +449,138 @@ def test_the_sizes_are_the_models() -> None:
     assert built == [SPEC, SPEC]
     assert SPEC.slots(RECUR) == 8
     assert key(255) == "00000000000000ff"
+
+
+def test_a_divergence_is_said_at_once_where_nobody_says_otherwise() -> None:
+    """In the first search, and not when a training of days ends."""
+    model = ReleasedModel()
+    with (
+        attach(model, candidate="fault:by-reference", limits=Limits(share=None)),
+        pytest.warns(UserWarning, match="kvparity: stale_hit in .*, wrong: candidate: "),
+    ):
+        play(model, 1)
+
+
+def test_attach_shows_every_option_with_its_default() -> None:
+    """Each is said once, in `Options`; `help` and editors show them all the same."""
+    shown = inspect.signature(attach).parameters
+    assert list(shown) == ["target", *inspect.signature(Options).parameters]
+    assert shown["serve"].default == Options(candidate="refactored-fifo").serve
+
+
+# ---------------------------------------------------------------- models that come and go
+
+
+@MODELS
+def test_the_caches_of_a_model_that_is_no_more_are_let_go_of(kind: type) -> None:
+    """Its own and the candidate's; what was seen of them stays in the result."""
+    made: list[weakref.ref[Any]] = []
+
+    class Remembered(doubles.Plain):
+        def __init__(self, config: Any, env_num: int) -> None:
+            super().__init__(config, env_num)
+            made.append(weakref.ref(self))
+
+    first, second = kind(), kind()
+    with attach(first, candidate=Remembered) as attached:
+        attached.add("the second", second)
+        play(first)
+        entry_of_its_own = weakref.ref(first.produced)
+        before = attached.result()
+        del first
+        gc.collect()
+        assert (made[0](), entry_of_its_own()) == (None, None)
+        assert made[1]() is not None
+        after = attached.result()
+    assert after.as_dict()["operations"] == before.as_dict()["operations"]
+    assert after.stats == before.stats
+    assert after.training is not None
+    assert after.training.models == ("world model", "the second")
+
+
+def test_a_model_may_go_in_the_middle_of_an_operation_of_another() -> None:
+    """The garbage collector comes when it likes."""
+    models = {"first": ReleasedModel()}
+
+    class Collects(doubles.Plain):
+        def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
+            super().set(pool, key, value, priority=priority)
+            if models:
+                models.clear()
+                gc.collect()
+
+    with attach(models["first"], candidate=Collects) as attached:
+        second, twin = ReleasedModel(), ReleasedModel()
+        attached.add("the second", second)
+        assert same(play(second), play(twin))
+    assert attached.stopped is None
+    assert attached.result().total == 0
+
+
+def test_a_model_may_go_while_it_is_reported_on() -> None:
+    """Its numbers are in the result all the same."""
+    models: list[ReleasedModel] = []
+
+    class Collects(doubles.Plain):
+        def stats(self, pool: PoolId) -> PoolStats:
+            del pool
+            models.clear()
+            gc.collect()
+            return PoolStats()
+
+    attached = attach(ReleasedModel(), candidate=Collects)
+    models.append(ReleasedModel())
+    attached.add("the second", models[0])
+    play(models[0], 2)
+    first, again = attached.result(), attached.result()
+    assert first.gets_compared == again.gets_compared > 0
+    attached.detach()
+
+
+# ---------------------------------------------------------------- pools that are asked without their manager
+
+
+def test_a_pool_that_is_cleared_without_its_manager_is_heard() -> None:
+    """LightZero clears one environment's pool when its episode ends; the candidate must forget, too."""
+    model = ManagedModel()
+    with attach(model, candidate="refactored-fifo", on_divergence="raise") as attached:
+        for env in range(ENVIRONMENTS):
+            model.set_init(env, 1, 1.0)
+        model.set_recur(7, 7.0)
+        model.kv_cache_manager.init_pools[1].clear()
+        assert (model.root(0, 1) is None, model.root(1, 1) is None) == (False, True)
+        for pool in model.kv_cache_manager.init_pools:
+            pool.clear()
+        model.kv_cache_manager.recur_pool.clear()
+        assert [model.root(0, 1), model.search(0, 7)] == [None, None]
+    result = attached.result()
+    assert result.operations["clear"] == 1 + ENVIRONMENTS + 1
+    assert result.total == 0
+
+
+def test_a_pool_that_is_asked_without_its_manager_is_heard() -> None:
+    """Its sets and gets are told as well, and a candidate that serves answers them."""
+    model = ManagedModel()
+    with attach(model, candidate="fault:forgets-v", serve="candidate", on_divergence="record") as attached:
+        pools = model.kv_cache_manager.init_pools
+        pools[-1].set(5, model.produced)
+        pools[0].set(cache_key=6, kv_cache=entry(3))
+        served = pools[0].get(6)
+        model.kv_cache_manager.recur_pool.set(5, model.produced)
+    assert not served._keys_values[0]._v_cache._cache.any()
+    assert attached.result().operations == {"set": 3, "get": 1}
+
+
+def test_pools_look_like_the_managers_own() -> None:
+    """Their lengths, their keys and their other attributes; and when nobody listens any more they are."""
+    model = ManagedModel()
+    manager = model.kv_cache_manager
+    with attach(model, candidate="refactored-fifo"):
+        model.set_init(1, 4, 1.0)
+        told = model.kv_cache_manager
+        assert [len(pool) for pool in told.init_pools] == [0, 1]
+        assert [len(pool) for pool in told.init_pools[1:]] == [1]
+        assert isinstance(told.recur_pool, type(manager.recur_pool))
+        assert told.recur_pool.pool_size == manager.recur_pool.pool_size
+    assert told.init_pools is manager.init_pools
+    assert told.recur_pool is manager.recur_pool

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 import sys
 import warnings
+import weakref
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import doubles
@@ -14,9 +17,20 @@ import pytest
 import torch
 from worldmodels import ManagedModel, ReleasedModel, play, same
 
-from harness import RECUR, Cache, CacheSpec, PoolId, PoolStats, ShadowCache, UsageError
-from harness.training import Attachment, Limits, attach
+from harness import (
+    RECUR,
+    Cache,
+    CacheSpec,
+    KeysValues,
+    PoolId,
+    PoolStats,
+    ShadowCache,
+    UnusableCacheError,
+    UsageError,
+)
+from harness.training import Attachment, Limits, Options, attach
 from harness.training.guard import Guard, warn
+from harness.values import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +89,7 @@ class Draws(doubles.Plain):
 
 def attached(model: Any, candidate: Any, **options: Any) -> Attachment:
     """`candidate` on the clock of the test."""
-    attachment = Attachment(candidate=candidate, clock=CLOCK, **options)
+    attachment = Attachment(Options(candidate=candidate, **options), clock=CLOCK)
     attachment.add("model", model)
     return attachment
 
@@ -89,7 +103,9 @@ def test_a_candidate_that_fails_too_often_is_taken_out(kind: type, serve: str) -
     """It is said once and in the result, and the model never felt it."""
     model, twin = kind(), kind()
     with (
-        attach(model, candidate=doubles.RaisesOnSet, serve=serve, limits=Limits(errors=5)) as shadow,
+        attach(
+            model, candidate=doubles.RaisesOnSet, serve=serve, limits=Limits(errors=5), on_divergence="record"
+        ) as shadow,
         pytest.warns(UserWarning, match=f"{TAKEN_OUT}it failed in 6 operations; 5 were allowed") as warned,
     ):
         given = play(model)
@@ -99,6 +115,9 @@ def test_a_candidate_that_fails_too_often_is_taken_out(kind: type, serve: str) -
     training = shadow.result().training
     assert training is not None
     assert training.stopped == "it failed in 6 operations; 5 were allowed"
+    assert training.stopped_after_operations == sum(shadow.result().operations.values())
+    assert training.stopped_after_s is not None
+    assert 0 < training.stopped_after_s < training.wall_s
 
 
 @MODELS
@@ -121,6 +140,66 @@ def test_a_candidate_cannot_end_the_process(error: BaseException, serve: str, mo
     with attach(model, candidate=Exits, serve=serve) as shadow:
         assert same(play(model), play(twin))
     assert shadow.log.by_group["error", "candidate"] > 0
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), RuntimeError("no")])
+def test_statistics_cannot_end_the_process_either(error: BaseException) -> None:
+    """They are asked for now and then, from other threads too, and in the end."""
+
+    class Counts(doubles.Plain):
+        def stats(self, pool: PoolId) -> PoolStats:
+            raise error
+
+    model, twin = ReleasedModel(), ReleasedModel()
+    with attach(model, candidate=Counts) as shadow, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert same(play(model, 90), play(twin, 90))
+        result = shadow.result()
+    assert shadow.stopped is None
+    assert result.by_group["stats", "candidate"] > 0
+
+
+def test_a_candidate_that_exits_while_it_is_built_is_refused() -> None:
+    """As one that raises."""
+
+    class Leaves(doubles.Plain):
+        def __init__(self, config: Any, env_num: int) -> None:
+            super().__init__(config, env_num)
+            sys.exit(0)
+
+    with pytest.raises(UnusableCacheError, match=r"Leaves cannot be built .*: SystemExit: 0"):
+        attach(ReleasedModel(), candidate=Leaves)
+
+
+def test_a_working_copy_that_exits_when_it_is_written_into_is_an_error() -> None:
+    """Whatever an answer does when somebody touches it is the candidate's doing."""
+
+    class Trap(KeysValues):
+        armed = False
+
+        @property
+        def _keys_values(self) -> Any:
+            if self.armed:
+                sys.exit(5)
+            return self.layers
+
+        @_keys_values.setter
+        def _keys_values(self, layers: Any) -> None:
+            self.layers = layers
+
+    class Traps(doubles.Plain):
+        def checkout(self, env: int, key: int) -> Any:
+            found = super().checkout(env, key)
+            if found is not None:
+                found = Trap(*read(found))
+                found.armed = True
+            return found
+
+    model, twin = ReleasedModel(), ReleasedModel()
+    with attach(model, candidate=Traps, on_divergence="record") as shadow:
+        assert same(play(model), play(twin))
+    assert shadow.log.by_group["error", "candidate"] > 0
+    assert shadow.stopped is None
 
 
 def test_ctrl_c_stops_the_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +322,7 @@ def test_time_that_was_not_spent_is_saved_up() -> None:
     guard = Guard(Limits(share=0.1, warm_up_s=10.0), clock=clock)
 
     def take(seconds: float) -> None:
-        visit = guard.begin(weigh=False)
+        visit = guard.begin()
         clock.now += seconds
         guard.finish(visit)
 
@@ -301,20 +380,51 @@ def test_a_candidate_that_holds_too_much_is_taken_out() -> None:
         assert same(play(model, 90), play(twin, 90))
 
 
-def test_where_a_candidate_does_not_say_the_process_is_weighed() -> None:
+def test_the_process_is_weighed() -> None:
     """By how much it grew while the candidate was at work, and not in between."""
     sizes = iter([100, 150, 10_000, 10_060])
     guard = Guard(Limits(size_bytes=100), resident=lambda: next(sizes))
-    guard.finish(guard.begin(weigh=True))
+    guard.finish(guard.begin())
     assert guard.stopped is None
-    visit = guard.begin(weigh=True)
+    visit = guard.begin()
     with pytest.warns(UserWarning, match="the process grew by 110 bytes; 100 were allowed"):
         guard.finish(visit)
 
 
+def test_in_the_long_run_some_operations_are_weighed_for_all() -> None:
+    """To weigh each would cost more than it tells: a leak comes in many of them."""
+    resident = 0
+
+    def grow() -> int:
+        nonlocal resident
+        resident += 1
+        return resident
+
+    guard = Guard(Limits(size_bytes=2000), resident=grow)
+    for _ in range(1024):
+        guard.finish(guard.begin())
+    assert (resident, guard.stopped) == (2048, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(7 * 200):
+            guard.finish(guard.begin())
+    assert str(guard.stopped).startswith("the process grew by")
+    assert resident <= 2048 + 2 * 201
+
+
+def test_what_the_run_has_freed_since_is_not_held() -> None:
+    """A working copy is made while the candidate is at work, and let go of by the run that it was lent to."""
+    sizes = iter([1000, 1090, 1000, 1090, 1000, 1090])
+    guard = Guard(Limits(size_bytes=100), resident=lambda: next(sizes))
+    for _ in range(3):
+        guard.finish(guard.begin())
+    assert guard.stopped is None
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells the memory of a process")
-def test_a_leak_is_taken_out() -> None:
-    """A candidate that says nothing and keeps ever more is found by the memory of the process."""
+@pytest.mark.parametrize("said", [None, 0])
+def test_a_leak_is_taken_out(said: int | None) -> None:
+    """A candidate that keeps ever more is found by the memory of the process, whatever it says that it holds."""
 
     class Leaks(doubles.Plain):
         kept: list[Any] = []  # noqa: RUF012
@@ -323,6 +433,10 @@ def test_a_leak_is_taken_out() -> None:
             super().set(pool, key, value, priority=priority)
             self.kept.append(np.ones(1 << 18))
 
+        def stats(self, pool: PoolId) -> PoolStats:
+            del pool
+            return PoolStats(size_bytes=said)
+
     model, twin = ReleasedModel(), ReleasedModel()
     with (
         attach(model, candidate=Leaks, limits=Limits(size_bytes=16 << 20, share=None)),
@@ -330,6 +444,30 @@ def test_a_leak_is_taken_out() -> None:
     ):
         assert same(play(model, 12), play(twin, 12))
     Leaks.kept.clear()
+
+
+def test_a_candidate_that_is_taken_out_is_let_go_of() -> None:
+    """What it holds is free for the run, which goes on, perhaps for days; what was seen of it is told in the end."""
+    made: list[weakref.ref[Any]] = []
+
+    class Remembered(doubles.Plain):
+        def __init__(self, config: Any, env_num: int) -> None:
+            super().__init__(config, env_num)
+            made.append(weakref.ref(self))
+
+    model = ReleasedModel()
+    with attach(model, candidate=Remembered) as shadow:
+        play(model)
+        before = shadow.result()
+        with pytest.warns(UserWarning, match=TAKEN_OUT):
+            shadow.guard.stop("for a test")
+        model.root(0, 1)
+        gc.collect()
+        assert made[0]() is None
+        play(model)
+    after = shadow.result()
+    assert (after.operations, after.gets_compared) == (before.operations, before.gets_compared)
+    assert type(model.past_kv_cache_recurrent_infer) is defaultdict
 
 
 # ---------------------------------------------------------------- dice

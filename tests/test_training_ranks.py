@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from harness import Comparison, Result, UsageError, load_scenario
 from harness.report import verdict_line
+from harness.result import TrainingAccount
 from harness.training.ranks import Gathering, Rank
 
 if TYPE_CHECKING:
@@ -106,3 +108,16 @@ def test_a_folder_that_cannot_be_used_is_told() -> None:
     """With its name."""
     with pytest.raises(UsageError, match="/dev/null/x cannot be used: Not a directory"):
         Gathering(Path("/dev/null/x"), Rank(number=0, of=1))
+
+
+def test_a_candidate_that_one_rank_took_out_is_no_parity(result: Result, tmp_path: Path) -> None:
+    """What that rank did not compare to its end, nobody did."""
+    ranks = [Gathering(tmp_path / "parts", Rank(number=number, of=2)) for number in range(2)]
+    account = TrainingAccount(
+        models=("model",), serve="reference", compare_every=1, passed_over=0, shadow_s=1.0, wall_s=9.0, stopped=None
+    )
+    for rank, stopped in zip(ranks, (None, "it was slow"), strict=True):
+        rank.publish(replace(result, training=replace(account, stopped=stopped)))
+    merged = ranks[0].collect(patience_s=0)
+    assert merged.stopped == "it was slow"
+    assert str(verdict_line(merged, fail_on="corruption")).startswith("STOPPED EARLY: ")

@@ -48,20 +48,33 @@ class ReleasedModel:
         self.produced = entry(0)
 
     def set_init(self, env: int, number: int, content: float) -> None:
-        slot = self.shared_pool_index_init_envs[env]
-        self.shared_pool_index_init_envs[env] = (slot + 1) % INIT_SLOTS
-        self._copy(self.shared_pool_init_infer[env], slot, content)
-        self.past_kv_cache_init_infer_envs[env][key(number)] = slot
+        index = self.custom_copy_kv_cache_to_shared_init_envs(self._produce(content), env)
+        self.past_kv_cache_init_infer_envs[env][key(number)] = index
 
     def set_recur(self, number: int, content: float) -> None:
+        index = self.custom_copy_kv_cache_to_shared_recur(self._produce(content))
+        self.past_kv_cache_recurrent_infer[key(number)] = index
+
+    def custom_copy_kv_cache_to_shared_init_envs(self, src_kv: Any, env_id: int) -> int:
+        slots, slot = self.shared_pool_init_infer[env_id], self.shared_pool_index_init_envs[env_id]
+        self.shared_pool_index_init_envs[env_id] = (slot + 1) % INIT_SLOTS
+        slots[slot] = copy_into(src_kv, slots[slot])
+        return slot
+
+    def custom_copy_kv_cache_to_shared_recur(self, src_kv: Any) -> int:
         slot = self.shared_pool_index
         self.shared_pool_index = (slot + 1) % RECUR_SLOTS
-        self._copy(self.shared_pool_recur_infer, slot, content)
-        self.past_kv_cache_recurrent_infer[key(number)] = slot
+        self.shared_pool_recur_infer[slot] = copy_into(src_kv, self.shared_pool_recur_infer[slot])
+        return slot
+
+    def custom_copy_kv_cache_to_shared_wm(self, src_kv: Any) -> KeysValues:
+        return self._working_copy(src_kv)
 
     def root(self, env: int, number: int) -> Any:
         index = self.past_kv_cache_init_infer_envs[env].get(key(number))
-        return None if index is None else self._working_copy(self.shared_pool_init_infer[env][index])
+        if index is None:
+            return None
+        return self.custom_copy_kv_cache_to_shared_wm(self.shared_pool_init_infer[env][index])
 
     def retrieve_or_generate_kvcache(self, env: int, number: int) -> Any:
         matched = None
@@ -70,7 +83,7 @@ class ReleasedModel:
             matched = self.shared_pool_init_infer[env][index]
         if matched is None:
             matched = self.shared_pool_recur_infer[self.past_kv_cache_recurrent_infer.get(key(number))]
-        return None if matched is None else self._working_copy(matched)
+        return None if matched is None else self.custom_copy_kv_cache_to_shared_wm(matched)
 
     search = retrieve_or_generate_kvcache
 
@@ -79,13 +92,13 @@ class ReleasedModel:
             each.clear()
         self.past_kv_cache_recurrent_infer.clear()
 
-    def _copy(self, slots: list[Any], slot: int, content: float) -> None:
+    def _produce(self, content: float) -> KeysValues:
         for layer in self.produced._keys_values:
             layer._k_cache._cache.fill_(content)
             layer._v_cache._cache.fill_(-content)
         self.produced._keys_values[0]._k_cache._size = 1
         self.produced._keys_values[0]._v_cache._size = 1
-        slots[slot] = copy_into(self.produced, slots[slot])
+        return self.produced
 
     @staticmethod
     def _working_copy(matched: Any) -> KeysValues:
@@ -138,18 +151,22 @@ def policy_of(shared: Any, target: Any) -> SimpleNamespace:
 
 def play(model: Any, rounds: int = 6) -> list[torch.Tensor | None]:
     """Some searches, as training does them; the numbers that the model was given to work with."""
-    given: list[Any] = []
+    given: list[torch.Tensor | None] = []
+
+    def work_on(value: Any) -> None:
+        given.append(None if value is None else value._keys_values[0]._k_cache._cache.clone())
+
     for number in range(rounds):
         if number % 3 == 0:
             model.clear_caches()
         for env in range(ENVIRONMENTS):
-            given.append(model.root(env, 100 * env + number - 1))
+            work_on(model.root(env, 100 * env + number - 1))
             model.set_init(env, 100 * env + number, number + 0.5 * env)
         for step in range(RECUR_SLOTS // 2):
             model.set_recur(1000 + 10 * number + step, 7.0 * number + step)
-            given.append(model.search(step % ENVIRONMENTS, 1000 + 10 * number + step // 2))
-            given.append(model.search(step % ENVIRONMENTS, 100 * (step % ENVIRONMENTS) + number))
-    return [None if value is None else value._keys_values[0]._k_cache._cache.clone() for value in given]
+            work_on(model.search(step % ENVIRONMENTS, 1000 + 10 * number + step // 2))
+            work_on(model.search(step % ENVIRONMENTS, 100 * (step % ENVIRONMENTS) + number))
+    return given
 
 
 def same(one: list[torch.Tensor | None], other: list[torch.Tensor | None]) -> bool:

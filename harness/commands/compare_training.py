@@ -1,4 +1,4 @@
-"""`kvparity compare-training`: one script trained three times under one seed, and what that came to."""
+"""`kvparity compare-training`: one script trained under one seed with either cache, and what that came to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +17,18 @@ from rich.text import Text
 from harness.commands.script import check
 from harness.errors import UsageError
 from harness.loading import DEFAULT_CANDIDATE
-from harness.training.attachment import DEFAULT_REFERENCE
 from harness.training.leg import Plan, read_leg
 from harness.training.observing import PATTERN
-from harness.training.paired import SAME, pair
+from harness.training.options import DEFAULT_REFERENCE
+from harness.training.paired import DIFFERENT, SAME, pair
+from harness.training.serving import LOOKUPS
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from harness.training.paired import Leg, Paired
 
+EXPLAINED = "explained"
 LEGS = {"reference": "reference", "candidate": "candidate", "reference again": "reference"}
 _TAIL_LINES = 20
 _MIB = 1 << 20
@@ -63,38 +66,43 @@ def _regex(text: str) -> str:
 
 
 def compare_training(options: argparse.Namespace, *, console: Console) -> Paired:
-    """Train with the reference serving, with the candidate serving, and with the reference once more.
+    """Train with the reference, with the candidate in its place, and with the reference once more.
+
+    Where the candidate's training is another, train once more with both caches, to see where these part.
 
     Raises:
         UsageError: there is no such script, the folder cannot be used, or a training left nothing.
     """
     check(options.target, module=options.module)
-    legs = []
-    for name, serve in LEGS.items():
-        folder: Path = options.output / name.replace(" ", "-")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            raise UsageError(f"{folder} exists already: choose another folder with -o, or remove it") from None
-        except OSError as error:
-            raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
-        plan = Plan(
-            name=name,
-            folder=str(folder.resolve()),
-            target=options.target,
-            module=options.module,
-            arguments=tuple(options.arguments),
-            serve=serve,
-            reference=options.reference,
-            candidate=options.candidate,
-            seed=options.seed,
-            pattern=options.curves,
-        )
-        console.print(
-            f"training, served by the {serve} ({name}); its output goes to {folder}/output.log", soft_wrap=True
-        )
-        legs.append(_train(plan, folder))
-    return pair(*legs)
+    paired = pair(*(_leg(name, serve, options, console) for name, serve in LEGS.items()))
+    if paired.verdict != DIFFERENT:
+        return paired
+    return replace(paired, caches_part_at=_leg(EXPLAINED, "both", options, console).first_divergence)
+
+
+def _leg(name: str, serve: str, options: argparse.Namespace, console: Console) -> Leg:
+    """One training."""
+    folder: Path = options.output / name.replace(" ", "-")
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(f"{folder} exists already: choose another folder with -o, or remove it") from None
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
+    plan = Plan(
+        name=name,
+        folder=str(folder.resolve()),
+        target=options.target,
+        module=options.module,
+        arguments=tuple(options.arguments),
+        serve=serve,
+        reference=options.reference,
+        candidate=options.candidate,
+        seed=options.seed,
+        pattern=options.curves,
+    )
+    console.print(f"training: {name}; its output goes to {folder}/output.log", soft_wrap=True)
+    return _train(plan, folder)
 
 
 def _train(plan: Plan, folder: Path) -> Leg:
@@ -125,21 +133,20 @@ def render_paired(paired: Paired) -> RenderableType:
         "mean memory": [f"{leg.mean_bytes / _MIB:,.0f} MiB" for leg in legs],
         "wall time": [f"{leg.wall_s:.1f} s" for leg in legs],
     }
-    for pool in paired.reference.stats:
-        if pool != "wm":
-            rows[f"hit rate, {pool}"] = [_hit_rate(leg, pool) for leg in legs]
-            rows[f"evictions, {pool}"] = [_count(leg, pool, "evictions") for leg in legs]
-    rows["divergences"] = [f"{leg.divergences:,}" for leg in legs]
+    rows[f"hit rate, all {LOOKUPS}"] = [_hit_rate(leg, LOOKUPS) for leg in legs]
+    for pool in ("init", "recur"):
+        rows[f"hit rate, {pool}"] = [_hit_rate(leg, pool) for leg in legs]
+        rows[f"evictions, {pool}"] = [_count(leg, pool, "evictions") for leg in legs]
     for title, cells in rows.items():
         table.add_row(title, *cells)
     return table
 
 
 def verdict_of(paired: Paired) -> Text:
-    """One line, and a second where the shadow knows why the trainings part."""
+    """One line, and a second where it is known at which operation the two caches part."""
     text = f"{paired.verdict}: {paired.reason}"
-    if paired.verdict != SAME and paired.candidate.first_divergence:
-        text += f"\nthe two caches part first at {paired.candidate.first_divergence}"
+    if paired.caches_part_at:
+        text += f"\nthe two caches part first at {paired.caches_part_at}"
     style = "bold green" if paired.verdict == SAME else "bold red"
     return Text(text, style=style)
 

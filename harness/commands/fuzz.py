@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import xxhash
 from rich.text import Text
 
-from harness.case import Signature, first_divergence
+from harness.case import Case, Signature, first_divergence
 from harness.commands.minimal import show, write
 from harness.errors import UsageError
 from harness.minimize import Minimizer
+from harness.program import program
 from harness.result import KeptCase
 from harness.trace import Trace
 
@@ -39,16 +40,18 @@ def fuzz(fuzzer: Fuzzer, comparison: Comparison, folder: Path, *, console: Conso
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
     kept: list[KeptCase] = []
+    programs: dict[tuple[str, str], str] = {}
     try:
         for finding in fuzzer.findings():
-            case, fuzzer.interrupted = _keep(finding, comparison, folder, console)
+            case, source, fuzzer.interrupted = _keep(finding, comparison, folder, console)
             kept.append(case)
+            programs.setdefault((case.kind, case.wrong), source)
             if fuzzer.interrupted:
                 break
     except KeyboardInterrupt:
         fuzzer.interrupted = True
     result = fuzzer.result()
-    result.cases = kept
+    result.cases, result.programs = kept, programs
     return result
 
 
@@ -57,42 +60,44 @@ def database(folder: Path, comparison: Comparison) -> Path:
     return folder / EXAMPLES / _digest(comparison.reference, comparison.candidate)
 
 
-def _keep(finding: Finding, comparison: Comparison, folder: Path, console: Console) -> tuple[KeptCase, bool]:
-    """Write what was found, as small as it gets, unless an earlier run did; and whether that was interrupted."""
+def _keep(finding: Finding, comparison: Comparison, folder: Path, console: Console) -> tuple[KeptCase, str, bool]:
+    """Write what was found, as small as it gets, unless an earlier run did; its program; whether it was interrupted."""
     case, divergence = finding.case, finding.divergence
     signature = Signature.of(divergence)
     digest = _digest(comparison.reference, comparison.candidate, *signature)
     path = folder / f"{divergence.kind}-{divergence.wrong}-{digest}.kvtrace"
     again = [first_divergence(comparison, case.spec, case.operations, signature) for _ in range(2)]
-    interrupted = False
+    interrupted = plain = False
     if path.exists():
         with Trace(path) as trace:
-            operations = len(trace)
+            spec = next(iter(trace.streams.values())).spec
+            case = Case(spec=spec, operations=tuple(recorded.operation for recorded in trace))
         console.print(Text(f"found again: {path}: {divergence.explanation}"), soft_wrap=True)
     elif None in again:
-        operations = len(case)
         write(case, divergence, path, comparison, source="found by fuzzing, flaky")
         console.print(
             Text(
-                f"flaky: {divergence.kind}, wrong: {divergence.wrong}: {divergence.explanation}; the same {operations}"
+                f"flaky: {divergence.kind}, wrong: {divergence.wrong}: {divergence.explanation}; the same {len(case)}"
                 f" operations did not show it again, so they are kept as they are: {path}"
             ),
             soft_wrap=True,
         )
     else:
         found = Minimizer(comparison, case, signature).run()
-        operations, interrupted = len(found.case), found.interrupted
+        interrupted, plain = found.interrupted, found.plain_values
         write(found.case, found.divergence, path, comparison, source="found by fuzzing")
         show(found, path, comparison, console, before=len(case))
+        case = found.case
     kept = KeptCase(
         kind=divergence.kind,
         wrong=divergence.wrong,
         explanation=divergence.explanation,
-        operations=operations,
+        operations=len(case),
         reproducible=None not in again,
         trace=str(path),
     )
-    return kept, interrupted
+    names = (comparison.reference, comparison.candidate)
+    return kept, program(case, names=names, trace=path, plain=plain), interrupted
 
 
 def _digest(*words: str) -> str:

@@ -35,3 +35,14 @@ def seconds(text: str) -> float:
     if not 0 < time < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 5m or 2h")
     return time
+
+
+def percent(text: str) -> float:
+    """A share such as 10%."""
+    try:
+        share = float(text.removesuffix("%")) / 100 if text.endswith("%") else math.nan
+    except ValueError:
+        share = math.nan
+    if not 0 <= share < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 10%")
+    return share

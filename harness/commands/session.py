@@ -5,30 +5,48 @@ from __future__ import annotations
 import math
 import secrets
 from contextlib import nullcontext, suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
+from rich.text import Text
 
+from harness.commands.campaign import Campaign, is_campaign
 from harness.commands.fuzz import database, fuzz
+from harness.commands.programs import Source, add_programs
 from harness.compare import Tolerance
 from harness.errors import UsageError
 from harness.evidence import provenance
+from harness.fetching import is_url, local_trace
 from harness.fuzz import Fuzzer
 from harness.loading import factory_of, load_scenario, trace_path
 from harness.recording import TraceWriter
 from harness.replay import Comparison
-from harness.report import Progress, render, verdict_line, write_json, write_page
+from harness.report import (
+    Progress,
+    make_sure_it_can_be_made,
+    render,
+    verdict_line,
+    write_json,
+    write_page,
+    write_text,
+)
+from harness.report.junit import junit
+from harness.report.markdown import summary
 from harness.settings import read_settings
 from harness.tally import merge
 from harness.trace import Trace
+from harness.verdict import verdict_of
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from harness.caches import CacheFactory
+    from harness.caches import CacheFactory, CacheSpec
+    from harness.divergence import Divergence
+    from harness.operations import Operation
     from harness.result import Result
 
 PARITY, DIVERGENCE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
@@ -54,6 +72,7 @@ class Session:
         self._console = Console()
         self._results: list[Result] = []
         self._files: list[Path] = []
+        self._sources: list[Source] = []
 
     def scenario(self, name: str) -> None:
         """Drive both caches with a scenario, and record that where it was asked for."""
@@ -73,23 +92,57 @@ class Session:
             )
         with Progress(self._console, scenario.name, steps) as progress, writer as recording:
             comparison = self._comparison(progress)
-            self._results.append(comparison.scenario(scenario, seed=options.seed, steps=steps, writer=recording))
+            result = comparison.scenario(scenario, seed=options.seed, steps=steps, writer=recording)
+        self._results.append(result)
+
+        def stream(_divergence: Divergence) -> tuple[CacheSpec, Iterator[Operation]]:
+            return scenario.spec, islice(scenario.operations(options.seed), steps)
+
+        self._sources.append(Source(result=result, comparison=comparison, stream=stream))
 
     def trace(self, name: str, *, steps: int | None) -> None:
         """Replay a trace through both caches."""
         if self._interrupted:
             return
-        path = trace_path(name)
-        self._files.append(path)
-        with Trace(path) as trace:
+        with local_trace(name) as path, Trace(path) as trace:
+            if not is_url(name):
+                self._files.append(path)
             total = len(trace) if steps is None else min(steps, len(trace))
             with Progress(self._console, name, total) as progress:
-                self._results.append(self._comparison(progress).trace(trace, workload=name, steps=steps))
+                comparison = self._comparison(progress)
+                result = comparison.trace(trace, workload=name, steps=steps)
+        self._results.append(result)
+
+        def stream(divergence: Divergence) -> tuple[CacheSpec, Iterator[Operation]]:
+            with Trace(path) as trace:
+                number = next(trace.operations(divergence.number)).stream
+                spec = trace.streams[number].spec
+            return spec, _stream(path, number, steps)
+
+        self._sources.append(Source(result=result, comparison=comparison, stream=stream))
+
+    def replay(self, names: Sequence[str], *, steps: int | None) -> None:
+        """Replay traces, one after the other or as a campaign."""
+        if is_campaign(self._options):
+            self._results.append(self._campaign().replay(names, steps=steps))
+            self._files += [trace_path(name) for name in names if not is_url(name)]
+            return
+        for name in names:
+            self.trace(name, steps=steps)
 
     def fuzz(self) -> None:
         """Look for operations that tell the two apart."""
         options = self._options
         examples, seconds = options.examples, options.time
+        if is_campaign(options):
+            if seconds is not None:
+                raise UsageError("a campaign comes to the same whoever runs it: give --examples in the place of --time")
+            count, seed = examples or DEFAULT_EXAMPLES, options.seed
+            if seed is None:  # a campaign that is kept goes on from where it was, so its seed is no surprise
+                seed = 0 if options.campaign else secrets.randbelow(1 << 32)
+            console = Console(quiet=True) if options.quiet else self._console
+            self._results.append(self._campaign().fuzz(count=count, seed=seed, console=console))
+            return
         if examples is None and seconds is None:
             examples = DEFAULT_EXAMPLES
         seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
@@ -110,20 +163,34 @@ class Session:
 
     def finish(self) -> int:
         """Report what it came to; the exit status."""
+        if self._options.report and not self._interrupted:
+            with self._console.status("making small what was found"):
+                add_programs(self._sources)
         return conclude(merge(self._results), self._options, self._console, files=self._files)
 
     @property
     def _interrupted(self) -> bool:
         return bool(self._results) and self._results[-1].interrupted
 
-    def _comparison(self, progress: Progress | None) -> Comparison:
+    @property
+    def _tolerance(self) -> Tolerance | None:
         options = self._options
-        tolerance = None
-        if options.compare == "tolerance":
-            tolerance = Tolerance(rtol=options.rtol, atol=options.atol)
-        return Comparison(
-            options.reference, options.candidate, tolerance=tolerance, known=self._known, progress=progress
-        )
+        return Tolerance(rtol=options.rtol, atol=options.atol) if options.compare == "tolerance" else None
+
+    def _campaign(self) -> Campaign:
+        return Campaign(self._options, tolerance=self._tolerance, known=self._known, console=self._console)
+
+    def _comparison(self, progress: Progress | None) -> Comparison:
+        reference, candidate = self._options.reference, self._options.candidate
+        return Comparison(reference, candidate, tolerance=self._tolerance, known=self._known, progress=progress)
+
+
+def _stream(path: Path, number: int, steps: int | None) -> Iterator[Operation]:
+    """The operations of one stream of a trace, as far as it was replayed."""
+    with Trace(path) as trace:
+        for recorded in trace.operations(0, steps):
+            if recorded.stream == number:
+                yield recorded.operation
 
 
 def check_files(options: argparse.Namespace) -> None:
@@ -132,26 +199,38 @@ def check_files(options: argparse.Namespace) -> None:
     Raises:
         UsageError: it cannot.
     """
-    if options.json and not options.json.parent.is_dir():
-        raise UsageError(f"{options.json} cannot be written: there is no directory {options.json.parent}")
+    for name in ("json", "junit", "markdown", "certificate"):
+        path = getattr(options, name, None)
+        if path is not None and not path.parent.is_dir():
+            raise UsageError(f"{path} cannot be written: there is no directory {path.parent}")
+    if getattr(options, "report", None):
+        make_sure_it_can_be_made()
 
 
 def conclude(result: Result, options: argparse.Namespace, console: Console, *, files: Sequence[Path]) -> int:
     """Report a result, which came of these files, everywhere that was asked for; its exit status."""
     if options.json or options.report:
         result.provenance = provenance(options.command_line, files=files, caches=_factories(result))
+    verdict = verdict_of([result], thresholds=read_settings(options.config).verdict)
+    line = verdict_line(result, fail_on=options.fail_on)
     if not options.quiet:
         console.print(render(result))
-    console.print(verdict_line(result, fail_on=options.fail_on), soft_wrap=True)
+        console.print(Text(f"`kvparity verdict` on this alone: {verdict.line}", style="dim"), soft_wrap=True)
+    console.print(line, soft_wrap=True)
+    if options.junit:
+        write_text(options.junit, junit(result, verdict, fail_on=options.fail_on))
+    if options.markdown:
+        write_text(options.markdown, summary(result, verdict, line=line.plain))
     if options.json:
         write_json(result, options.json)
     if options.report:
-        write_page(result, options.report, fail_on=options.fail_on)
+        thresholds = read_settings(options.config).verdict
+        write_page(result, options.report, fail_on=options.fail_on, thresholds=thresholds)
     if result.interrupted:
         return INTERRUPTED
     if result.fails(options.fail_on):
         return DIVERGENCE
-    return INTERRUPTED if result.training is not None and result.training.stopped else PARITY
+    return INTERRUPTED if result.stopped else PARITY
 
 
 def _factories(result: Result) -> Iterator[tuple[str, CacheFactory]]:

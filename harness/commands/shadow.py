@@ -19,10 +19,11 @@ from harness.containing import contained
 from harness.errors import UsageError
 from harness.loading import DEFAULT_CANDIDATE, build_cache
 from harness.recording import TraceWriter
-from harness.training.attachment import DEFAULT_REFERENCE, ON_DIVERGENCE, SERVE, Attachment
+from harness.training.attachment import Attachment
 from harness.training.guard import Limits, warn
 from harness.training.hook import WorldModelHook
 from harness.training.live import Heartbeat, LiveView, Screen, Sink
+from harness.training.options import ON_DIVERGENCE, SERVE, Options
 from harness.training.recorder import Recording
 
 if TYPE_CHECKING:
@@ -32,14 +33,7 @@ if TYPE_CHECKING:
     from harness.result import Result
     from harness.settings import Settings
 
-_DEFAULTS = {
-    "reference": DEFAULT_REFERENCE,
-    "candidate": DEFAULT_CANDIDATE,
-    "serve": "reference",
-    "on-divergence": "record",
-    "compare-every": 1,
-    "max-share": 0.05,
-}
+_CHOICES = ("reference", "candidate", "serve", "on-divergence", "compare-every", "max-share")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +50,7 @@ class Shadowed:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What is the shadow's own. None stands for what the settings say, and after them for `_DEFAULTS`."""
+    """What is the shadow's own. None stands for what the settings say, and after them for the defaults of `Options`."""
     parser.add_argument("-m", dest="module", action="store_true", help="run a module, as `python -m` does")
     parser.add_argument("target", metavar="SCRIPT", help="a training script, or with -m the name of a module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its own arguments")
@@ -70,7 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--on-divergence",
         choices=ON_DIVERGENCE,
-        help="what to do in the training besides recording it (default record)",
+        help="what to do in the training besides recording it (default warn, at the first of each kind)",
     )
     parser.add_argument("--compare-every", type=at_least(1), metavar="N", help="compare each N-th lookup (default 1)")
     parser.add_argument(
@@ -99,17 +93,9 @@ def shadow(options: argparse.Namespace, settings: Settings) -> Shadowed:
         UnusableCacheError: the candidate cannot be built.
         TraceError: the recording cannot be written.
     """
-    chosen = _chosen(options, settings.shadow)
-    attachment = Attachment(
-        candidate=chosen["candidate"],
-        reference=chosen["reference"],
-        serve=chosen["serve"],
-        on_divergence=chosen["on-divergence"],
-        compare_every=chosen["compare-every"],
-        limits=Limits(share=_as_share(chosen["max-share"])),
-        known=settings.known,
-    )
-    build_cache(chosen["candidate"], CacheSpec(env_num=1, init_pool_size=1, num_simulations=1))  # or else fail now
+    chosen = _chosen(options, settings)
+    attachment = Attachment(chosen)
+    build_cache(str(chosen.candidate), CacheSpec(env_num=1, init_pool_size=1, num_simulations=1))  # or else fail now
     process = os.getpid()
     guests = _Guests(attachment, options.record)
     hook = WorldModelHook(guests.meet)
@@ -159,12 +145,15 @@ def _sinks(options: argparse.Namespace) -> list[Sink]:
     return sinks
 
 
-def _chosen(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
+def _chosen(options: argparse.Namespace, settings: Settings) -> Options:
     """What the command line says, or else the settings, or else nobody."""
-    said = {name: getattr(options, name.replace("-", "_")) for name in _DEFAULTS}
-    return {
-        name: settings.get(name, default) if said[name] is None else said[name] for name, default in _DEFAULTS.items()
-    }
+    said = {name.replace("-", "_"): value for name, value in settings.shadow.items() if name in _CHOICES}
+    for name in (choice.replace("-", "_") for choice in _CHOICES):
+        if (value := getattr(options, name)) is not None:
+            said[name] = value
+    if "max_share" in said:
+        said["limits"] = Limits(share=_as_share(said.pop("max_share")))
+    return Options(known=settings.known, **{"candidate": DEFAULT_CANDIDATE, **said})
 
 
 def _share(text: str) -> str:
@@ -189,9 +178,8 @@ class _Guests:
 
     def __init__(self, attachment: Attachment, record: Path | None) -> None:
         self._attachment = attachment
-        self._writer = (
-            None if record is None else TraceWriter(record, tensors="fingerprint", served_by=attachment.names[0])
-        )
+        reference, _ = attachment.options.names
+        self._writer = None if record is None else TraceWriter(record, tensors="fingerprint", served_by=reference)
         self._recordings: list[Recording] = []
         self._models = 0
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MOST_POINTS = 256
 _FIRST_INTERVAL = 64  # operations
 _NEAR_S = 1e-9
-_COUNTED = ("hits", "misses", "evictions", "length", "size_bytes")
+COUNTED = ("hits", "misses", "evictions", "length", "size_bytes")
 
 Column: TypeAlias = "list[int | None]"
 Columns: TypeAlias = "dict[str, dict[str, dict[str, Column]]]"
@@ -60,8 +60,8 @@ class Timeline:
         self.resident_bytes.append(resident_bytes)
         for side, pools in sides.items():
             for pool, counted in pools.items():
-                columns = self.sides.setdefault(side, {}).setdefault(pool, {name: [] for name in _COUNTED})
-                for name in _COUNTED:
+                columns = self.sides.setdefault(side, {}).setdefault(pool, {name: [] for name in COUNTED})
+                for name in COUNTED:
                     columns[name].append(counted.get(name))
 
     def rows(self, chosen: Sequence[int]) -> Timeline:
@@ -136,7 +136,7 @@ def _summed(parts: Sequence[tuple[float, Timeline]], standing: list[tuple[float,
     for _, timeline in parts:
         for side, pools in timeline.sides.items():
             for pool in pools:
-                total.setdefault(side, {}).setdefault(pool, dict.fromkeys(_COUNTED, 0))
+                total.setdefault(side, {}).setdefault(pool, dict.fromkeys(COUNTED, 0))
     for _, timeline, row in standing:
         for side, pools in timeline.sides.items():
             for pool, columns in pools.items():

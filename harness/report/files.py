@@ -1,23 +1,19 @@
-"""Results as files: JSON for machines, and the terminal's report as a page."""
+"""Results as files: JSON for machines, and the HTML page."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from harness.errors import UsageError
-from harness.report.terminal import render, verdict_line
+from harness.report.html import page
 
 if TYPE_CHECKING:
     from harness.result import Result
-
-_PAGE_WIDTH = 120
+    from harness.thresholds import Thresholds
 
 
 def write_json(result: Result, path: Path) -> None:
@@ -29,7 +25,7 @@ def write_json(result: Result, path: Path) -> None:
     write_text(path, json.dumps(result.as_dict(), indent=2) + "\n")
 
 
-def write_page(result: Result, folder: Path, *, fail_on: str) -> None:
+def write_page(result: Result, folder: Path, *, fail_on: str, thresholds: Thresholds | None = None) -> None:
     """Write `result.json` and the report as `index.html` into `folder`, which is made where needed.
 
     Raises:
@@ -39,11 +35,8 @@ def write_page(result: Result, folder: Path, *, fail_on: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
-    console = Console(record=True, width=_PAGE_WIDTH, file=StringIO(), force_terminal=False)
-    console.print(render(result))
-    console.print(verdict_line(result, fail_on=fail_on))
     write_json(result, folder / "result.json")
-    write_text(folder / "index.html", console.export_html(inline_styles=True))
+    write_text(folder / "index.html", page(result, fail_on=fail_on, thresholds=thresholds))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,10 +10,11 @@ from harness.caches import CacheSpec
 from harness.divergence import SEVERITIES, SIDES, Divergence
 from harness.errors import UsageError
 from harness.evidence import Coverage, Exercised, Exhibit, Latency, Moment, Provenance, Timeline
+from harness.evidence.timeline import COUNTED
 from harness.result import SCHEMA, KeptCase, RecordedAnswers, Result, TrainingAccount
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
+    from collections.abc import Sequence
     from pathlib import Path
 
 _DIVERGENCE = (
@@ -37,14 +38,35 @@ def read_result(path: Path) -> Result:
     Raises:
         UsageError: there is no such file, it is no result, or it is newer than this program.
     """
+    return result_of(read_json(path, "result"), path)
+
+
+def read_json(path: Path, noun: str) -> Any:
+    """What is in a JSON file.
+
+    Args:
+        path: the file.
+        noun: what it should be, for the message where it is none.
+
+    Raises:
+        UsageError: there is no such file, or it holds no JSON.
+    """
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise UsageError(f"{path} is no result: it has {path.stat().st_size:,} bytes, which no result has")
-        fields = json.loads(path.read_text(encoding="utf-8"))
+            raise UsageError(f"{path} is no {noun}: it has {path.stat().st_size:,} bytes, which no {noun} has")
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is no result: {error}") from None
+        raise UsageError(f"{path} is no {noun}: {error}") from None
+
+
+def result_of(fields: Any, path: Path) -> Result:
+    """The result that was read from `path`.
+
+    Raises:
+        UsageError: it is none, or it is newer than this program.
+    """
     schema = fields.get("schema") if isinstance(fields, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool):
         raise UsageError(f"{path} is no result: it says no schema")
@@ -107,16 +129,43 @@ def _training(fields: dict[str, Any]) -> TrainingAccount:
 
 
 def _coverage(fields: dict[str, Any]) -> Coverage:
-    families = {family: Exercised(**exercised) for family, exercised in fields["families"].items()}
-    return Coverage(**{**fields, "families": families})
+    families = {family: _exercised(exercised) for family, exercised in fields["families"].items()}
+    strategies = {
+        side: {family: [_text(name) for name in names] for family, names in declared.items()}
+        for side, declared in fields["strategies"].items()
+    }
+    unknown = {family for declared in strategies.values() for family in declared} - set(families)
+    if unknown:
+        raise ValueError(f"strategies are declared for {', '.join(sorted(unknown))}, of which there are no pools")
+    counts = ("environments", "environments_seen", "kind_changes", "working_copies")
+    return Coverage(
+        families=families,
+        strategies=strategies,
+        kinds=[_text(kind) for kind in fields["kinds"]],
+        **{name: _count(fields[name]) for name in counts},
+    )
+
+
+def _exercised(fields: dict[str, Any]) -> Exercised:
+    evictions = {side: _count(count) for side, count in fields["evictions"].items()}
+    return Exercised(
+        **{name: _count(count) for name, count in fields.items() if name != "evictions"}, evictions=evictions
+    )
 
 
 def _timeline(fields: dict[str, Any]) -> Timeline:
     timeline = Timeline(**fields)
+    for pools in timeline.sides.values():
+        for columns in pools.values():
+            missing = set(COUNTED) - set(columns)
+            if missing:
+                raise ValueError(f"its timeline lacks {', '.join(sorted(missing))}")
     sides = [column for pools in timeline.sides.values() for names in pools.values() for column in names.values()]
-    own: list[Sized] = [timeline.elapsed_s, timeline.corruption, timeline.behaviour, timeline.resident_bytes]
-    if {len(column) for column in (*own, *sides)} - {len(timeline)}:
+    counted: list[Sequence[int | None]] = [timeline.corruption, timeline.behaviour, timeline.resident_bytes, *sides]
+    if {len(column) for column in (timeline.elapsed_s, *counted)} - {len(timeline)}:
         raise ValueError("the columns of its timeline are of several lengths")
+    for number in (*timeline.operations, *(each for column in counted for each in column if each is not None)):
+        _count(number)
     return timeline
 
 

@@ -43,9 +43,9 @@ def render(result: Result) -> RenderableType:
 
 def verdict_line(result: Result, *, fail_on: str) -> Text:
     """One line: parity or not, how much was compared, and who is wrong."""
-    found, compared, training = _found(result), _compared(result), result.training
-    if training is not None and training.stopped and not result.fails(fail_on):
-        return Text(f"STOPPED EARLY: {found} until {training.stopped}; {compared}", style="bold yellow")
+    found, compared = _found(result), _compared(result)
+    if result.stopped and not result.fails(fail_on):
+        return Text(f"STOPPED EARLY: {found} until {result.stopped}; {compared}", style="bold yellow")
     if result.missing:
         return Text(f"INCOMPLETE: no result of {', '.join(result.missing)}; {found}; {compared}", style="bold red")
     if result.interrupted:
@@ -64,7 +64,7 @@ def _found(result: Result) -> str:
     if behaviour:
         found += f", {behaviour:,} behaviour difference{'s' * (behaviour != 1)}"
     if result.total:
-        wrong = ", ".join(f"{side} {count:,}" for side, count in result.by_side.most_common())
+        wrong = ", ".join(f"{side} {count:,}" for side, count in result.by_side.most_common() if count)
         found += f"; wrong: {wrong}"
     if result.by_known:
         found += f"; {sum(result.by_known.values()):,} known and accepted"
@@ -163,8 +163,16 @@ def _training(run: Result, training: TrainingAccount) -> RenderableType:
         style="dim",
     )
     if training.stopped:
-        text.append(f"\nthe candidate was taken out early: {training.stopped}", style="bold not dim yellow")
+        text.append(f"\nthe candidate was taken out early{_when(training)}: {training.stopped}", "bold not dim yellow")
     return text
+
+
+def _when(training: TrainingAccount) -> str:
+    """When the candidate was taken out; results of earlier versions do not say."""
+    seconds, operations = training.stopped_after_s, training.stopped_after_operations
+    if seconds is None or operations is None:
+        return ""
+    return f", after {seconds:.1f} s and {operations:,} operation{'s' * (operations != 1)}"
 
 
 def _stats_table(run: Result) -> RenderableType:
@@ -174,13 +182,13 @@ def _stats_table(run: Result) -> RenderableType:
     for name in ("hits", "misses", "evictions", "keys", "bytes"):
         table.add_column(name, justify="right")
     for side, rows in run.stats.items():
-        for family, cells in _by_family(rows).items():
+        for family, cells in by_family(rows).items():
             numbers = [cells[name] for name in ("hits", "misses", "evictions", "length", "size_bytes")]
             table.add_row(side, family, *("-" if n is None else f"{n:,}" for n in numbers))
     return Padding(table, (1, 0, 1, 2))
 
 
-def _by_family(rows: dict[str, dict[str, int | None]]) -> dict[str, dict[str, int | None]]:
+def by_family(rows: dict[str, dict[str, int | None]]) -> dict[str, dict[str, int | None]]:
     """The init pools of all environments as one row."""
     families: dict[str, list[dict[str, int | None]]] = {}
     for pool, cells in rows.items():

@@ -2,5 +2,6 @@
 
 from harness.training.attachment import Attachment, attach
 from harness.training.guard import Limits
+from harness.training.options import Options
 
-__all__ = ["Attachment", "Limits", "attach"]
+__all__ = ["Attachment", "Limits", "Options", "attach"]

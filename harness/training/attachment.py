@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from harness.divergence import DivergenceLog
-from harness.errors import DivergedError, UsageError
+from harness.errors import DivergedError
 from harness.result import Result, TrainingAccount
 from harness.tally import Tally
-from harness.training.guard import Guard, Limits, warn
+from harness.training.guard import Guard, warn
 from harness.training.lightzero import tap_of, world_models_in
 from harness.training.listening import ShadowListener
+from harness.training.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from harness.caches import CacheFactory
-    from harness.divergence import Divergence, KnownDifference
-    from harness.training.tap import Tap
+    from harness.divergence import Divergence
 
-ON_DIVERGENCE = ("record", "warn", "raise", "detach")
-SERVE = ("reference", "candidate")
-DEFAULT_REFERENCE = "lightzero"
+_P = ParamSpec("_P")
 
 
 class Attachment:
@@ -34,53 +34,21 @@ class Attachment:
     a candidate that serves never pauses.
 
     Args:
-        candidate: the cache on trial: a name from `kvparity list`, `fault:NAME`, `package.module:attribute`, or a class
-            or factory called with `(config, env_num)`.
-        reference: what reports call the model's own caches.
-        serve: whose answers the model gets, `reference` or `candidate`. A candidate's answer that is no entry of the
-            right shape, type and device is never served.
-        on_divergence: `record` it, `warn` at the first of each kind, `raise` DivergedError in the training, or `detach`
-            the candidate. The last two ignore known differences.
-        compare_every: compare each N-th lookup only.
-        limits: what the candidate may cost before it is taken out.
-        known: differences that are accepted.
+        options: the candidate, and how it is held against the model's own caches.
         clock: seconds of wall time.
 
     Attributes:
         log: the divergences.
-
-    Raises:
-        UsageError: an option has no such value.
     """
 
-    def __init__(
-        self,
-        *,
-        candidate: str | CacheFactory,
-        reference: str = DEFAULT_REFERENCE,
-        serve: str = "reference",
-        on_divergence: str = "record",
-        compare_every: int = 1,
-        limits: Limits | None = None,
-        known: Sequence[KnownDifference] = (),
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        _one_of("serve", serve, SERVE)
-        _one_of("on_divergence", on_divergence, ON_DIVERGENCE)
-        if isinstance(compare_every, bool) or not isinstance(compare_every, int) or compare_every < 1:
-            raise UsageError(f"compare_every must be an integer of at least 1, got {compare_every!r}")
-        self.log = DivergenceLog(known)
-        self.names = (
-            reference,
-            candidate if isinstance(candidate, str) else getattr(candidate, "__name__", "candidate"),
-        )
-        self.candidate = candidate
-        self.serve = serve
-        self.compare_every = compare_every
-        self.guard = Guard(limits or Limits(), clock=clock)
+    def __init__(self, options: Options, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.options = options
+        self.log = DivergenceLog(options.known)
+        self.guard = Guard(options.limits, clock=clock)
         self.lock = threading.RLock()  # the log and the guard are all models' own
-        self._on_divergence = on_divergence
-        self._listeners: dict[str, tuple[Tap, ShadowListener]] = {}
+        self._listeners: dict[str, ShadowListener] = {}
+        self._models: dict[str, weakref.ref[Any]] = {}
+        self._dead: deque[str] = deque()
         self._told: set[tuple[str, str]] = set()
         self._unexpected = 0
         self._seen = 0
@@ -96,25 +64,25 @@ class Attachment:
         Raises:
             UnusableCacheError: it is no world model that is known here, or the candidate cannot be built for it.
         """
+        self._bury()
         tap = tap_of(world_model)
-        listener = ShadowListener(self, tap)
-        self._listeners[name] = (tap, listener)
+        listener = self._listeners[name] = ShadowListener(self, tap)
+        self._models[name] = weakref.ref(world_model, lambda _: self._died(name))
         tap.join(listener)
 
     def detach(self) -> None:
         """Give every model its own attributes back. What was found stays."""
-        for tap, listener in self._listeners.values():
-            tap.leave(listener)
+        for listener in self._listeners.values():
+            listener.leave()
         self.guard.end()
 
     def result(self, *, workload: str = "training", interrupted: bool = False) -> Result:
         """What it came to, so far or in the end."""
         with self.lock:
-            tally = Tally(self.names, self.log)
-            for _, listener in self._listeners.values():
-                if self.stopped is None:  # else the candidate may lack the operation at which it was taken out
-                    listener.shadow.check_stats()
-                tally.add(listener.shadow)
+            self._bury()
+            tally = Tally(self.options.names, self.log)
+            for listener in self._listeners.values():
+                tally.add_seen(listener.seen())
             guard = self.guard
             return tally.result(
                 workload=workload,
@@ -122,12 +90,14 @@ class Attachment:
                 interrupted=interrupted,
                 training=TrainingAccount(
                     models=tuple(self._listeners),
-                    serve=self.serve,
-                    compare_every=self.compare_every,
-                    passed_over=sum(listener.passed_over for _, listener in self._listeners.values()),
+                    serve=self.options.serve,
+                    compare_every=self.options.compare_every,
+                    passed_over=sum(listener.passed_over for listener in self._listeners.values()),
                     shadow_s=guard.spent_s,
                     wall_s=guard.wall_s,
                     stopped=guard.stopped,
+                    stopped_after_s=guard.stopped_after_s,
+                    stopped_after_operations=guard.stopped_after_operations,
                 ),
             )
 
@@ -142,7 +112,7 @@ class Attachment:
             return
         self._seen = log.total
         self.guard.failed(log.by_group["error", "candidate"])
-        if self._on_divergence == "warn":
+        if self.options.on_divergence == "warn":
             for group in log.first.keys() - self._told:
                 self._told.add(group)
                 warn(_line(log.first[group]))
@@ -151,10 +121,28 @@ class Attachment:
             return
         self._unexpected = unexpected
         first = next(divergence for divergence in log.kept if divergence.known is None)
-        if self._on_divergence == "raise":
+        if self.options.on_divergence == "raise":
             raise DivergedError(_line(first))
-        if self._on_divergence == "detach":
+        if self.options.on_divergence == "detach":
             self.guard.stop(f"it diverged: {_line(first)}")
+
+    def _died(self, name: str) -> None:
+        """A model is no more. Wherever the garbage collector comes, it must not wait."""
+        self._dead.append(name)
+        if self.lock.acquire(blocking=False):
+            try:
+                self._bury()
+            finally:
+                self.lock.release()
+
+    def _bury(self) -> None:
+        """Let go of the caches of models that are no more, unless in the middle of an operation."""
+        while not any(listener.under_way for listener in self._listeners.values()):
+            try:
+                name = self._dead.popleft()
+            except IndexError:
+                return
+            self._listeners[name].forget()
 
     def __enter__(self) -> Attachment:
         return self
@@ -163,33 +151,35 @@ class Attachment:
         self.detach()
 
 
-def attach(
-    target: Any,
-    *,
-    candidate: str | CacheFactory,
-    reference: str = DEFAULT_REFERENCE,
-    serve: str = "reference",
-    on_divergence: str = "record",
-    compare_every: int = 1,
-    limits: Limits | None = None,
-    known: Sequence[KnownDifference] = (),
-) -> Attachment:
-    """Shadow the caches of a policy's world models, or of one world model; see `Attachment` for the options.
+def _with(
+    options: Callable[_P, Options],
+) -> Callable[[Callable[[Any, Options], Attachment]], Callable[Concatenate[Any, _P], Attachment]]:
+    """A function of a target and of options that takes the options one by one, with their names, types and defaults."""
+
+    def decorate(attach: Callable[[Any, Options], Attachment]) -> Callable[Concatenate[Any, _P], Attachment]:
+        def attach_with(target: Any, /, *arguments: _P.args, **named: _P.kwargs) -> Attachment:
+            return attach(target, options(*arguments, **named))
+
+        attach_with.__name__ = attach_with.__qualname__ = attach.__name__
+        attach_with.__doc__ = attach.__doc__
+        signature = inspect.signature(attach)
+        shown = [signature.parameters["target"], *inspect.signature(options).parameters.values()]
+        attach_with.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+        return attach_with
+
+    return decorate
+
+
+@_with(Options)
+def attach(target: Any, options: Options) -> Attachment:
+    """Shadow the caches of a policy's world models, or of one world model; `Options` explains the options.
 
     Raises:
         UsageError: an option has no such value.
         UnusableCacheError: there is no world model that is known here, or the candidate cannot be built.
     """
     models = world_models_in(target)
-    attachment = Attachment(
-        candidate=candidate,
-        reference=reference,
-        serve=serve,
-        on_divergence=on_divergence,
-        compare_every=compare_every,
-        limits=limits,
-        known=known,
-    )
+    attachment = Attachment(options)
     try:
         for name, model in models.items():
             attachment.add(name, model)
@@ -197,11 +187,6 @@ def attach(
         attachment.detach()
         raise
     return attachment
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UsageError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
 def _line(divergence: Divergence) -> str:

@@ -13,14 +13,16 @@ import numpy as np
 import torch
 
 from harness.errors import UsageError
-from harness.evidence.memory import resident_bytes
+from harness.evidence.memory import Resident
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SAVED_S = 3600.0
 _GIB = 1 << 30
-_DICE_ALWAYS, _DICE_EVERY = 64, 1024  # operations
+# Operations: so many from the start on, and after them each N-th. Whoever does a thing in many operations is found out.
+_DICE_ALWAYS, _DICE_EVERY = 64, 1024
+_WEIGH_ALWAYS, _WEIGH_EVERY = 1024, 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +34,8 @@ class Limits:
         share: of wall time that shadowing may take; None for no limit. What is not spent is saved up, of one hour at
             most, so that bursts and pauses even out.
         warm_up_s: wall time whose share may be spent in advance.
-        size_bytes: what it may hold by its own word or, if it does not say, by how the process grew while it was
-            called; None for no limit.
+        size_bytes: what it may hold, by its own word and by how the process grew while it was called; None for no
+            limit.
     """
 
     errors: int = 100
@@ -56,6 +58,7 @@ class Guard:
 
     Attributes:
         stopped: why it is open; None while it is closed.
+        stopped_after_s: the wall time until it opened; `stopped_after_operations` how often the guest had come.
         spent_s: wall time that the guest took.
     """
 
@@ -67,11 +70,14 @@ class Guard:
         resident: Callable[[], int | None] | None = None,
     ) -> None:
         self.stopped: str | None = None
+        self.stopped_after_s: float | None = None
+        self.stopped_after_operations: int | None = None
         self.spent_s = 0.0
         self._grown = 0
+        self._first_resident: int | None = None
         self._limits = limits
         self._clock = clock
-        self._resident = resident or resident_bytes
+        self._resident = resident or Resident()
         self._began = self._credited = clock()
         self._ended: float | None = None
         self._credit = limits.warm_up_s * (limits.share or 0.0)
@@ -99,13 +105,15 @@ class Guard:
         """Open, and say so, once."""
         if self.stopped is None:
             self.stopped = reason
+            self.stopped_after_s, self.stopped_after_operations = self.wall_s, self._visits
             warn(f"the candidate was taken out, and the run goes on without it: {reason}")
 
-    def begin(self, *, weigh: bool) -> Visit:
-        """The guest comes; `weigh` measures how the process grows."""
-        self._visits += 1
-        looks = self._visits <= _DICE_ALWAYS or self._visits % _DICE_EVERY == 0
-        return Visit(self._clock(), self._resident() if weigh else None, Dice() if looks else None)
+    def begin(self) -> Visit:
+        """The guest comes."""
+        self._visits = visits = self._visits + 1
+        weighs = visits <= _WEIGH_ALWAYS or visits % _WEIGH_EVERY == 0
+        looks = visits <= _DICE_ALWAYS or visits % _DICE_EVERY == 0
+        return Visit(self._clock(), self._resident() if weighs else None, Dice() if looks else None)
 
     def finish(self, visit: Visit) -> None:
         """The guest leaves: account for what it took, and open where that was too much."""
@@ -114,8 +122,7 @@ class Guard:
             if touched:
                 self.stop(f"it drew random numbers from {touched}, which belongs to the run; give it its own generator")
         if visit.resident is not None:
-            self._grown += (self._resident() or visit.resident) - visit.resident
-            self._weighed("the process grew by", self._grown)
+            self._weigh(visit.resident)
         now = self._clock()
         self.spent_s += now - visit.began
         share = self._limits.share
@@ -133,6 +140,14 @@ class Guard:
     def holds(self, size_bytes: int) -> None:
         """The guest says that it holds so much: open where that is too much."""
         self._weighed("it holds", size_bytes)
+
+    def _weigh(self, before: int) -> None:
+        """How the process grew while the guest was there; what the run itself has freed since is not held any more."""
+        now = self._resident() or before
+        if self._first_resident is None:
+            self._first_resident = before
+        self._grown += (now - before) * (1 if self._visits <= _WEIGH_ALWAYS else _WEIGH_EVERY)
+        self._weighed("the process grew by", min(self._grown, now - self._first_resident))
 
     def _weighed(self, how: str, size_bytes: int) -> None:
         limit = self._limits.size_bytes

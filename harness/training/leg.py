@@ -20,10 +20,12 @@ from harness.training.deterministic import make_deterministic
 from harness.training.guard import Limits, warn
 from harness.training.hook import WorldModelHook
 from harness.training.observing import Observer
+from harness.training.options import Options
 from harness.training.paired import Leg
+from harness.training.serving import OwnCaches, SwitchedOver
 
 if TYPE_CHECKING:
-    from harness.result import Result
+    from harness.training.serving import Server
 
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 _CURVES, _FACTS = "curves.jsonl", "leg.json"
@@ -38,7 +40,7 @@ class Plan:
         folder: for what comes of it.
         target: a script; with `module`, the name of a module.
         arguments: its own.
-        serve: `reference` or `candidate`.
+        serve: `reference`, `candidate`, or `both`: the candidate, with the reference beside it to say where they part.
         reference: what reports call LightZero's own caches.
         candidate: the cache on trial.
         seed: of everything.
@@ -72,21 +74,21 @@ class Plan:
 def run(plan: Plan) -> int:
     """Run the training, and leave its curves and what else is to be told in the plan's folder; its exit status."""
     make_deterministic(plan.seed)
-    attachment = Attachment(
-        candidate=plan.candidate, reference=plan.reference, serve=plan.serve, limits=Limits(share=None)
-    )
+    server = _server(plan)
+    began = time.perf_counter()
     models = 0
 
     def meet(world_model: Any) -> None:
-        nonlocal models
+        nonlocal models, began
+        if not models:
+            began = time.perf_counter()  # imports and the like are none of a cache's doing
         models += 1
         try:
-            attachment.add(f"{type(world_model).__name__} {models}", world_model)
+            server.meet(world_model)
         except Exception as error:  # noqa: BLE001  the report says that no model was served
             warn(f"a world model goes without: {type(error).__name__}: {error}")
 
     hook = WorldModelHook(meet)
-    began = time.perf_counter()
     with CurveLog(Path(plan.folder) / _CURVES) as log:
         observer = Observer(log, pattern=plan.pattern)
         observer.install()
@@ -96,26 +98,56 @@ def run(plan: Plan) -> int:
         finally:
             hook.remove()
             observer.remove()
-            attachment.detach()
-    wall_s = time.perf_counter() - began
-    result = attachment.result()
-    first = next(iter(result.first.values()), None)
+            server.leave()
     facts = {
         "name": plan.name,
-        "served_by": plan.candidate if plan.serve == "candidate" else plan.reference,
+        "served_by": plan.reference if plan.serve == "reference" else plan.candidate,
         "status": status,
-        "wall_s": wall_s,
+        "wall_s": time.perf_counter() - began,
         "iterations": observer.iterations,
         "samples": observer.samples,
         "peak_bytes": _peak_bytes(),
         "mean_bytes": observer.resident / observer.iterations if observer.iterations else 0.0,
-        "stats": _stats(result, plan.serve),
-        "divergences": result.total,
-        "first_divergence": "" if first is None else f"operation {first.number:,}: {first.kind}: {first.explanation}",
-        "stopped": attachment.stopped,
+        "stats": server.stats(),
+        "first_divergence": server.first_divergence() if isinstance(server, _BothCaches) else "",
     }
     (Path(plan.folder) / _FACTS).write_text(json.dumps(facts, indent=2), encoding="utf-8")
     return status
+
+
+def _server(plan: Plan) -> Server:
+    if plan.serve == "reference":
+        return OwnCaches()
+    return SwitchedOver(plan.candidate) if plan.serve == "candidate" else _BothCaches(plan)
+
+
+class _BothCaches:
+    """The candidate serves, and the models' own caches are there to say where the two part."""
+
+    def __init__(self, plan: Plan) -> None:
+        options = Options(
+            candidate=plan.candidate, reference=plan.reference, serve="candidate", limits=Limits(share=None)
+        )
+        self._attachment = Attachment(options)
+        self._models = 0
+
+    def meet(self, world_model: Any) -> None:
+        """See `Server.meet`."""
+        self._models += 1
+        self._attachment.add(f"{type(world_model).__name__} {self._models}", world_model)
+
+    def leave(self) -> None:
+        """See `Server.leave`."""
+        self._attachment.detach()
+
+    def stats(self) -> dict[str, dict[str, int | None]]:
+        """None: they would be those of two caches."""
+        return {}
+
+    def first_divergence(self) -> str:
+        """In words; empty where there is none."""
+        first = min(self._attachment.result().first.values(), key=lambda each: each.number, default=None)
+        return "" if first is None else f"operation {first.number:,}: {first.kind}: {first.explanation}"
 
 
 def read_leg(folder: Path) -> Leg | None:
@@ -132,17 +164,6 @@ def _peak_bytes() -> int:
     except ImportError:
         return 0
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * _PEAK_UNIT
-
-
-def _stats(result: Result, side: str) -> dict[str, dict[str, int | None]]:
-    """Of the serving side, the init pools as one."""
-    total: dict[str, dict[str, int | None]] = {}
-    for pool, cells in result.stats.get(side, {}).items():
-        row = total.setdefault(pool.partition("[")[0], {})
-        for name in ("hits", "misses", "evictions"):
-            before, number = row.get(name, 0), cells[name]
-            row[name] = None if before is None or number is None else before + number
-    return total
 
 
 if __name__ == "__main__":

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.containing import contained
 from harness.errors import DivergedError
 from harness.evidence import Evidence
 from harness.loading import build_cache, build_with
 from harness.operations import ALL, Checkout, Clear, Get, PoolId, Set, Write
 from harness.shadow import ShadowCache
+from harness.tally import Seen
 from harness.training.tap import Own, Served
 from harness.values import read
 
 if TYPE_CHECKING:
     import torch
 
+    from harness.caches import CacheSpec
     from harness.operations import Operation
     from harness.training.attachment import Attachment
     from harness.training.tap import Tap
@@ -30,7 +33,6 @@ class ShadowListener:
         tap: tells what the model does.
 
     Attributes:
-        shadow: the model's own caches and the candidate.
         passed_over: lookups that came while it paused.
 
     Raises:
@@ -38,31 +40,32 @@ class ShadowListener:
     """
 
     def __init__(self, attachment: Attachment, tap: Tap) -> None:
-        candidate, spec = attachment.candidate, tap.spec
+        options, spec = attachment.options, tap.spec
+        candidate = options.candidate
         self.passed_over = 0
         self._paused = False
         self._emptied = False
-        self._tap = tap
+        self._tap: Tap | None = tap
         self._attachment = attachment
         self._own = _OwnCache()
-        self.shadow = ShadowCache(
+        self._shadow: ShadowCache | None = ShadowCache(
             reference=self._own,
             candidate=(
                 build_cache(candidate, spec)
                 if isinstance(candidate, str)
-                else build_with(candidate, spec, name=attachment.names[1])
+                else build_with(candidate, spec, name=options.names[1])
             ),
             spec=spec,
-            names=attachment.names,
+            names=options.names,
             log=attachment.log,
-            serve=attachment.serve,
-            compare_every=attachment.compare_every,
+            serve=options.serve,
+            compare_every=options.compare_every,
             evidence=Evidence(timed=("candidate",)),  # the model's own caches did their part before they are asked
         )
-        self._serves = attachment.serve == "candidate"
+        self._seen: Seen | None = None
+        self._serves = options.serve == "candidate"
         self._kind: list[tuple[torch.Size, torch.dtype, torch.device]] | None = None
-        self._under_way = False
-        self._says_its_size = self._size_bytes() is not None
+        self.under_way = False
 
     def heard(self, operation: Operation, own: Own) -> Served | None:
         """Do the same to the candidate; its answer, where it serves.
@@ -71,37 +74,74 @@ class ShadowListener:
             DivergedError: the training is to stop at a divergence, and there was one.
         """
         attachment, guard = self._attachment, self._attachment.guard
-        if guard.stopped is not None or (self._paused and not self._resumes(operation)):
+        shadow, tap = self._shadow, self._tap
+        if (
+            shadow is None
+            or tap is None
+            or guard.stopped is not None
+            or (self._paused and not self._resumes(operation))
+        ):
+            if guard.stopped is not None:
+                self.retire()
             return None
         try:
             with attachment.lock:
-                if self._under_way:
+                if self.under_way:
                     guard.stop("a signal's handler used the model in the middle of an operation")
                     return None
-                self._under_way = True
-                visit = guard.begin(weigh=not self._says_its_size)
+                self.under_way = True
+                visit = guard.begin()
                 try:
-                    served = self._mirror(operation, own)
-                    self._weigh()
+                    served = self._mirror(shadow, operation, own)
+                    self._weigh(shadow)
                 finally:
-                    self._under_way = False
+                    self.under_way = False
                     guard.finish(visit)
                 attachment.judge()
                 # With all caches empty, nothing is lost by looking away until they are so again.
-                self._paused = isinstance(operation, Clear) and guard.is_short and not self._serves and self._tap.empty
+                self._paused = isinstance(operation, Clear) and guard.is_short and not self._serves and tap.empty
         except DivergedError:
             raise
-        except Exception as error:  # noqa: BLE001  a defect of the harness must not be one of the training
-            self.lost(error)
+        except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
+            try:
+                self.lost(contained(error))
+            except BaseException:
+                guard.stop("an interrupt came in the middle of an operation")
+                raise
             return None
-        except BaseException:
-            guard.stop("an interrupt came in the middle of an operation")
-            raise
         return served
 
-    def lost(self, error: Exception) -> None:
+    def lost(self, error: BaseException) -> None:
         """The harness itself failed."""
         self._attachment.guard.stop(f"kvparity itself failed: {type(error).__name__}: {error}")
+
+    def seen(self) -> Seen:
+        """What came of it so far. A candidate that was taken out is not asked any more what it counted."""
+        shadow = self._shadow  # which may go meanwhile: the garbage collector finds dead models at any moment
+        if shadow is None:
+            assert self._seen is not None
+            return self._seen
+        if self._attachment.guard.stopped is not None:
+            return Seen.of(shadow, without_its_word=True)
+        shadow.check_stats()
+        return Seen.of(shadow)
+
+    def leave(self) -> None:
+        """Listen no more."""
+        if self._tap is not None:
+            self._tap.leave(self)
+
+    def retire(self) -> None:
+        """Let go of the candidate, which was taken out or whose model is no more. What was seen of it stays."""
+        with self._attachment.lock:
+            if self._shadow is not None and not self.under_way:
+                self._seen, self._shadow = self.seen(), None
+                self._own.did = Own()
+
+    def forget(self) -> None:
+        """The model is no more: let go of its own caches, too."""
+        self.retire()
+        self._tap = None
 
     # ------------------------------------------------------------------ inside
 
@@ -109,16 +149,16 @@ class ShadowListener:
         """Whether there is time again, and all caches are empty: then the candidate's are emptied, too."""
         if isinstance(operation, Get | Checkout):
             self.passed_over += 1
-        if not isinstance(operation, Clear) or self._attachment.guard.is_short or not self._tap.empty:
+        tap = self._tap
+        if not isinstance(operation, Clear) or self._attachment.guard.is_short or tap is None or not tap.empty:
             return False
         self._emptied = True
         return True
 
-    def _mirror(self, operation: Operation, own: Own) -> Served | None:
-        if own.error is not None and self._is_elsewhere(operation):
+    def _mirror(self, shadow: ShadowCache, operation: Operation, own: Own) -> Served | None:
+        if own.error is not None and _is_elsewhere(operation, shadow.spec):
             return None  # the model's own cache refused it, too
         self._own.did = own
-        shadow = self.shadow
         if self._emptied:  # this operation is one clear; those before it, and the sets between, were passed over
             self._emptied = False
             shadow.clear(ALL)
@@ -132,42 +172,28 @@ class ShadowListener:
                     shadow.clear(operation.pool)
                 case Get():
                     shadow.get(operation.pool, operation.key)
-                    return self._served()
+                    return self._served(shadow)
                 case Checkout():
                     shadow.checkout(operation.env, operation.key)
-                    return self._served()
+                    return self._served(shadow)
         except Exception as error:
             if error is not own.error:  # that one goes on to the model by itself
                 raise
         return None
 
-    def _served(self) -> Served | None:
+    def _served(self, shadow: ShadowCache) -> Served | None:
         """The candidate's answer, where it serves and can be used in the place of the model's own."""
-        its = self.shadow.answers[1]
+        its = shadow.answers[1]
         if not self._serves or its.error is not None:
             return None
         if its.value is None or (self._kind is not None and _kind_of(its.value) == self._kind):
             return Served(its.value)
         return None
 
-    def _is_elsewhere(self, operation: Operation) -> bool:
-        """Whether it is about an environment that there is not."""
-        env = operation.env if isinstance(operation, Checkout | Write) else operation.pool.env
-        return env is not None and not 0 <= env < self.shadow.spec.env_num
-
-    def _weigh(self) -> None:
-        held = self._size_bytes() if self.shadow.next_number % _WEIGH_EVERY == 0 else None
+    def _weigh(self, shadow: ShadowCache) -> None:
+        held = _size_bytes(shadow) if shadow.next_number % _WEIGH_EVERY == 0 else None
         if held is not None:
             self._attachment.guard.holds(held)
-
-    def _size_bytes(self) -> int | None:
-        """What the candidate says that it holds."""
-        candidate = self.shadow.candidate
-        try:
-            sizes = [candidate.stats(pool).size_bytes for pool in self.shadow.spec.pools]
-        except Exception:  # noqa: BLE001  a cache whose statistics fail does not say
-            return None
-        return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
 class _OwnCache:
@@ -196,6 +222,22 @@ class _OwnCache:
         if self.did.error is not None:
             raise self.did.error
         return self.did.value
+
+
+def _is_elsewhere(operation: Operation, spec: CacheSpec) -> bool:
+    """Whether it is about an environment that there is not."""
+    env = operation.env if isinstance(operation, Checkout | Write) else operation.pool.env
+    return env is not None and not 0 <= env < spec.env_num
+
+
+def _size_bytes(shadow: ShadowCache) -> int | None:
+    """What the candidate says that it holds."""
+    try:
+        sizes = [shadow.candidate.stats(pool).size_bytes for pool in shadow.spec.pools]
+    except BaseException as error:  # noqa: BLE001  a cache whose statistics fail does not say
+        contained(error)
+        return None
+    return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
 def _kind_of(value: Any) -> list[tuple[torch.Size, torch.dtype, torch.device]] | None:

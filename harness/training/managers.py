@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -99,10 +100,52 @@ class _ToldManager(StandsIn):
         self._tap = tap
 
     def __getattr__(self, name: str) -> Any:
-        method = super().__getattr__(name)
-        if name not in _OPERATIONS or self._tap.silent:
-            return method
-        return partial(self._tap.do, method, _OPERATIONS[name])
+        own = super().__getattr__(name)
+        if self._tap.silent:
+            return own
+        if name in _OPERATIONS:
+            return partial(self._tap.do, own, _OPERATIONS[name])
+        if name == "init_pools":
+            return _ToldPools(own, self._tap)
+        return _ToldPool(own, self._tap, RECUR) if name == "recur_pool" else own
+
+
+class _ToldPools(StandsIn, Sequence[Any]):
+    """The manager's own init pools, each of which tells what was done to it."""
+
+    def __init__(self, own: Any, tap: ManagerTap) -> None:
+        super().__init__(own)
+        self._tap = tap
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._own[index]
+        if isinstance(index, slice):
+            return [self[each] for each in range(len(self._own))[index]]
+        return _ToldPool(found, self._tap, init(range(len(self._own))[index]))
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+
+class _ToldPool(StandsIn):
+    """One of the manager's own pools, whose methods tell what they did: not every caller asks the manager."""
+
+    def __init__(self, own: Any, tap: ManagerTap, pool: PoolId) -> None:
+        super().__init__(own)
+        self._tap = tap
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> Any:
+        own = super().__getattr__(name)
+        if name not in _OF_A_POOL or self._tap.silent:
+            return own
+        return partial(self._tap.do, own, partial(_OF_A_POOL[name], self._pool))
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._own
 
 
 def _set(pool: PoolId, cache_key: Any, kv_cache: Any, priority: float | None = None) -> Set:
@@ -119,4 +162,11 @@ _OPERATIONS: dict[str, Callable[..., Operation]] = {
     "clear_recur_cache": lambda: Clear(pool=RECUR),
     "clear_init_caches": lambda: Clear(pool=ALL_INIT),
     "clear_all": lambda: Clear(pool=ALL),
+}
+
+# And what those of one of its pools do.
+_OF_A_POOL: dict[str, Callable[..., Operation]] = {
+    "get": lambda pool, cache_key: Get(pool=pool, key=number_of(cache_key)),
+    "set": _set,
+    "clear": lambda pool: Clear(pool=pool),
 }

@@ -18,17 +18,16 @@ class Leg:
     """One training.
 
     Attributes:
-        name: `reference`, `candidate` or `reference again`.
+        name: `reference`, `candidate`, `reference again` or `explained`.
         served_by: the cache whose answers the model got.
         status: the script's exit status.
-        wall_s: how long it took.
+        wall_s: how long it took, from the first inference on.
         iterations: of the learner.
         samples: that the learner learnt from.
         peak_bytes: most memory that the process held; `mean_bytes` the average over the iterations.
-        stats: of the serving cache, per pool.
+        stats: of the serving cache, per family of pools, and `lookups` as their caller sees them.
         curves: what was logged.
-        divergences: between the two caches; `first_divergence` is the first in words.
-        stopped: why the candidate was taken out before the end; None where it was not.
+        first_divergence: of the two caches in words, where both were there.
     """
 
     name: str
@@ -41,13 +40,11 @@ class Leg:
     mean_bytes: float
     stats: dict[str, dict[str, int | None]]
     curves: Curves
-    divergences: int = 0
     first_divergence: str = ""
-    stopped: str | None = None
 
     @property
     def samples_per_s(self) -> float:
-        """Samples learnt from per second of the whole training."""
+        """Samples learnt from per second of the training."""
         return self.samples / self.wall_s if self.wall_s else 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -69,6 +66,7 @@ class Paired:
         verdict: `SAME` where every number is equal to the last bit; `DIFFERENT` where one is not and the reference
             repeats itself up to there; else `INCONCLUSIVE`.
         reason: for the verdict, in one sentence.
+        caches_part_at: the first divergence of the two caches in words, where a further training was there to see it.
     """
 
     reference: Leg
@@ -78,6 +76,7 @@ class Paired:
     noise: Likeness
     verdict: str
     reason: str
+    caches_part_at: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -85,6 +84,7 @@ class Paired:
             "schema": 1,
             "verdict": self.verdict,
             "reason": self.reason,
+            "caches_part_at": self.caches_part_at,
             "likeness": _likeness(self.likeness),
             "noise": _likeness(self.noise),
             "trainings": [leg.as_dict() for leg in (self.reference, self.candidate, self.again)],
@@ -127,8 +127,6 @@ def _ended_badly(reference: Leg, candidate: Leg, again: Leg) -> tuple[str, str] 
             f"the training served by {candidate.served_by} ended with status {candidate.status}, where the"
             " reference's ended well"
         )
-    if candidate.stopped:
-        return INCONCLUSIVE, f"the candidate did not serve to the end: {candidate.stopped}"
     if not any(row["hits"] for row in candidate.stats.values()):
         return INCONCLUSIVE, "the candidate served no hit: no world model was met, or nothing was looked up in one"
     return None

@@ -65,7 +65,7 @@ class RingTap(Tap):
             if served is None:
                 return own.get(key, default)
             if served.value is not None:
-                return _Lent(served.value)
+                return Lent(served.value)
             if searching:
                 self._missing.add(threading.get_ident())
             return default
@@ -86,7 +86,7 @@ class RingTap(Tap):
         if thread not in self._missing:
             return self._recur.get(key, default)
         self._missing.discard(thread)
-        return _Lent(None)  # LightZero 0.2.0 indexes its slots with the answer: None there would be a TypeError
+        return Lent(None)  # LightZero 0.2.0 indexes its slots with the answer: None there would be a TypeError
 
     def _checkout(self, env: int, key: Any) -> Own:
         try:
@@ -112,7 +112,7 @@ def spec_of_rings(model: Any) -> CacheSpec:
     )
 
 
-class _Lent:
+class Lent:
     """Stands for the index of a slot where a value is served that lies in none."""
 
     __slots__ = ("value",)
@@ -173,7 +173,7 @@ class _Slots(StandsIn, MutableSequence[Any]):
     """A view of the model's own slots, in which a served value can be looked up too."""
 
     def __getitem__(self, index: Any) -> Any:
-        return index.value if type(index) is _Lent else self._own[index]
+        return index.value if type(index) is Lent else self._own[index]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._own[index] = value

@@ -88,7 +88,7 @@ class Tap(ABC):
         """Tell `listener` from now on, or from when all is empty."""
         with self.lock:
             if not self._placed:
-                self._place()
+                self.take_place()
             if self.empty:
                 self._listeners += (listener,)
             else:
@@ -101,7 +101,23 @@ class Tap(ABC):
             self._waiting = tuple(each for each in self._waiting if each is not listener)
             if self._listeners or self._waiting:
                 return
-            self._give_back()
+            self.give_back()
+
+    def take_place(self) -> None:
+        """Put what stands in where the model's own was."""
+        model = self._model()
+        self._placed = self.stand_ins()
+        self._own = {name: getattr(model, name) for name in self._placed}
+        for name, stand_in in self._placed.items():
+            setattr(model, name, stand_in)
+
+    def give_back(self) -> None:
+        """Put the model's own back, unless it has made itself another meanwhile."""
+        model = self._model()
+        for name, stand_in in self._placed.items():
+            if getattr(model, name, None) is stand_in:
+                setattr(model, name, self._own[name])
+        self._placed, self._own = {}, {}
 
     # ------------------------------------------------------------------ for those that stand in
 
@@ -127,20 +143,6 @@ class Tap(ABC):
     def forget(self) -> None:
         """Nobody listens any more. Without the lock, which a thread that a fork left behind may hold for ever."""
         self._listeners = self._waiting = ()
-
-    def _place(self) -> None:
-        model = self._model()
-        self._placed = self.stand_ins()
-        self._own = {name: getattr(model, name) for name in self._placed}
-        for name, stand_in in self._placed.items():
-            setattr(model, name, stand_in)
-
-    def _give_back(self) -> None:
-        model = self._model()
-        for name, stand_in in self._placed.items():
-            if getattr(model, name, None) is stand_in:  # else the model has made itself another
-                setattr(model, name, self._own[name])
-        self._placed, self._own = {}, {}
 
 
 _TAPS: weakref.WeakSet[Tap] = weakref.WeakSet()

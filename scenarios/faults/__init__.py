@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from scenarios.faults import clearing, counting, evicting, keys, lending, numbers, storing, timing
+from scenarios.faults import clearing, counting, evicting, keys, lending, numbers, racing, storing, timing
 from scenarios.faults.fault import Fault
 
 if TYPE_CHECKING:
@@ -23,6 +23,6 @@ def _faults_of(module: ModuleType) -> Iterator[type[Fault]]:
 
 FAULTS: dict[str, type[Fault]] = {
     re.sub(r"(?<!^)(?=[A-Z])", "-", fault.__name__).lower(): fault
-    for module in (storing, numbers, keys, evicting, clearing, lending, counting, timing)
+    for module in (storing, numbers, keys, evicting, clearing, lending, counting, timing, racing)
     for fault in _faults_of(module)
 }

@@ -21,7 +21,7 @@ class Fault(SoundCache):
     Attributes:
         severity: what a comparison finds of it: `corruption` or `behaviour`.
         methods: scenarios and bundled traces, each of which finds that within `steps` operations, with `seed`; `fuzz`
-            is fuzzing, for as many examples.
+            is fuzzing, for as many examples; `threads` alone stands for a fault that one thread never meets.
     """
 
     severity: ClassVar[str] = CORRUPTION

@@ -1,0 +1,85 @@
+"""A campaign by one process, by two and by two workers of Ray: is it the same, and in what share of the time?
+
+    python benchmarks/campaign.py [--examples 2000] [--repeats 3] [--engine local ray] [--trace TRACE ...]
+
+Each is the whole command as a user types it, start of processes and of Ray included. One after the other in turn, so
+that what else the machine does falls on all alike; the share is the median of the turns' own. With two cores and
+nothing else to do it should be at most 0.62: the load says whether there was something else. Processor time tells more
+than the clock then: what the work costs, whoever else there is (of Ray, that of the command without its workers).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from harness.campaign import comparable
+
+WANTED = 0.62
+
+
+def command(options: argparse.Namespace) -> list[str]:
+    """What is measured."""
+    if options.trace:
+        return ["replay", *options.trace]
+    return ["fuzz", "--examples", str(options.examples), "--seed", "0"]
+
+
+def timed(work: list[str], who: list[str], folder: Path) -> tuple[float, float, dict[str, Any]]:
+    """Wall time and processor time of the whole command, and its result without what is of the moment."""
+    result = folder / "result.json"
+    caches = ["--reference", "refactored-fifo", "--candidate", "scenarios.sound:SoundCache", "--fail-on", "never"]
+    line = [sys.executable, "-m", "harness.cli", *work, *caches, *who, "--quiet", "--json", str(result)]
+    began, used = time.perf_counter(), _used_s()
+    subprocess.run(line, check=True, cwd=folder, stdout=subprocess.DEVNULL)  # noqa: S603
+    return time.perf_counter() - began, _used_s() - used, comparable(json.loads(result.read_text()))
+
+
+def _used_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main() -> int:
+    """Measure and print; 1 where two came to something else than one, or took too long."""
+    parser = argparse.ArgumentParser(description="One process against two.")
+    parser.add_argument("--examples", type=int, default=2000, help="of the fuzzing (default 2,000)")
+    parser.add_argument("--trace", nargs="*", default=[], help="replay these instead")
+    parser.add_argument("--repeats", type=int, default=3, help="turns (default 3)")
+    parser.add_argument("--engine", nargs="*", choices=("local", "ray"), default=["local", "ray"])
+    options = parser.parse_args()
+    work = command(options)
+    shares: dict[str, list[float]] = {engine: [] for engine in options.engine}
+    same = True
+    print(f"kvparity {' '.join(work)}; {os.cpu_count()} cores")
+    with tempfile.TemporaryDirectory() as name:
+        for turn in range(options.repeats):
+            alone_s, alone_cpu_s, alone = timed(work, ["--jobs", "1"], Path(name))
+            for engine in options.engine:
+                two_s, two_cpu_s, two = timed(work, ["--engine", engine, "--jobs", "2"], Path(name))
+                same = same and two == alone
+                shares[engine].append(two_s / alone_s)
+                load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+                print(
+                    f"turn {turn + 1}: one process {alone_s:.1f} s ({alone_cpu_s:.1f} s of processor),"
+                    f" two {engine} {two_s:.1f} s ({two_cpu_s:.1f} s), share {two_s / alone_s:.2f};"
+                    f" {'same' if two == alone else 'OTHER'} result; load {load}",
+                    flush=True,
+                )
+    medians = {engine: statistics.median(each) for engine, each in shares.items()}
+    for engine, share in medians.items():
+        print(f"{engine}: {share:.2f} of one process's time (wanted: at most {WANTED})")
+    return 0 if same and max(medians.values()) <= WANTED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""examples/cartpole_unizero.py, with each loss and each reward kept to the last bit, and the time that it took.
+
+    python benchmarks/observed_cartpole.py FOLDER [STEPS [SIMULATIONS]]
+
+For the benchmarks that hold one training against another; `kvparity shadow` runs it like any other script. Time counts
+from when everything is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from pathlib import Path
+
+from harness.commands.script import run_as_main
+from harness.training.curves import CurveLog
+from harness.training.observing import Observer
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "cartpole_unizero.py"
+CURVES, TIMES = "curves.jsonl", "times.json"
+IMPORTED_BY_IT = ("lzero.entry", "lzero.policy.unizero", "zoo.classic_control.cartpole.config.cartpole_unizero_config")
+
+if __name__ == "__main__":
+    folder, arguments = Path(sys.argv[1]), sys.argv[2:]
+    with CurveLog(folder / CURVES) as log:
+        Observer(log).install()
+        for name in IMPORTED_BY_IT:
+            importlib.import_module(name)
+        began, began_cpu = time.perf_counter(), time.process_time()
+        status = run_as_main(str(EXAMPLE), arguments, module=False)
+        times = {"wall_s": time.perf_counter() - began, "cpu_s": time.process_time() - began_cpu}
+    (folder / TIMES).write_text(json.dumps(times), encoding="utf-8")
+    sys.exit(status)

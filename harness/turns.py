@@ -1,0 +1,36 @@
+"""Taking turns: methods of objects that write to one log, so that several threads may call them."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.divergence import DivergenceLog
+
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
+
+
+class Logging(Protocol):
+    """Whatever has a log."""
+
+    log: DivergenceLog
+
+
+Self = TypeVar("Self", bound=Logging)
+
+
+def one_at_a_time(
+    method: Callable[Concatenate[Self, Arguments], Returned],
+) -> Callable[Concatenate[Self, Arguments], Returned]:
+    """`method`, which holds the log's lock: of all objects that share a log, one does one thing at a time."""
+
+    @wraps(method)
+    def held(self: Self, /, *arguments: Arguments.args, **options: Arguments.kwargs) -> Returned:
+        with self.log.lock:
+            return method(self, *arguments, **options)
+
+    return held

@@ -1,0 +1,74 @@
+"""`Subject`: the pair of caches that is judged, the runs that speak of it, and how to have more of them."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.tally import merge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.result import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is judged.
+
+    Attributes:
+        result: the sum of all runs.
+        runs: one by one.
+    """
+
+    result: Result
+    runs: tuple[Result, ...]
+
+    @classmethod
+    def of(cls, results: Sequence[Result]) -> Subject:
+        """Of results of one pair of caches.
+
+        Raises:
+            UsageError: they are of several.
+        """
+        result = merge(results)
+        return cls(result=result, runs=tuple(result.runs or [result]))
+
+    @property
+    def reference(self) -> str:
+        """Its name, as the command line takes it."""
+        return self.result.reference.partition(" (")[0]
+
+    @property
+    def candidate(self) -> str:
+        """Its name, as the command line takes it."""
+        return self.result.candidate.partition(" (")[0]
+
+    @property
+    def trained(self) -> bool:
+        """Whether a run is a real training, whose reference is LightZero's own and cannot be built elsewhere."""
+        return any(run.training is not None for run in self.runs)
+
+    def command(self, verb: str, *arguments: str, output: str) -> str:
+        """A `kvparity` command over this pair of caches that writes `output`."""
+        sides = ("--reference", self.reference, "--candidate", self.candidate)
+        return shlex.join(["kvparity", verb, *arguments, *sides, "--json", output])
+
+    def more(self, *scenarios: str, output: str = "more.json", steps: int | None = None) -> str:
+        """A command that supplies what these scenarios exercise; of a training, the same once more, and for longer."""
+        if self.trained:
+            return self.again()
+        seeds = [run.seed for run in self.runs if run.seed is not None]
+        options = () if steps is None else ("--steps", str(steps))
+        if seeds:  # another one: the same operations again would count twice and show nothing new
+            options = (*options, "--seed", str(max(seeds) + 1))
+        return self.command("run", *scenarios, *options, output=output)
+
+    def again(self, runs: Sequence[Result] = ()) -> str:
+        """The command that one of these runs, or of all, came from, as one would type it to see what happened."""
+        for run in runs or self.runs:
+            if run.provenance is not None:
+                return run.provenance.command.replace(" --quiet", "")
+        return self.command("shadow", "SCRIPT", output="more.json") if self.trained else ""

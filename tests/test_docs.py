@@ -1,0 +1,155 @@
+"""Every command in the documentation is run, page by page, in an empty folder, in the order in which it stands there.
+
+A comment above a block of commands may say more:
+
+- `<!-- run: exit 1 -->`: that is how its last command ends.
+- `<!-- run: as COMMAND -->`: that one stands for it, where the real one takes long.
+- `<!-- run: elsewhere -->`: another test, or CI itself, runs it.
+- `<!-- run: with LightZero -->`: in an environment with LightZero, whose Python `KVPARITY_LIGHTZERO` names.
+
+Several stand apart by semicolons: `<!-- run: with LightZero; exit 1 -->`. A block whose first line is a comment with a
+file's name is that file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ELSEWHERE = {"testing-your-cache.md"}  # tests/test_docs_testing.py compares its outputs, too
+PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in ELSEWHERE)]
+BLOCK = re.compile(
+    r"^(?:<!-- run: (?P<how>.*?) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+FILE = re.compile(r"# (?P<name>[\w./-]+\.(?:py|toml))\n")
+LIGHTZERO = os.environ.get("KVPARITY_LIGHTZERO")
+
+# What the pages call yours.
+YOURS = {
+    "my_package/__init__.py": "",
+    "my_package/my_module.py": "from refactored import KVCacheManager as MyManager  # noqa: F401\n",
+}
+
+
+class Block(NamedTuple):
+    """A fenced block of a page, and how its commands are to be run."""
+
+    how: tuple[str, ...]
+    language: str
+    text: str
+
+    @property
+    def script(self) -> str:
+        """What is run."""
+        return next((how.removeprefix("as ") for how in self.how if how.startswith("as ")), self.text)
+
+    @property
+    def status(self) -> int:
+        """How that ends."""
+        return next((int(how.removeprefix("exit ")) for how in self.how if how.startswith("exit ")), 0)
+
+
+def blocks(page: Path) -> list[Block]:
+    """All of the page's, in order."""
+    return [
+        Block(tuple(filter(None, (found["how"] or "").split("; "))), found["language"], found["text"])
+        for found in BLOCK.finditer(page.read_text())
+    ]
+
+
+def commands(page: Path, *, lightzero: bool) -> list[Block]:
+    """The blocks that are run here."""
+    return [
+        block
+        for block in blocks(page)
+        if block.language == "sh" and "elsewhere" not in block.how and ("with LightZero" in block.how) == lightzero
+    ]
+
+
+def settle(folder: Path, python: Path) -> None:
+    """Make `folder` what the pages take for granted: the checkout, an environment, and a cache of yours."""
+    for name in ("examples", "benchmarks", "scenarios", "constraints.txt"):
+        (folder / name).symlink_to(ROOT / name)
+    (folder / ".venv").symlink_to(python.parent.parent)
+    for name, text in YOURS.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def run(block: Block, folder: Path, python: Path) -> None:
+    """Run the block's commands, and hold them to how they should end."""
+    done = subprocess.run(  # noqa: S603
+        ["/bin/bash", "-euo", "pipefail", "-c", block.script],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    told = f"{block.script}\nended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    assert done.returncode == block.status, told
+
+
+def follow(page: Path, folder: Path, python: Path, *, lightzero: bool) -> None:
+    """Do what the page says, from top to bottom."""
+    settle(folder, python)
+    runnable = commands(page, lightzero=lightzero)
+    for block in blocks(page):
+        named = FILE.match(block.text)
+        if named is not None and block.language in ("python", "toml"):
+            (folder / named["name"]).parent.mkdir(parents=True, exist_ok=True)
+            (folder / named["name"]).write_text(block.text)
+        elif block in runnable:
+            run(block, folder, python)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if commands(page, lightzero=False)], ids=lambda page: page.name
+)
+def test_a_page_can_be_followed(page: Path, tmp_path: Path) -> None:
+    """Its commands, run one after the other, end as it says."""
+    follow(page, tmp_path, Path(sys.executable), lightzero=False)
+
+
+@pytest.mark.skipif(LIGHTZERO is None, reason="KVPARITY_LIGHTZERO names no Python with LightZero")
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page, lightzero=True)], ids=lambda page: page.name)
+def test_a_page_can_be_followed_with_lightzero(page: Path, tmp_path: Path) -> None:
+    """So can those of its commands that take a real training."""
+    assert LIGHTZERO is not None
+    follow(page, tmp_path, Path(LIGHTZERO).absolute(), lightzero=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_comments_on_running_are_understood(page: Path) -> None:
+    """A misspelt one would run nothing, or the wrong thing."""
+    understood = re.compile(r"exit \d+|as .+|elsewhere|with LightZero")
+    assert [how for block in blocks(page) for how in block.how if not understood.fullmatch(how)] == []
+    said = page.read_text().count("<!-- run:")
+    assert said == sum(bool(block.how) for block in blocks(page)), "a comment stands above no block"
+
+
+def test_every_link_leads_somewhere() -> None:
+    """To a file that is there, and to a heading in it."""
+    broken = []
+    for page in PAGES + [ROOT / "docs" / name for name in ELSEWHERE]:
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
+            path, _, heading = target.partition("#")
+            file = page.parent / path if path else page
+            if not file.exists() or (heading and heading not in headings(file)):
+                broken.append(f"{page.name}: {target}")
+    assert broken == []
+
+
+def headings(page: Path) -> set[str]:
+    """The page's headings, as links name them."""
+    lines = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", lines, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
