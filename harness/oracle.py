@@ -121,6 +121,7 @@ class Fifo:
         self.hits = self.misses = self.evictions = self.resets = 0
 
     def set(self, key: int, number: int, priority: float | None) -> None:  # noqa: ARG002
+        """See `Ideal`."""
         held = self._held
         if key in held:
             self.resets += 1
@@ -131,6 +132,7 @@ class Fifo:
         held[key] = None
 
     def get(self, key: int) -> bool:
+        """See `Ideal`."""
         if key in self._held:
             self.hits += 1
             self._refresh(key)
@@ -139,6 +141,7 @@ class Fifo:
         return False
 
     def clear(self) -> None:
+        """See `Ideal`."""
         self._held.clear()
         self.evicted.clear()
 
@@ -182,6 +185,7 @@ class Priority(Fifo):
         self._age = count()
 
     def set(self, key: int, number: int, priority: float | None) -> None:
+        """See `Ideal`."""
         if key in self._held:
             self.resets += 1
             old, age = self._rank[key]
@@ -194,6 +198,7 @@ class Priority(Fifo):
         self._place(key, 0.0 if priority is None else priority, next(self._age))
 
     def clear(self) -> None:
+        """See `Ideal`."""
         super().clear()
         self._rank.clear()
         self._heap.clear()

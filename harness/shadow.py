@@ -219,6 +219,8 @@ class ShadowCache:
     def check_stats(self) -> None:
         """Hold what each side counted against what was seen of it. Done now and then, and by whoever ends a run."""
         self._examiner.judge.stats(self.number)
+        if self.evidence is not None:
+            self.evidence.add_point(self.operations.total(), (self.reference, self.candidate), self.log)
 
     @one_at_a_time
     def coverage(self) -> Coverage:

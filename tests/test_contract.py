@@ -42,7 +42,7 @@ def test_every_cache_of_ours_keeps_it(pytester: pytest.Pytester, name: str) -> N
 def test_the_example_of_adding_a_cache_keeps_it(pytester: pytest.Pytester) -> None:
     """What docs/adding-a-cache.md shows is a cache to begin with."""
     page = (Path(__file__).parent.parent / "docs" / "adding-a-cache.md").read_text()
-    [example] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    [example, *_] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     (pytester.path / "example.py").write_text(example)
     assert set(outcome(pytester, "cache = 'example:TwoLineCache'").parseoutcomes()) == {"passed", "skipped"}
 

@@ -62,9 +62,14 @@ class Evidence:
         """Add a point to the timeline where one is due, and looking has not taken too much time so far."""
         if operations < self._pace.next_at:
             return
-        elapsed_s = time.perf_counter() - self.began
-        if self._looking_s > _SHARE * elapsed_s:
+        if self._looking_s <= _SHARE * (time.perf_counter() - self.began):
+            self.add_point(operations, sides, log)
+
+    def add_point(self, operations: int, sides: tuple[Side, Side], log: DivergenceLog) -> None:
+        """Add a point to the timeline, unless it has one of this very moment."""
+        if self.timeline.operations[-1:] == [operations]:
             return
+        elapsed_s = time.perf_counter() - self.began
         self.timeline.add(
             operations=operations,
             elapsed_s=elapsed_s,
