@@ -13,7 +13,7 @@ import xxhash
 from harness.values import device_of, read, row_of, write_token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 # numpy has no such types: their bytes are read through an integer of the same width.
 _NUMPY_LACKS = {2: torch.int16, 1: torch.uint8, 4: torch.int32, 8: torch.int64}
@@ -53,6 +53,25 @@ class Fingerprints(Protocol):
 
     def look_at_row(self, row: torch.Tensor, sizes: Sequence[int]) -> Look:
         """Look at the entry whose tensors are the slices of `row` `[2 * L, N, H, T, D]`, which is contiguous."""
+
+
+class Undecided:
+    """Stands for what takes fingerprints until the first entry comes, whose device decides.
+
+    Args:
+        decide: chooses for a device, and makes sure that this is not asked again.
+    """
+
+    def __init__(self, decide: Callable[[torch.device | None], Fingerprints]) -> None:
+        self._decide = decide
+
+    def look(self, value: Any) -> Look:
+        """See `Fingerprints`."""
+        return self._decide(device_of(value)).look(value)
+
+    def look_at_row(self, row: torch.Tensor, sizes: Sequence[int]) -> Look:
+        """See `Fingerprints`."""
+        return self._decide(row.device).look_at_row(row, sizes)
 
 
 class HostFingerprints:

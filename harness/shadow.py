@@ -10,20 +10,24 @@ from harness.containing import contained
 from harness.divergence import DivergenceLog
 from harness.evidence.collector import SAMPLE_EVERY
 from harness.examining import Examiner
-from harness.fingerprints import HostFingerprints, scribble
+from harness.fingerprints import HostFingerprints, Undecided, scribble
 from harness.handover import Handover
 from harness.lending import WATCH_EVERY, LendingWatch
 from harness.operations import RECUR, WM, Checkout, Get, PoolId, init
 from harness.oracle import covered
+from harness.pending import DeviceFingerprints, Docket, fingerprints_for
 from harness.side import Outcome, SeenDrop, Side
 from harness.turns import one_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import torch
+
     from harness.caches import Cache, CacheSpec, Drop
     from harness.compare import Tolerance
     from harness.evidence import Coverage, Evidence
+    from harness.fingerprints import Fingerprints
 
 _STATS_EVERY = 10_000
 
@@ -53,7 +57,6 @@ class ShadowCache:
         evidence: what to keep of the run besides its divergences; None for nothing.
 
     Attributes:
-        log: the divergences.
         operations: how many of each kind there were.
         gets_compared: lookups, of which `values_compared` were hits on both sides.
         number: of the operation under way or last done.
@@ -81,11 +84,14 @@ class ShadowCache:
         self._candidate_serves = serve == "candidate"
         self._compare_every = compare_every
         self._lookups = 0
-        self._fingerprints = HostFingerprints()
+        self._log = DivergenceLog() if log is None else log
+        self.lock = self._log.lock
+        self._tolerance = tolerance
+        self._fingerprints: Fingerprints = Undecided(self._decide)
+        self._docket: Docket | None = None
         look = self._fingerprints.look
         self.reference = Side("reference", names[0], reference, spec, look=look)
         self.candidate = Side("candidate", names[1], candidate, spec, look=look)
-        self.log = DivergenceLog() if log is None else log
         self.operations: Counter[str] = Counter()
         self.gets_compared = 0
         self.values_compared = 0
@@ -100,7 +106,7 @@ class ShadowCache:
         self._examiner = Examiner(
             (self.reference, self.candidate),
             spec=spec,
-            log=self.log,
+            log=self._log,
             tolerance=tolerance,
             complete=complete,
             history=None if evidence is None else evidence.history,
@@ -215,16 +221,39 @@ class ShadowCache:
         if mine is not None:
             self._raise(mine)
 
+    @property
+    def log(self) -> DivergenceLog:
+        """The divergences of all operations so far."""
+        self.settle()
+        return self._log
+
+    @property
+    def both_raised(self) -> int:
+        """Operations in which both sides raised the same type of exception."""
+        self.settle()
+        return self._examiner.judge.both_raised
+
+    @one_at_a_time
+    def settle(self) -> None:
+        """Examine what waits for fingerprints to be read from a device, if anything does.
+
+        Done whenever a batch is full, and by whoever asks for what was found.
+        """
+        if self._docket is not None:
+            self._docket.settle()
+
     @one_at_a_time
     def check_stats(self) -> None:
         """Hold what each side counted against what was seen of it. Done now and then, and by whoever ends a run."""
+        self.settle()
         self._examiner.judge.stats(self.number)
         if self.evidence is not None:
-            self.evidence.add_point(self.operations.total(), (self.reference, self.candidate), self.log)
+            self.evidence.add_point(self.operations.total(), (self.reference, self.candidate), self._log)
 
     @one_at_a_time
     def coverage(self) -> Coverage:
         """What was exercised so far."""
+        self.settle()
         return self._examiner.coverage(
             kinds=self._handover.kinds,
             kind_changes=self._handover.kind_changes,
@@ -232,11 +261,6 @@ class ShadowCache:
         )
 
     # ------------------------------------------------------------------ inside
-
-    @property
-    def both_raised(self) -> int:
-        """Operations in which both sides raised the same type of exception."""
-        return self._examiner.judge.both_raised
 
     def _no_pool(self, pool: PoolId) -> ValueError:
         return ValueError(f"there is no pool {pool}: the caches were built with {self.spec}")
@@ -263,7 +287,7 @@ class ShadowCache:
         for side in sides:
             side.stopwatch = evidence.watch(side.role, kind) if sampled else None
         if sampled:
-            evidence.look(self.operations.total(), sides, self.log)
+            evidence.look(self.operations.total(), sides, self._log)
         else:
             self._until_sample = SAMPLE_EVERY - 1
 
@@ -271,7 +295,21 @@ class ShadowCache:
         self._tell(self._examiner.dropped, side, SeenDrop(self.number, self._key, drop))
 
     def _tell(self, examine: Callable[..., None], *facts: Any) -> None:
-        examine(*facts)
+        """Have the examiner told, now or when the fingerprints are read."""
+        if self._docket is None:
+            examine(*facts)
+        else:
+            self._docket.enter(examine, *facts)
+
+    def _decide(self, device: torch.device | None) -> Fingerprints:
+        """Take fingerprints from now on where entries are: the first one came, and is on that device."""
+        # Whether numbers are close can only be told from the numbers: at once, before the memory is used again.
+        fingerprints = HostFingerprints() if self._tolerance is not None else fingerprints_for(device)
+        if isinstance(fingerprints, DeviceFingerprints):
+            self._docket = Docket(fingerprints)
+        self._fingerprints = fingerprints
+        self.reference.look = self.candidate.look = fingerprints.look
+        return fingerprints
 
     def _is_skipped(self) -> bool:
         """Whether the lookup that comes now is mirrored only."""
