@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from rich.console import Console
 
 from harness.commands.bench import bench
 from harness.commands.compare_training import compare_training, render_paired, verdict_of
@@ -37,6 +36,7 @@ from harness.fetching import local_trace
 from harness.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
 from harness.replay import Comparison
 from harness.report import write_text
+from harness.report.harmless import one_line, open_console
 from harness.result import FAIL_ON
 from harness.settings import read_settings
 from harness.training.paired import SAME
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command_line = sys.argv[1:] if arguments is None else list(arguments)
         return _COMMANDS[options.command](options)
     except KVParityError as error:
-        print(f"kvparity: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"kvparity: error: {one_line(str(error))}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("kvparity: interrupted", file=sys.stderr)
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    Console().print(listing(options.section))
+    open_console().print(listing(options.section))
     return PARITY
 
 
@@ -93,7 +93,7 @@ def _fuzz(options: argparse.Namespace) -> int:
 
 
 def _compare_training(options: argparse.Namespace) -> int:
-    console = Console()
+    console = open_console()
     paired = compare_training(options, console=console)
     console.print(render_paired(paired))
     console.print(verdict_of(paired), soft_wrap=True)
@@ -106,9 +106,9 @@ def _minimize(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     comparison = Comparison(options.reference, options.candidate)
     with local_trace(options.trace) as path:
-        found = minimize(path, options.output, comparison, regressions=options.regressions, console=Console())
+        found = minimize(path, options.output, comparison, regressions=options.regressions, console=open_console())
     if found is None:
-        print(f"{path}: {options.reference} and {options.candidate} agree; there is nothing to minimize")
+        print(f"{one_line(str(path))}: {options.reference} and {options.candidate} agree; there is nothing to minimize")
         return PARITY
     return INTERRUPTED if found.interrupted else DIVERGENCE
 
@@ -129,7 +129,7 @@ def _shadow(options: argparse.Namespace) -> int:
             gathering.publish(shadowed.result)
         if rank.number == 0:
             result = shadowed.result if gathering is None else gathering.collect(patience_s=PATIENCE_S)
-            ours = conclude(result, options, Console(), files=[Path(options.target)])
+            ours = conclude(result, options, open_console(), files=[Path(options.target)])
     if shadowed.status:
         print(f"kvparity: {options.target} itself ended with status {shadowed.status}", file=sys.stderr)
     return shadowed.status or ours

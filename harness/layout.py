@@ -6,12 +6,18 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from harness.values import KeysValues
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 _LARGEST_VALUE_BYTES = 1 << 31
+_MOST_TENSORS, _MOST_AXES = 1 << 16, 64
+_SHOWN = 200  # characters of a description in a message
 _DTYPE = re.compile(r"bool|(bfloat|float|complex|u?int)(8|16|32|64|128)(_\w+)?")
 
 
@@ -39,37 +45,66 @@ class Layout:
         """
         fields = json.loads(description)
         names, shapes, by_token = fields["dtypes"], tuple(map(tuple, fields["shapes"])), fields["by_token"]
+        if len(names) > _MOST_TENSORS or max(map(len, shapes), default=0) > _MOST_AXES:
+            raise ValueError(f"layout {_begin(description)} has more tensors or axes than any value")
         found = [getattr(torch, name, None) for name in names if _DTYPE.fullmatch(name)]
         dtypes = tuple(dtype for dtype in found if isinstance(dtype, torch.dtype))
         if not len(dtypes) == len(names) == len(shapes):
-            raise ValueError(f"layout {description} is not one")
+            raise ValueError(f"layout {_begin(description)} is not one")
         if not all(type(n) is int and 0 <= n <= _LARGEST_VALUE_BYTES for shape in shapes for n in shape):
-            raise ValueError(f"layout {description} has no shapes")
+            raise ValueError(f"layout {_begin(description)} has no shapes")
         # An empty tensor has strides all the same, which overflow where its other axes are huge.
         pairs = zip(dtypes, shapes, strict=True)
         sizes = [math.prod(max(n, 1) for n in shape) * dtype.itemsize for dtype, shape in pairs]
         if sum(sizes) > _LARGEST_VALUE_BYTES:
-            raise ValueError(f"layout {description} is larger than any value this program reads")
+            raise ValueError(f"layout {_begin(description)} is larger than any value this program reads")
         if by_token and (len(set(dtypes)) != 1 or len(set(shapes)) != 1 or len(shapes[0]) != 4):  # noqa: PLR2004
-            raise ValueError(f"layout {description} cannot be cut into tokens")
+            raise ValueError(f"layout {_begin(description)} cannot be cut into tokens")
         return cls(dtypes=dtypes, shapes=shapes, by_token=bool(by_token))
 
-    def join(self, chunks: list[bytes], sizes: list[int]) -> KeysValues:
-        """The value made of `chunks`; its tensors own their memory."""
+    @property
+    def size_bytes(self) -> int:
+        """Of the tensors of one value."""
+        return sum(_size_bytes(shape, dtype) for shape, dtype in zip(self.shapes, self.dtypes, strict=True))
+
+    def join(self, chunks: Sequence[int], sizes: list[int], load: Callable[[int], bytes]) -> KeysValues:
+        """The value made of what `load` gives for each of `chunks`; its tensors own their memory.
+
+        No more is loaded than the value has room for.
+
+        Raises:
+            ValueError: there are too few chunks or too many, or they are of other lengths.
+        """
         if self.by_token:
             samples, heads, tokens, head_dim = self.shapes[0]
             if len(chunks) != tokens:
                 raise ValueError(f"{len(chunks)} chunks where {tokens} tokens were expected")
-            shape = (tokens, len(self.shapes), samples, heads, head_dim)
-            flat = _tensor(b"".join(chunks), self.dtypes[0], shape)
+            token = (len(self.shapes), samples, heads, head_dim)
+            loaded = (_sound(load(chunk), self.dtypes[0], token) for chunk in chunks)
+            flat = _tensor(b"".join(loaded), self.dtypes[0], (tokens, *token))
             return KeysValues.from_row(flat.permute(1, 2, 3, 0, 4).contiguous(), sizes)
+        if len(chunks) != len(self.shapes):
+            raise ValueError(f"{len(chunks)} chunks where {len(self.shapes)} tensors were expected")
         parts = zip(chunks, self.dtypes, self.shapes, strict=True)
-        return KeysValues([_tensor(chunk, dtype, shape) for chunk, dtype, shape in parts], sizes)
+        return KeysValues([_tensor(load(chunk), dtype, shape) for chunk, dtype, shape in parts], sizes)
+
+
+def _begin(description: str) -> str:
+    return description if len(description) <= _SHOWN else f"{description[:_SHOWN]}..."
+
+
+def _size_bytes(shape: tuple[int, ...], dtype: torch.dtype) -> int:
+    return math.prod(shape) * dtype.itemsize
+
+
+def _sound(data: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
+    if len(data) != _size_bytes(shape, dtype):
+        raise ValueError(f"{len(data)} bytes where a tensor {list(shape)} of {dtype} was expected")
+    return data
 
 
 def _tensor(data: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
-    if len(data) != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{len(data)} bytes where a tensor {list(shape)} of {dtype} was expected")
+    _sound(data, dtype, shape)
     if not data:
         return torch.empty(shape, dtype=dtype)
     return torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)

@@ -90,11 +90,12 @@ def cache_name(config: pytest.Config, side: str, *, recorded: str | None = None)
 def one_line_failure() -> Iterator[None]:
     """Within, kvparity's own errors fail the test with their message alone: a traceback would show our insides."""
     from harness.errors import KVParityError  # noqa: PLC0415
+    from harness.report.harmless import one_line  # noqa: PLC0415
 
     try:
         yield
     except KVParityError as error:
-        raise _failed(" ".join(str(error).split())) from None
+        raise _failed(one_line(str(error))) from None
 
 
 def _failed(text: str) -> BaseException:
@@ -106,7 +107,26 @@ def _comparison(config: pytest.Config, header: TraceHeader | None = None) -> Com
 
     recorded = (None, None) if header is None else (header.served_by, header.candidate)
     names = [cache_name(config, side, recorded=name) for side, name in zip(SIDES, recorded, strict=True)]
+    for name in set(names).intersection(recorded) - _names_of_the_project(config):
+        _refuse_to_import(name)
     return Comparison(*names, known=_known(config))
+
+
+def _names_of_the_project(config: pytest.Config) -> set[str]:
+    """Caches that somebody who may run code here has named."""
+    return {str(say(f"kv_{side}")) for side in SIDES for say in (config.getoption, config.getini)}
+
+
+def _refuse_to_import(name: str) -> None:
+    """A trace is data: the name of a cache in it may choose among what is installed, and have nothing else imported."""
+    from harness.errors import UsageError  # noqa: PLC0415
+    from harness.loading import FAULT_PREFIX  # noqa: PLC0415
+
+    if ":" in name and not name.startswith(FAULT_PREFIX):
+        raise UsageError(
+            f"the trace names the cache {name!r}, and a file has no module imported: name it in the ini file, as"
+            " kv_reference or kv_candidate, or register it as an entry point kvparity.caches"
+        )
 
 
 def _known(config: pytest.Config) -> Sequence[KnownDifference]:
@@ -256,8 +276,8 @@ def _replay(item: pytest.Item, path: Path, workload: str, *, by_header: bool = F
     from harness.trace import Trace  # noqa: PLC0415
 
     with Trace(path) as trace:
-        comparison = _comparison(item.config, trace.header if by_header else None)
         try:
+            comparison = _comparison(item.config, trace.header if by_header else None)
             result = comparison.trace(trace, workload=workload)
         except UsageError as error:
             remedy = f"; {workload} asks for it, and --kv-reference or --kv-candidate replaces it" if by_header else ""

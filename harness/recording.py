@@ -1,6 +1,7 @@
 """Writing `.kvtrace` files: a background thread, in batches, so that the recorded program hardly waits.
 
-A process killed while recording leaves a readable file with everything up to the last batch.
+A process killed while recording leaves a readable file without its last operations, of
+which there are `harness.trace.MOST_LOST` at most.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ import xxhash
 from harness.errors import TraceError
 from harness.fingerprints import fingerprint, raw_bytes
 from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write
-from harness.trace import APPLICATION_ID, SCHEMA, Answer, TraceHeader
+from harness.trace import Answer, TraceHeader
+from harness.tracefile import APPLICATION_ID, SCHEMA, TABLES
 from harness.values import KeysValues, clone, read, row_of
 
 if TYPE_CHECKING:
@@ -36,21 +38,10 @@ if TYPE_CHECKING:
 
     from harness.caches import CacheSpec
 
-_BATCH_OPERATIONS = 512
+_BATCH_OPERATIONS = 170  # three batches may be lost: being written, waiting, and being filled
 _BATCH_SECONDS = 1.0
-_QUEUED_BATCHES = 64
+_QUEUED_BATCHES = 1
 _REMEMBERED = 1 << 16
-
-_TABLES = """
-CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT NOT NULL, spec TEXT NOT NULL);
-CREATE TABLE layout (id INTEGER PRIMARY KEY, description TEXT NOT NULL UNIQUE);
-CREATE TABLE chunk (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
-CREATE TABLE value (id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL UNIQUE,
-                    layout INTEGER, sizes TEXT, chunks BLOB);
-CREATE TABLE operation (number INTEGER PRIMARY KEY, stream INTEGER NOT NULL, kind TEXT NOT NULL, family TEXT,
-                        env INTEGER, key INTEGER, value INTEGER, amount REAL, outcome TEXT);
-"""
 
 
 class TraceWriter:
@@ -166,7 +157,8 @@ class TraceWriter:
             with closing(_connect(self.path)) as database, database:
                 database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 database.execute(f"PRAGMA user_version = {SCHEMA}")
-                database.executescript(_TABLES)
+                for table in TABLES.values():
+                    database.execute(table)
                 self._write_header(database, self._header)
         except sqlite3.Error as error:
             self.path.unlink()

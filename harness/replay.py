@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.divergence import DivergenceLog
 from harness.errors import TraceError
 from harness.evidence import Evidence
+from harness.evidence.memory import machine_bytes
 from harness.fingerprints import fingerprint
 from harness.loading import Scenario, build_cache
 from harness.operations import Checkout, Clear, Get, Operation, Set, Write
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from harness.side import Outcome
 
 _PROGRESS_EVERY = 256
+_CACHES = 2
 
 
 class Driver:
@@ -164,19 +166,27 @@ class Comparison:
         """A recorded trace, or its first `steps` operations; where a stream is named, those of them that are its own.
 
         Raises:
-            TraceError: it is damaged, or its recording ended before any cache was announced.
+            TraceError: it is damaged, or its recording ended before any cache was announced, or the caches that it
+                asks for would hold more than this machine has.
         """
         if not trace.streams:
             raise TraceError(f"{trace.path} records no cache: its recording ended before the first")
+        needed, there = _CACHES * trace.most_bytes(steps), machine_bytes()
+        if there is not None and needed > there:
+            raise TraceError(
+                f"{trace.path} asks for caches that can come to hold {needed:,} bytes, and this machine has"
+                f" {there:,}: replay fewer operations with --steps, or on a larger machine"
+            )
         log = DivergenceLog(self.known)
         shadows = {
             number: self.shadow(each.spec, log, evidence=Evidence())
             for number, each in trace.streams.items()
             if stream in (None, number)
         }
-        return self._drive(
-            shadows, trace.operations(0, steps, stream=stream), workload=workload, seed=trace.header.seed
-        )
+        operations = trace.operations(0, steps, stream=stream)
+        result = self._drive(shadows, operations, workload=workload, seed=trace.header.seed)
+        result.ended_early = not trace.header.complete and (steps is None or steps >= len(trace))
+        return result
 
     def _drive(
         self,

@@ -109,6 +109,7 @@ class Result:
         elapsed_s: wall time.
         seed: of the workload, where it has one.
         interrupted: whether it was stopped early.
+        ended_early: whether what was replayed is a recording that nobody finished.
         recorded: how the reference compares with a trace's own answers; None where there are none.
         examples: how many streams of operations were tried, where they are many: in fuzzing.
         cases: what fuzzing kept.
@@ -141,6 +142,7 @@ class Result:
     elapsed_s: float
     seed: int | None = None
     interrupted: bool = False
+    ended_early: bool = False
     recorded: RecordedAnswers | None = None
     examples: int | None = None
     cases: list[KeptCase] = field(default_factory=list)
@@ -211,6 +213,8 @@ class Result:
                 "operations_per_s": self.operations_total / self.elapsed_s if self.elapsed_s else None,
             },
         }
+        if self.ended_early:
+            result["recording_ended_early"] = True
         if self.recorded is not None:
             result["recorded_answers"] = asdict(self.recorded)
         if self.examples is not None:

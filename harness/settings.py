@@ -20,6 +20,7 @@ else:
     import tomli as tomllib
 
 REGRESSIONS = "tests/regressions"  # where the pytest plugin looks for traces that once told two caches apart
+_MOST_BYTES = 1 << 20
 DEFAULT_PATH = Path("kvparity.toml")
 PYPROJECT = Path("pyproject.toml")
 SHADOW_OPTIONS: dict[str, tuple[type, ...]] = {
@@ -61,22 +62,29 @@ def read_settings(path: Path | None) -> Settings:
         if not PYPROJECT.exists():
             return Settings()
         tools = _read(PYPROJECT).get("tool", {})
-        return _parse(tools.get("kvparity", {}), f"{PYPROJECT} [tool.kvparity]")
+        own = tools.get("kvparity", {}) if isinstance(tools, dict) else {}
+        return _parse(own, f"{PYPROJECT} [tool.kvparity]")
     path = path or DEFAULT_PATH
     return _parse(_read(path), str(path))
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise UsageError(f"{path} has more than {_MOST_BYTES:,} bytes, which no settings have")
+        fields: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError, no text, a number of too many digits
         raise UsageError(f"{path} is not TOML: {error}") from None
     return fields
 
 
-def _parse(fields: dict[str, Any], where: str) -> Settings:
+def _parse(fields: Any, where: str) -> Settings:
+    if not isinstance(fields, dict):
+        raise UsageError(f"{where}: expected a table, found {fields!r}")
     unknown = [name for name in fields if name not in ("known", "shadow", "verdict")]
     tables, shadow, verdict = fields.get("known", []), fields.get("shadow", {}), fields.get("verdict", {})
     if (

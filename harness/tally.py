@@ -182,6 +182,7 @@ def merge(results: Sequence[Result]) -> Result:
         stats=_added([result.stats for result in results]),
         elapsed_s=sum(result.elapsed_s for result in results),
         seed=seeds.pop() if len(seeds) == 1 else None,
+        ended_early=any(result.ended_early for result in results),
         interrupted=any(result.interrupted for result in results),
         missing=[part for result in results for part in result.missing],
         coverage=coverage,

@@ -8,7 +8,6 @@ share all tokens but their last ones. `harness.recording` writes what this modul
 from __future__ import annotations
 
 import json
-import sqlite3
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,20 +20,18 @@ from harness.caches import CacheSpec
 from harness.errors import TraceError
 from harness.fingerprints import fingerprint
 from harness.layout import Layout, stand_in
-from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write
+from harness.operations import RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
+from harness.tracefile import DAMAGE, damaged, open_trace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from harness.values import KeysValues
 
-APPLICATION_ID = 0x6B767472  # "kvtr"
-SCHEMA = 1
-_SQLITE_MAGIC = b"SQLite format 3\x00"
+MOST_LOST = 512  # operations, where a recording ended early
 _FINGERPRINT_BYTES = 16
-_MOST_SLOTS = 10_000_000
-# What reading nonsense can end in. Everything is checked, but a damaged database may claim anything.
-_DAMAGE = (sqlite3.Error, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError)
+_STAND_IN_BYTES = 64
+_MOST_SLOTS, _MOST_ENVIRONMENTS = 1_000_000, 16_384  # of all streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +73,11 @@ class Stream:
     name: str
     spec: CacheSpec
 
+    @property
+    def slots(self) -> int:
+        """Of all its pools."""
+        return sum(self.spec.slots(pool) for pool in (WM, RECUR)) + self.spec.env_num * self.spec.init_pool_size
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceHeader:
@@ -113,14 +115,8 @@ class Trace:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        _refuse_what_is_no_trace(self.path)
+        self._database = open_trace_file(self.path)
         try:
-            self._database = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
-        except sqlite3.Error as error:
-            raise self._damaged(error) from None
-        try:
-            self._database.execute("PRAGMA trusted_schema = OFF")
-            self._check_identity()
             self.header = self._read_header()
             self.streams = self._read_streams()
             self._length = self._count_operations()
@@ -128,7 +124,7 @@ class Trace:
         except TraceError:
             self._database.close()
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             self._database.close()
             raise self._damaged(error) from None
         self.chunk = lru_cache(maxsize=8192)(self._chunk)
@@ -153,8 +149,14 @@ class Trace:
         try:
             for row in self._database.execute(query, (start, len(self) if stop is None else stop, stream, stream)):
                 yield self._recorded(row)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise self._damaged(error) from None
+
+    def most_bytes(self, steps: int | None = None) -> int:
+        """The most that one cache for each stream can come to hold in the trace, or in its first `steps` operations."""
+        largest = max((layout.size_bytes for layout in self._layouts.values()), default=_STAND_IN_BYTES)
+        operations = len(self) if steps is None else min(steps, len(self))
+        return sum(min(stream.slots, operations) for stream in self.streams.values()) * largest
 
     def close(self) -> None:
         """Close the file."""
@@ -219,24 +221,13 @@ class Trace:
         if layout_id not in self._layouts:
             raise ValueError(f"value {value_id} has layout {layout_id}, which is not in the file")
         ids = np.frombuffer(chunks, dtype="<i8").tolist()
-        return self._layouts[layout_id].join([self.chunk(chunk) for chunk in ids], _lengths(sizes))
+        return self._layouts[layout_id].join(ids, _lengths(sizes), self.chunk)
 
     def _chunk(self, chunk_id: int) -> bytes:
         digest, data = self._row("SELECT digest, data FROM chunk WHERE id = ?", chunk_id)
         if xxhash.xxh3_128_digest(data) != digest:
             raise ValueError(f"chunk {chunk_id} is not what was written")
         return bytes(data)
-
-    def _check_identity(self) -> None:
-        if self._one("PRAGMA application_id") != APPLICATION_ID:
-            raise TraceError(f"{self.path} is an SQLite database, but not a kvparity trace")
-        schema = self._one("PRAGMA user_version")
-        if schema > SCHEMA:
-            raise TraceError(
-                f"{self.path} has trace schema {schema}; this kvparity reads schemas up to {SCHEMA}: upgrade kvparity"
-            )
-        if schema < 1:
-            raise ValueError(f"trace schema {schema} is not one")
 
     def _read_header(self) -> TraceHeader:
         fields = {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM header")}
@@ -252,10 +243,13 @@ class Trace:
             row[0]: Stream(name=row[1], spec=CacheSpec(**json.loads(row[2])))
             for row in self._rows("SELECT id, name, spec FROM stream ORDER BY id")
         }
-        for stream in streams.values():
-            spec = stream.spec
-            if spec.env_num * (1 + spec.init_pool_size + spec.num_simulations) > _MOST_SLOTS:
-                raise ValueError(f"stream {stream.name} claims pools of more slots than this program makes: {spec}")
+        slots = sum(stream.slots for stream in streams.values())
+        environments = sum(stream.spec.env_num for stream in streams.values())
+        if slots > _MOST_SLOTS or environments > _MOST_ENVIRONMENTS:
+            raise ValueError(
+                f"its streams claim pools for {environments:,} environments with {slots:,} slots, and this program"
+                f" makes {_MOST_ENVIRONMENTS:,} and {_MOST_SLOTS:,}"
+            )
         return streams
 
     def _count_operations(self) -> int:
@@ -273,11 +267,8 @@ class Trace:
             raise ValueError(f"row {key} is missing")
         return row
 
-    def _one(self, query: str) -> Any:
-        return self._database.execute(query).fetchone()[0]
-
     def _damaged(self, error: Exception) -> TraceError:
-        return TraceError(f"{self.path} is damaged: {error}")
+        return damaged(self.path, error)
 
 
 def _unsigned(key: Any) -> int:
@@ -297,25 +288,6 @@ def _lengths(sizes: str) -> list[int]:
     if not isinstance(lengths, list) or not all(type(size) is int for size in lengths):
         raise ValueError(f"sizes {sizes} are not integers")
     return lengths
-
-
-def _refuse_what_is_no_trace(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            head, on_disk = file.read(100), path.stat().st_size
-    except FileNotFoundError:
-        raise TraceError(f"{path} does not exist") from None
-    except IsADirectoryError:
-        raise TraceError(f"{path} is a directory, not a trace file") from None
-    except OSError as error:
-        raise TraceError(f"{path} cannot be read: {error.strerror}") from None
-    if not head.startswith(_SQLITE_MAGIC):
-        raise TraceError(f"{path} is not a kvparity trace: it does not begin as an SQLite database does")
-    # As SQLite's file format has it: the size of a page, in which 1 stands for 65536, and the number of pages.
-    page_size, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
-    whole = pages * (1 << 16 if page_size == 1 else page_size)
-    if whole > on_disk and not path.with_name(f"{path.name}-wal").exists():
-        raise TraceError(f"{path} is cut short: {on_disk:,} of {whole:,} bytes are there; copy it again")
 
 
 _FAMILIES = {"i": "init", "r": "recur", "w": "wm", "a": "all"}

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from harness.bench.against import check, compare
 from harness.bench.conditions import pinned
 from harness.bench.curves import render_sweep
@@ -27,9 +25,12 @@ from harness.errors import UsageError
 from harness.evidence.provenance import provenance
 from harness.loading import DEFAULT_REFERENCE, build_cache, factory_of
 from harness.report import Progress
+from harness.report.harmless import open_console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rich.console import Console
 
     from harness.bench.result import Run
     from harness.bench.timing import Build
@@ -112,7 +113,7 @@ def bench(options: argparse.Namespace) -> int:
     names = list(dict.fromkeys(options.workload))
     if earlier is not None:
         check(earlier, settings, names)
-    console = Console()
+    console = open_console()
     if not console.is_terminal:
         console.width = max(console.width, _PIPE_WIDTH)
     entrants = _entrants(settings)

@@ -101,7 +101,7 @@ def _leg(name: str, serve: str, options: argparse.Namespace, console: Console) -
         seed=options.seed,
         pattern=options.curves,
     )
-    console.print(f"training: {name}; its output goes to {folder}/output.log", soft_wrap=True)
+    console.print(Text(f"training: {name}; its output goes to {folder}/output.log"), soft_wrap=True)
     return _train(plan, folder)
 
 

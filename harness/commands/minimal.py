@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.text import Text
 
 from harness.errors import TraceError, UsageError
@@ -82,8 +81,6 @@ def show(found: Minimal, output: Path, comparison: Comparison, console: Console,
     source = program(case, names=names, trace=output, plain=found.plain_values)
     console.print(source, soft_wrap=True, markup=False)
     if found.needed is not None and len(case) > 1:
-        console.print(
-            f"it passes without operation {found.needed}: {escape(describe(case.operations[found.needed]))}",
-            soft_wrap=True,
-        )
-    console.print(f"written: {output} and {test_name(output)}.py beside it", soft_wrap=True)
+        needed = describe(case.operations[found.needed])
+        console.print(Text(f"it passes without operation {found.needed}: {needed}"), soft_wrap=True)
+    console.print(Text(f"written: {output} and {test_name(output)}.py beside it"), soft_wrap=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from harness.case import Case, Shown, Signature, first_divergence, first_shown
 from harness.commands.minimal import file_away, show, write
 from harness.errors import TraceError, UsageError
@@ -67,7 +69,7 @@ def minimize(
     show(found, output, comparison, console, before=len(case))
     if filed is not None:
         file_away(output, filed)
-        console.print(f"filed: {filed}, which pytest replays from now on", soft_wrap=True)
+        console.print(Text(f"filed: {filed}, which pytest replays from now on"), soft_wrap=True)
     return found
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from harness.errors import UsageError
 from harness.report import make_sure_it_can_be_made, read_result, verdict_line, write_page
+from harness.report.harmless import open_console
 from harness.settings import read_settings
 from harness.tally import merge
 
@@ -33,7 +32,7 @@ def report(options: argparse.Namespace) -> int:
         write_page(result, options.output, fail_on=options.fail_on, thresholds=thresholds)
     except (ValueError, TypeError) as error:  # numbers that are none, which reading a result does not look at
         raise UsageError(f"no result: {error}") from None
-    console = Console()
+    console = open_console()
     console.print(verdict_line(result, fail_on=options.fail_on), soft_wrap=True)
     console.print(f"written: {options.output / 'index.html'}", soft_wrap=True, markup=False)
     return 0

@@ -9,7 +9,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
-from rich.console import Console
 from rich.text import Text
 
 from harness.commands.campaign import Campaign, is_campaign
@@ -32,6 +31,7 @@ from harness.report import (
     write_page,
     write_text,
 )
+from harness.report.harmless import open_console
 from harness.report.junit import junit
 from harness.report.markdown import summary
 from harness.settings import read_settings
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from rich.console import Console
 
     from harness.caches import CacheFactory, CacheSpec
     from harness.divergence import Divergence
@@ -69,7 +71,7 @@ class Session:
         self._options = options
         self._known = read_settings(options.config).known
         check_files(options)
-        self._console = Console()
+        self._console = open_console()
         self._results: list[Result] = []
         self._files: list[Path] = []
         self._sources: list[Source] = []
@@ -140,7 +142,7 @@ class Session:
             count, seed = examples or DEFAULT_EXAMPLES, options.seed
             if seed is None:  # a campaign that is kept goes on from where it was, so its seed is no surprise
                 seed = 0 if options.campaign else secrets.randbelow(1 << 32)
-            console = Console(quiet=True) if options.quiet else self._console
+            console = open_console(quiet=True) if options.quiet else self._console
             self._results.append(self._campaign().fuzz(count=count, seed=seed, console=console))
             return
         if examples is None and seconds is None:
@@ -148,7 +150,7 @@ class Session:
         seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
         by_time = seconds is not None
         total = math.ceil(seconds) if by_time else examples
-        console = Console(quiet=True) if options.quiet else self._console
+        console = open_console(quiet=True) if options.quiet else self._console
         with Progress(console, "fuzzing", total, unit="s" if by_time else "ex") as progress:
             comparison = self._comparison(None)
             fuzzer = Fuzzer(

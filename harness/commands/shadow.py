@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rich.console import Console
-
 from harness.caches import CacheSpec
 from harness.commands.numbers import at_least
 from harness.commands.script import INTERRUPTED, TERMINATED, run_as_main
@@ -19,6 +17,7 @@ from harness.containing import contained
 from harness.errors import UsageError
 from harness.loading import DEFAULT_CANDIDATE, build_cache
 from harness.recording import TraceWriter
+from harness.report.harmless import open_console
 from harness.training.attachment import Attachment
 from harness.training.guard import Limits, warn
 from harness.training.hook import WorldModelHook
@@ -141,7 +140,7 @@ def _sinks(options: argparse.Namespace) -> list[Sink]:
     """
     sinks: list[Sink] = [] if options.heartbeat is None else [Heartbeat(options.heartbeat)]
     if options.live:
-        sinks.append(Screen(Console(stderr=True)))
+        sinks.append(Screen(open_console(stderr=True)))
     return sinks
 
 

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from harness.commands.session import DIVERGENCE, PARITY, check_files
 from harness.report import write_text
+from harness.report.harmless import open_console
 from harness.settings import read_settings
 from harness.verdict import GO, NO_GO, verdict_of
 from harness.verdict.material import read_material
@@ -54,7 +53,7 @@ def verdict(options: argparse.Namespace) -> int:
         thresholds=thresholds,
         files=material.files,
     )
-    console = Console()
+    console = open_console()
     if not console.is_terminal:
         console.width = max(console.width, _PIPE_WIDTH)
     if not options.quiet:

@@ -1,4 +1,4 @@
-"""How much memory this process takes."""
+"""How much memory this process takes, and how much there is."""
 
 from __future__ import annotations
 
@@ -30,3 +30,11 @@ class Resident:
 def resident_bytes() -> int | None:
     """Memory of this process that is in RAM; None on systems that do not tell."""
     return Resident()()
+
+
+def machine_bytes() -> int | None:
+    """Memory of this machine; None on systems that do not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * _PAGE
+    except (AttributeError, ValueError, OSError):
+        return None

@@ -11,6 +11,7 @@ from harness.divergence import SEVERITIES, SIDES, Divergence
 from harness.errors import UsageError
 from harness.evidence import Coverage, Exercised, Exhibit, Latency, Moment, Provenance, Timeline
 from harness.evidence.timeline import COUNTED
+from harness.report.sound import check
 from harness.result import SCHEMA, KeptCase, RecordedAnswers, Result, TrainingAccount
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _DIVERGENCE = (
     "difference",
     "known",
 )
-_MOST_BYTES = 256 * 1024 * 1024
+_MOST_BYTES = 64 * 1024 * 1024
 
 
 def read_result(path: Path) -> Result:
@@ -52,9 +53,11 @@ def read_json(path: Path, noun: str) -> Any:
         UsageError: there is no such file, or it holds no JSON.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UsageError(f"{path} is no {noun}: it has {path.stat().st_size:,} bytes, which no {noun} has")
-        return json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise UsageError(f"{path} is no {noun}: it has more than {_MOST_BYTES:,} bytes, which no {noun} has")
+        return json.loads(content.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -73,11 +76,13 @@ def result_of(fields: Any, path: Path) -> Result:
     if schema > SCHEMA:
         raise UsageError(f"{path} has result schema {schema}; this kvparity reads schemas up to {SCHEMA}: upgrade it")
     try:
-        return _result(fields)
+        result = _result(fields)
+        check(result)
     except KeyError as error:
         raise UsageError(f"{path} is no result: {error} is missing") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise UsageError(f"{path} is no result: {error}") from None
+    return result
 
 
 def _result(fields: dict[str, Any]) -> Result:
@@ -94,9 +99,9 @@ def _result(fields: dict[str, Any]) -> Result:
         gets_compared=_count(fields["gets_compared"]),
         values_compared=_count(fields["values_compared"]),
         total=_count(divergences["total"]),
-        unexpected=_counter(divergences["unexpected_by_severity"]),
-        by_kind=_counter(divergences["by_kind"]),
-        by_side=_counter(divergences["by_side"]),
+        unexpected=_counter(divergences["unexpected_by_severity"], names=set(SEVERITIES.values())),
+        by_kind=_counter(divergences["by_kind"], names=set(SEVERITIES)),
+        by_side=_counter(divergences["by_side"], names=set(SIDES)),
         by_known=_counter(divergences["known"]),
         by_group=Counter({(each.kind, each.wrong): count for each, count in first}),
         first={(each.kind, each.wrong): each for each, _ in first},
@@ -105,6 +110,7 @@ def _result(fields: dict[str, Any]) -> Result:
         elapsed_s=float(fields["timing"]["elapsed_s"]),
         seed=fields["seed"],
         interrupted=bool(fields["interrupted"]),
+        ended_early=bool(fields.get("recording_ended_early", False)),
         recorded=None if recorded is None else RecordedAnswers(**recorded),
         examples=None if fuzzing is None else _count(fuzzing["examples"]),
         cases=[] if fuzzing is None else [KeptCase(**case) for case in fuzzing["cases"]],
@@ -202,14 +208,17 @@ def _divergence(fields: dict[str, Any]) -> Divergence:
 def _stats(sides: dict[str, Any]) -> dict[str, dict[str, dict[str, int | None]]]:
     return {
         side: {
-            pool: {name: None if number is None else _count(number) for name, number in cells.items()}
+            pool: {name: None if cells[name] is None else _count(cells[name]) for name in COUNTED}
             for pool, cells in pools.items()
         }
         for side, pools in sides.items()
     }
 
 
-def _counter(counts: dict[str, Any]) -> Counter[str]:
+def _counter(counts: dict[str, Any], *, names: set[str] | None = None) -> Counter[str]:
+    unknown = set() if names is None else set(counts) - names
+    if unknown:
+        raise ValueError(f"nothing is counted as {', '.join(map(repr, sorted(unknown)))}")
     return Counter({name: _count(count) for name, count in counts.items()})
 
 

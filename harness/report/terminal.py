@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 from rich.console import Group
-from rich.markup import escape
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -15,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
+from harness.report.harmless import harmless
+from harness.trace import MOST_LOST
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from harness.result import Result, TrainingAccount
 
 _SHOW_AFTER_S = 1.0
+ENDED_EARLY = f"the recording ended early: at most the last {MOST_LOST} operations before that are missing"
 _STYLES = {CORRUPTION: "bold red", BEHAVIOUR: "yellow"}
 
 
@@ -32,6 +34,8 @@ def render(result: Result) -> RenderableType:
     parts: list[RenderableType] = []
     for run in result.runs or [result]:
         parts.append(_heading(run))
+        if run.ended_early:
+            parts.append(Text(ENDED_EARLY, style="yellow"))
         if run.training is not None:
             parts.append(_training(run, run.training))
         parts.append(_stats_table(run))
@@ -45,17 +49,21 @@ def verdict_line(result: Result, *, fail_on: str) -> Text:
     """One line: parity or not, how much was compared, and who is wrong."""
     found, compared = _found(result), _compared(result)
     if result.stopped and not result.fails(fail_on):
-        return Text(f"STOPPED EARLY: {found} until {result.stopped}; {compared}", style="bold yellow")
+        return _line(f"STOPPED EARLY: {found} until {result.stopped}; {compared}", "bold yellow")
     if result.missing:
-        return Text(f"INCOMPLETE: no result of {', '.join(result.missing)}; {found}; {compared}", style="bold red")
+        return _line(f"INCOMPLETE: no result of {', '.join(result.missing)}; {found}; {compared}", "bold red")
     if result.interrupted:
-        return Text(f"INTERRUPTED: {found} so far; {compared}", style="bold yellow")
+        return _line(f"INTERRUPTED: {found} so far; {compared}", "bold yellow")
     if not result.gets_compared:
-        return Text("INCONCLUSIVE: nothing was looked up, so nothing was compared", style="bold yellow")
+        return _line("INCONCLUSIVE: nothing was looked up, so nothing was compared", "bold yellow")
     if result.fails(fail_on):
-        return Text(f"DIVERGENCE: {found}; {compared}", style="bold red")
+        return _line(f"DIVERGENCE: {found}; {compared}", "bold red")
     word = "PARITY" if not result.total else "ACCEPTED"
-    return Text(f"{word}: {found}; {compared}", style="bold green")
+    return _line(f"{word}: {found}; {compared}", "bold green")
+
+
+def _line(text: str, style: str) -> Text:
+    return Text(harmless(" ".join(text.split())), style=style)
 
 
 def _found(result: Result) -> str:
@@ -95,7 +103,7 @@ class Progress:
 
     def __init__(self, console: Console, description: str, total: int, *, unit: str = "op") -> None:
         self._bar = RichProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _Rate(unit),
@@ -103,7 +111,7 @@ class Progress:
             console=console,
             transient=True,
         )
-        self._task = self._bar.add_task(description, total=total)
+        self._task = self._bar.add_task(harmless(description), total=total)
         self._began = time.monotonic()
         self._wanted = console.is_terminal
         self._drawn = False
@@ -184,7 +192,7 @@ def _stats_table(run: Result) -> RenderableType:
     for side, rows in run.stats.items():
         for family, cells in by_family(rows).items():
             numbers = [cells[name] for name in ("hits", "misses", "evictions", "length", "size_bytes")]
-            table.add_row(side, family, *("-" if n is None else f"{n:,}" for n in numbers))
+            table.add_row(Text(side), Text(family), *("-" if n is None else f"{n:,}" for n in numbers))
     return Padding(table, (1, 0, 1, 2))
 
 
@@ -212,7 +220,7 @@ def _order(group: tuple[str, str]) -> tuple[bool, str, str]:
 def _group(run: Result, group: tuple[str, str]) -> RenderableType:
     kind, wrong = group
     severity = SEVERITIES[kind]
-    title = f"{kind} ({severity}) x {run.by_group[group]:,}, wrong: {wrong}"
+    title = Text(f"{kind} ({severity}) x {run.by_group[group]:,}, wrong: {wrong}")
     return Panel(_divergence(run.first[group]), title=title, title_align="left", border_style=_STYLES[severity])
 
 
@@ -232,7 +240,7 @@ def _divergence(divergence: Divergence) -> RenderableType:
     ]
     for name, text in rows:
         if text:
-            table.add_row(name, escape(text))
+            table.add_row(name, Text(text))
     return table
 
 

@@ -55,7 +55,9 @@ def completeness(subject: Subject) -> Check:
     if gaps:
         return Check(name="completeness", outcome=UNKNOWN, sentence="; ".join(gaps), command=subject.again())
     runs = len(subject.runs)
-    return Check(name="completeness", outcome=PASSED, sentence=f"{runs} run{'s' * (runs != 1)}, each to its end")
+    early = [run.workload for run in subject.runs if run.ended_early]
+    said = f"; the recording of {', '.join(early)} had ended early" if early else ""
+    return Check(name="completeness", outcome=PASSED, sentence=f"{runs} run{'s' * (runs != 1)}, each to its end{said}")
 
 
 def _gaps(subject: Subject) -> Iterator[str]:

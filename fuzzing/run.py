@@ -1,0 +1,70 @@
+"""Fuzz all targets at once: `pip install -e '.[fuzzing]'`, then `python fuzzing/run.py --minutes 60`.
+
+What is found beyond the corpus goes to `--work`, and so does what breaks a target, under its name and `crash-`,
+`timeout-` or `oom-`. With `--keep`, what reaches new code is added to the corpus, and the figures of the run to
+`fuzzing/record.json`, from which `benchmarks/reliability.py` takes its row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TARGETS = ("trace", "rows", "result", "settings")
+_LIMITS = ("-timeout=30", "-rss_limit_mb=4096", "-max_len=65536", "-print_final_stats=1")
+_EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
+
+
+def main() -> int:
+    """How many targets broke."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--work", type=Path, default=Path("kvparity-fuzzing"))
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    work: Path = options.work
+    running = {name: _start(name, work, seconds=int(options.minutes * 60)) for name in TARGETS}
+    figures = {}
+    for name, process in running.items():
+        process.wait()
+        log = (work / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        executions = _EXECUTIONS.search(log)
+        broken = sorted(path.name for kind in ("crash", "timeout", "oom") for path in work.glob(f"{name}-{kind}-*"))
+        figures[name] = {
+            "minutes": options.minutes,
+            "executions": int(executions.group(1)) if executions else 0,
+            "crashes": len(broken),
+        }
+        print(name, figures[name], *broken)
+        if options.keep:
+            _merge(name, work)
+    if options.keep:
+        (HERE / "record.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return sum(figure["crashes"] > 0 for figure in figures.values())
+
+
+def _start(name: str, work: Path, *, seconds: int) -> subprocess.Popen[bytes]:
+    found = work / name
+    found.mkdir(parents=True, exist_ok=True)
+    options = [f"-max_total_time={seconds}", f"-artifact_prefix={work}/{name}-", *_LIMITS]
+    with (work / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(  # noqa: S603  our own program
+            [sys.executable, str(HERE / "one.py"), name, str(found), str(HERE / "corpus" / name), *options],
+            stdout=log,
+            stderr=log,
+        )
+
+
+def _merge(name: str, work: Path) -> None:
+    """What reaches code that nothing in the corpus reaches."""
+    command = [sys.executable, str(HERE / "one.py"), name, "-merge=1", str(HERE / "corpus" / name), str(work / name)]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603  our own program
+
+
+if __name__ == "__main__":
+    sys.exit(main())

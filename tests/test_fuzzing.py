@@ -1,0 +1,51 @@
+"""What fuzzing has kept is replayed: each input ends in data or in one of kvparity's own errors."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import TraceError
+from harness.trace import Trace
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+FUZZING = Path(__file__).parents[1] / "fuzzing"
+MOST_BYTES = 1_000_000
+
+
+def _targets() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("targets", FUZZING / "targets.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["targets"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TARGETS = _targets()
+
+
+@pytest.mark.parametrize("name", TARGETS.TARGETS)
+def test_what_fuzzing_has_kept_breaks_nothing(name: str, tmp_path: Path) -> None:
+    """Sound inputs, what broke something once, and what reaches code that nothing else does."""
+    kept = sorted((FUZZING / "corpus" / name).iterdir())
+    assert kept
+    for path in kept:
+        TARGETS.TARGETS[name](path.read_bytes(), tmp_path)
+
+
+def test_the_corpus_stays_small() -> None:
+    """It travels with every checkout."""
+    assert sum(path.stat().st_size for path in (FUZZING / "corpus").rglob("*") if path.is_file()) < MOST_BYTES
+
+
+def test_where_sqlite_runs_out_of_memory_the_file_is_damaged() -> None:
+    """As it does where pages claim more than there can be; found by fuzzing."""
+    with pytest.raises(TraceError, match=r"no-memory is damaged: MemoryError$"):
+        Trace(FUZZING / "corpus" / "trace" / "no-memory")
