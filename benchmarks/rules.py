@@ -22,9 +22,12 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("harness", "legacy", "refactored", "scenarios", "tests", "pyproject.toml")
 
 SHADOW, JUDGE, ORACLE = "harness/shadow.py", "harness/judge.py", "harness/oracle.py"
+EXAMINING, PENDING, MULTILINEAR = "harness/examining.py", "harness/pending.py", "harness/multilinear.py"
 LENDING, HANDOVER = "harness/lending.py", "harness/handover.py"
 VALUES, FINGERPRINTS = "harness/values.py", "harness/fingerprints.py"
 SIDE, DIVERGENCE = "harness/side.py", "harness/divergence.py"
+
+HELD = ("row", "apart", "upstream")  # how an entry's tensors are held, in tests
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ RULES = (
     Rule(
         "the candidate's bytes are the last ones set",
         "an update that does not take (`KeepsTheFirstValue`, `keeps-old-value-on-update`)",
-        SHADOW,
+        EXAMINING,
         (("        and its.fingerprint == last.fingerprint\n", ""),),
         (
             "shadow_judging::an_old_value_is_stale",
@@ -66,14 +69,14 @@ RULES = (
     Rule(
         "so are the reference's",
         "the same fault on the side that serves",
-        SHADOW,
+        EXAMINING,
         (("        and mine.fingerprint == last.fingerprint\n", ""),),
         ("shadow_judging::a_reference_at_fault_is_blamed",),
     ),
     Rule(
         "both are held to the truth, not to each other",
         "two caches with the same fault",
-        SHADOW,
+        EXAMINING,
         (
             ("        and mine.fingerprint == last.fingerprint\n", "        and mine.fingerprint == its.fingerprint\n"),
             ("        and its.fingerprint == last.fingerprint\n", ""),
@@ -102,20 +105,21 @@ RULES = (
         "zeros after the last valid token (`ForgetsThePadding`)",
         FINGERPRINTS,
         (
-            (
-                "        if known is not None:\n            return known.fingerprint(value)\n",
-                "",
-            ),
+            ("    view = _remember(value, tensors)\n", "    view = None\n"),
             (
                 "    if tensors and tensors[0].nbytes <= _STACK_BYTES",
                 "    if False and tensors[0].nbytes <= _STACK_BYTES",
             ),
             (
-                "    for tensor in tensors:\n        digest.update(raw_bytes(tensor))\n    return digest.digest()\n",
+                "    for part in memory:\n        digest.update(raw_bytes(part))\n",
                 (
-                    "    for tensor, size in zip(tensors, sizes, strict=True):\n"
-                    "        digest.update(raw_bytes(tensor[:, :, :size]))\n    return digest.digest()\n"
+                    "    for part, size in zip(memory, sizes * len(memory)):\n"
+                    "        digest.update(raw_bytes(part[..., :size, :]))\n"
                 ),
+            ),
+            (
+                "        return self._row[1].digest(tuple(sizes)), _CPU\n",
+                "        return _hashed(list(row), [row], tuple(sizes)), _CPU\n",
             ),
         ),
         ("shadow_judging::bytes_are_compared_and_all_of_them[ForgetsThePadding]",),
@@ -124,35 +128,35 @@ RULES = (
         "shapes count",
         "right bytes without the axis of samples (`DropsAnAxis`)",
         FINGERPRINTS,
-        (('f"{dtype},{tuple(shape)},{size}"', 'f"{dtype},{size}"'),),
+        (('f"{dtype},{tuple(shape)}"', 'f"{dtype}"'),),
         ("shadow_judging::tensors_of_another_kind_say_so[DropsAnAxis-shape]",),
     ),
     Rule(
         "dtypes count",
         "right bytes as integers (`Reinterprets`)",
         FINGERPRINTS,
-        (('f"{dtype},{tuple(shape)},{size}"', 'f"{tuple(shape)},{size}"'),),
+        (('f"{dtype},{tuple(shape)}"', 'f"{tuple(shape)}"'),),
         ("shadow_judging::tensors_of_another_kind_say_so[Reinterprets-dtype]",),
     ),
     Rule(
         "sizes count",
         "right tensors with another number of valid tokens (`ForgetsTheSize`, `forgets-sizes`)",
         FINGERPRINTS,
-        (('f"{dtype},{tuple(shape)},{size}"', 'f"{dtype},{tuple(shape)}"'),),
+        (('f"{kind},{size}"', 'f"{kind}"'),),
         ("shadow_judging::tensors_of_another_kind_say_so[ForgetsTheSize-size]",),
     ),
     Rule(
         "the candidate's device is that of the value set",
         "right bytes on another device (`AnswersFromElsewhere`)",
-        SHADOW,
-        (("        and device_of(its.value) == last.device\n", ""),),
+        EXAMINING,
+        (("        and its.device == last.device\n", ""),),
         ("shadow_judging::right_bytes_on_another_device_are_found",),
     ),
     Rule(
         "so is the reference's",
         "the same fault on the side that serves",
-        SHADOW,
-        (("        and device_of(mine.value) == last.device\n", ""),),
+        EXAMINING,
+        (("        and mine.device == last.device\n", ""),),
         ("shadow_judging::a_reference_that_answers_from_another_device_is_found",),
     ),
     Rule(
@@ -189,6 +193,62 @@ RULES = (
             ("            its = findings[1] = mine\n", "            return\n"),
         ),
         ("shadow_judging::a_tolerance_excuses_no_wrong_reference",),
+    ),
+    Rule(
+        "a tensor that was looked at before must have the same memory, in the same order",
+        "one that is turned in place, or given other memory",
+        FINGERPRINTS,
+        (
+            ("                or not k.is_set_to(k_was)\n", ""),
+            ("                or not v.is_set_to(v_was)\n", ""),
+        ),
+        (
+            *(f"fingerprints::a_tensor_that_is_turned_in_place_is_noticed[later look-{held}]" for held in HELD),
+            "fingerprints::new_memory_behind_the_same_tensor_is_noticed[later look]",
+        ),
+    ),
+    Rule(
+        "and numbers of the same type",
+        "the same bytes as integers, under the same tensor",
+        FINGERPRINTS,
+        (("                or k.dtype is not k_dtype\n", ""), ("                or v.dtype is not v_dtype\n", "")),
+        tuple(f"fingerprints::the_same_memory_of_another_kind_is_noticed[later look-dtype-{held}]" for held in HELD),
+    ),
+    # ---------------------------------------------------------------- on a device
+    Rule(
+        "a checksum sees words that changed places",
+        "two tokens that were written into each other's places",
+        MULTILINEAR,
+        (("block * weights[:, : block.shape[2]]", "block * weights[:, :1]"),),
+        ("multilinear::words_that_changed_places_show", "multilinear::two_flipped_sign_bits_do_not_cancel_out"),
+    ),
+    Rule(
+        "and blocks of words",
+        "the same in a tensor of many tokens",
+        MULTILINEAR,
+        (("            out.mul_(_STEP).add_(", "            out.add_("),),
+        ("multilinear::blocks_that_changed_places_show",),
+    ),
+    Rule(
+        "no lookup waits for a device",
+        "a training that is many times slower in its shadow",
+        PENDING,
+        (("        if not pending or pending >= ", "        if True or pending >= "),),
+        (
+            "pending::no_get_waits_and_a_batch_is_one_transfer[100]",
+            "pending::no_operation_waits",
+            "pending::memory_that_nobody_can_read_is_not_read",
+        ),
+    ),
+    Rule(
+        "what waits is examined when somebody asks for what was found",
+        "a wrong answer in the last hundred lookups",
+        SHADOW,
+        (('        """The divergences of all operations so far."""\n        self.settle()\n', '        """."""\n'),),
+        (
+            "pending::a_divergence_is_told_when_somebody_asks",
+            "pending::what_tensors_are_like_is_remembered[Casts-dtype]",
+        ),
     ),
     # ---------------------------------------------------------------- no truth
     Rule(
@@ -238,15 +298,20 @@ RULES = (
     Rule(
         "so is a set",
         "`RaisesOnSet`",
-        SHADOW,
-        (("            self._judge.errors(self.number, Set(pool=pool, key=key, value=None), mine, its)\n", ""),),
+        EXAMINING,
+        (
+            (
+                "            self.judge.errors(number, Set(pool=pool, key=key, value=None), mine, its)\n",
+                "            pass\n",
+            ),
+        ),
         ("shadow::an_exception_of_the_candidate_is_told_and_kept_from_the_caller[set]",),
     ),
     Rule(
         "so is a clear",
         "`RaisesOnClear`",
-        SHADOW,
-        (("            self._judge.errors(self.number, Clear(pool=pool), mine, its)\n", ""),),
+        EXAMINING,
+        (("            self.judge.errors(number, Clear(pool=pool), mine, its)\n", "            pass\n"),),
         ("shadow::an_exception_of_the_candidate_is_told_and_kept_from_the_caller[clear]",),
     ),
     Rule(
@@ -262,8 +327,14 @@ RULES = (
         SIDE,
         (
             (
-                "            return Outcome(value, error=_what_is_wrong_with(value) or contained(error))",
-                "            return Outcome() if error else Outcome(value, error=_what_is_wrong_with(value) or error)",
+                (
+                    "whatever it returns\n"
+                    "            return Outcome(value, error=_what_is_wrong_with(value) or contained(error))"
+                ),
+                (
+                    "whatever it returns\n"
+                    "            return MISS if error else Outcome(value, error=_what_is_wrong_with(value) or error)"
+                ),
             ),
         ),
         (
@@ -275,7 +346,7 @@ RULES = (
     Rule(
         "what one side holds, the other holds",
         "`AlwaysMisses`",
-        SHADOW,
+        EXAMINING,
         (("        return mine.fingerprint is its.fingerprint and mine", "        return mine"),),
         ("shadow_judging::a_side_that_lost_a_key_is_blamed",),
     ),
@@ -289,7 +360,7 @@ RULES = (
     Rule(
         "each side has an ideal of its own where their strategies differ",
         "FIFO beside LRU",
-        SHADOW,
+        EXAMINING,
         (("        shared = its.strategies == mine.strategies\n", "        shared = True\n"),),
         ("shadow_judging::two_strategies_differ_by_design",),
     ),
@@ -304,18 +375,18 @@ RULES = (
     Rule(
         "working copies are written into",
         "a working copy that is the entry (`LendsTheEntry`, `working-copy-is-entry`)",
-        LENDING,
-        (("        scribble(working_copy, turn)\n", ""),),
+        SHADOW,
+        (("                scribble(its.value, turn)\n", ""),),
         ("shadow_judging::an_entry_that_is_its_own_working_copy_is_found",),
     ),
     Rule(
         "one that cannot be written into is an error",
         "`LendsFrozenSizes`",
-        SHADOW,
+        EXAMINING,
         (
             (
-                "            self._judge.errors(self.number, Write(env=env, fill=0), None, error)",
-                "            del error",
+                "        self.judge.errors(number, Write(env=env, fill=0), None, error)",
+                "        del error",
             ),
         ),
         ("shadow_judging::a_working_copy_that_cannot_be_written_into_is_found",),
@@ -323,13 +394,8 @@ RULES = (
     Rule(
         "a working copy stays its consumer's for `env_num` checkouts",
         "`SharesOneWorkingCopy`",
-        LENDING,
-        (
-            (
-                "            self._judge.working_copy(watched.number, watched.env, watched.key, self._env_num)\n",
-                "            pass\n",
-            ),
-        ),
+        EXAMINING,
+        (("            self.judge.working_copy(number, env, key, self._env_num)\n", "            pass\n"),),
         (
             "shadow_judging::a_working_copy_that_is_shared_is_found[2]",
             "shadow_judging::a_working_copy_that_is_shared_is_found[8]",
@@ -347,7 +413,7 @@ RULES = (
         "a clear of wm takes working copies back",
         "a sound cache that uses the slot at once",
         SHADOW,
-        (("            if each == WM:\n                self._lending.forget_working_copy()\n", ""),),
+        (("        if WM in pools:\n            self._lending.forget_working_copy()\n", ""),),
         tuple(f"shadow_judging::a_clear_of_wm_takes_working_copies_back[{pool}]" for pool in ("pool0", "pool1")),
     ),
     Rule(
@@ -384,8 +450,8 @@ RULES = (
     Rule(
         "what is given to be copied is not written into",
         "`WritesIntoWhatItIsGiven`, `writes-into-source`",
-        SHADOW,
-        (("            self._judge.source(self.number, pool, key)\n", "            pass\n"),),
+        EXAMINING,
+        (("            self.judge.source(number, pool, key)\n", "            pass\n"),),
         (
             "shadow::a_candidate_cannot_spoil_what_the_caller_sets",
             "faults::a_fault_is_found_and_blamed[writes-into-source-mcts]",
@@ -395,14 +461,18 @@ RULES = (
         "the candidate is given a copy",
         "one that writes into it would spoil the caller's",
         SHADOW,
-        (("self.candidate.cache.set, pool, key, copy,", "self.candidate.cache.set, pool, key, value,"),),
+        (("candidate.set(pool, key, copy, priority)", "candidate.set(pool, key, value, priority)"),),
         ("shadow::a_candidate_cannot_spoil_what_the_caller_sets",),
     ),
     Rule(
         "in an object that is put together again before each set",
         "`TakesApartWhatItIsGiven`, for which the reference would be blamed",
         HANDOVER,
-        (("earlier.put_together()", "earlier.value"),),
+        (
+            ("        self.value._keys_values = self._layers\n", ""),
+            ("            layer._k_cache, k._cache, k._size = k, k_tensor, next(lengths)\n", ""),
+            ("            layer._v_cache, v._cache, v._size = v, v_tensor, next(lengths)\n", "            pass\n"),
+        ),
         tuple(
             f"shadow::a_candidate_that_takes_apart_what_it_is_given_is_found[{harm}]"
             for harm in ("no layers", "no structure", "more layers", "one for both", "no K")
@@ -413,8 +483,8 @@ RULES = (
         "`ByReference`, `KeepsTensors`, `detach-taken-for-copy`",
         HANDOVER,
         (
-            ("_copied(value, None if earlier is None else earlier.put_together())", "_copied(value, None)"),
-            ("                    scribble(earlier.value, number)\n", "                    pass\n"),
+            ("earlier is not None and earlier.takes(tensors, sizes)", "False"),
+            ("                earlier.spoil()\n", "                pass\n"),
         ),
         (
             "shadow_judging::references_to_the_producers_object_are_found_at_once[ByReference]",
@@ -424,17 +494,20 @@ RULES = (
         ),
     ),
     Rule(
-        "or scribbled into, where the next value is of another kind",
+        "or spoilt, where the next value is of another kind",
         "`ByReference`, where each value has a shape of its own",
         HANDOVER,
-        (("                    scribble(earlier.value, number)\n", "                    pass\n"),),
+        (("                earlier.spoil()\n", "                pass\n"),),
         ("shadow_judging::references_are_found_where_the_next_value_is_of_another_kind",),
     ),
     Rule(
         "a value is handed over in its own memory layout",
         "`reads-memory-in-order`",
         HANDOVER,
-        (("    if all(plain) or len(plain) < len(tensors):\n", "    if plain is not None:\n"),),
+        (
+            (" or not tensor.is_contiguous():\n", ":\n"),
+            ("    if all(in_order) or len(in_order) < len(tensors):\n", "    if in_order is not None:\n"),
+        ),
         (
             "shadow_judging::a_value_is_handed_over_in_its_own_memory_layout",
             "faults::a_fault_is_found_and_blamed[reads-memory-in-order-numeric-edge]",
@@ -485,11 +558,8 @@ RULES = (
         JUDGE,
         (
             (
-                'number, side, pool, name="stats", counted=_raised(error), right="an answer is right"',
-                (
-                    'number, side, pool, name="stats", counted=_raised(error), right="an answer is right"\n'
-                    "                    ) if not error else ("
-                ),
+                'counted=raised, right="an answer is right")',
+                'counted=raised, right="an answer is right") if not raised else None',
             ),
         ),
         (
@@ -514,7 +584,7 @@ RULES = (
     Rule(
         "evictions and length are not checked of who left its strategy",
         "two sides that hold one key fewer and say so",
-        SHADOW,
+        EXAMINING,
         (
             (
                 (
@@ -529,8 +599,8 @@ RULES = (
     Rule(
         "nothing is checked where nobody can tell which pool answered",
         "`checkout-prefers-recur`, where both hold the same bytes",
-        SHADOW,
-        (("            self._note_ambiguity(source, key, last)\n", ""),),
+        EXAMINING,
+        (("                self._note_ambiguity(init(env), key, last)\n", "                pass\n"),),
         ("shadow_judging::counters_are_not_checked_where_nobody_can_tell_which_pool_answered",),
     ),
     # ---------------------------------------------------------------- what is known

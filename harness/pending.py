@@ -95,7 +95,7 @@ class DeviceFingerprints:
         self.pending: list[Pending] = []
         self.batch = batch
         self._device = device
-        self._buffer = _empty(0, device)
+        self._buffer = _empty(0, _CPU)
         self._used = 0
 
     def look(self, value: Any) -> Look:
