@@ -14,6 +14,7 @@ import torch
 
 from harness.errors import UsageError
 from harness.evidence.memory import Resident
+from harness.patience import DEFAULT_S, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +37,14 @@ class Limits:
         warm_up_s: wall time whose share may be spent in advance.
         size_bytes: what it may hold, by its own word and by how the process grew while it was called; None for no
             limit.
+        patience_s: how long one call of it may take; None for no limit. See `harness.patience` for what that can end.
     """
 
     errors: int = 100
     share: float | None = 0.05
     warm_up_s: float = 60.0
     size_bytes: int | None = 4 * _GIB
+    patience_s: float | None = DEFAULT_S
 
     def __post_init__(self) -> None:
         if self.share is not None and not 0 < self.share <= 1:
@@ -60,6 +63,7 @@ class Guard:
         stopped: why it is open; None while it is closed.
         stopped_after_s: the wall time until it opened; `stopped_after_operations` how often the guest had come.
         spent_s: wall time that the guest took.
+        patience: with its calls.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Guard:
         self.stopped_after_s: float | None = None
         self.stopped_after_operations: int | None = None
         self.spent_s = 0.0
+        self.patience = Patience(limits.patience_s, given_up=self.stop)
         self._grown = 0
         self._first_resident: int | None = None
         self._limits = limits

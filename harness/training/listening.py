@@ -92,7 +92,8 @@ class ShadowListener:
                 self.under_way = True
                 visit = guard.begin()
                 try:
-                    served = self._mirror(shadow, operation, own)
+                    with guard.patience.one_visit():
+                        served = self._mirror(shadow, operation, own)
                     self._weigh(shadow)
                 finally:
                     self.under_way = False
