@@ -44,6 +44,7 @@ class Patience:
         self._call: FrameType | None = None
         self._ticks = 0
         self._enough = _TICKS
+        self._is_installed = False
 
     @contextmanager
     def always(self) -> Iterator[None]:
@@ -60,20 +61,33 @@ class Patience:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
 
-    @contextmanager
-    def one_visit(self) -> Iterator[None]:
-        """Within, calls are watched, and outside no timer runs: the process belongs to somebody else."""
-        if self._seconds is None or not _can_be_used():
-            yield
+    def begin(self) -> None:
+        """A visit begins, in a process that belongs to somebody else: no timer of ours runs between visits."""
+        if self._seconds is None or threading.get_ident() != threading.main_thread().ident:
             return
+        if not self._is_installed:
+            if not _can_be_used():
+                self._seconds = None
+                return
+            signal.signal(signal.SIGALRM, self._tick)
+            self._is_installed = True
         self._call, self._ticks, self._enough = None, 0, 0
-        before = signal.signal(signal.SIGALRM, self._tick)
-        signal.setitimer(signal.ITIMER_REAL, self._seconds, self._seconds / _TICKS)
-        try:
-            yield
-        finally:
+        before = signal.setitimer(signal.ITIMER_REAL, self._seconds, self._seconds / _TICKS)
+        if before[0]:  # somebody else's timer runs: theirs it is
+            signal.setitimer(signal.ITIMER_REAL, *before)
+            self._seconds = None
+
+    def end(self) -> None:
+        """The visit ends."""
+        if self._seconds is not None and self._is_installed:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+
+    def leave(self) -> None:
+        """No visit comes any more."""
+        if self._is_installed and threading.get_ident() == threading.main_thread().ident:
+            self._is_installed = False
+            if signal.getsignal(signal.SIGALRM) == self._tick:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def _tick(self, _signal: int, frame: FrameType | None) -> None:
         """Some time has passed: in the same call as at the tick before?"""

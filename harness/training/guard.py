@@ -103,6 +103,7 @@ class Guard:
 
     def end(self) -> None:
         """Wall time counts no further."""
+        self.patience.leave()
         if self._ended is None:
             self._ended = self._clock()
 
@@ -118,10 +119,13 @@ class Guard:
         self._visits = visits = self._visits + 1
         weighs = visits <= _WEIGH_ALWAYS or visits % _WEIGH_EVERY == 0
         looks = visits <= _DICE_ALWAYS or visits % _DICE_EVERY == 0
-        return Visit(self._clock(), self._resident() if weighs else None, Dice() if looks else None)
+        visit = Visit(self._clock(), self._resident() if weighs else None, Dice() if looks else None)
+        self.patience.begin()
+        return visit
 
     def finish(self, visit: Visit) -> None:
         """The guest leaves: account for what it took, and open where that was too much."""
+        self.patience.end()
         if visit.dice is not None:
             touched = visit.dice.restore()
             if touched:

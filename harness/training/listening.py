@@ -92,8 +92,7 @@ class ShadowListener:
                 self.under_way = True
                 visit = guard.begin()
                 try:
-                    with guard.patience.one_visit():
-                        served = self._mirror(shadow, operation, own)
+                    served = self._mirror(shadow, operation, own)
                     self._weigh(shadow)
                 finally:
                     self.under_way = False
