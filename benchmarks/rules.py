@@ -23,7 +23,8 @@ COPIED = ("harness", "legacy", "refactored", "scenarios", "tests", "pyproject.to
 
 SHADOW, JUDGE, ORACLE = "harness/shadow.py", "harness/judge.py", "harness/oracle.py"
 LENDING, HANDOVER = "harness/lending.py", "harness/handover.py"
-VALUES, SIDE, DIVERGENCE = "harness/values.py", "harness/side.py", "harness/divergence.py"
+VALUES, FINGERPRINTS = "harness/values.py", "harness/fingerprints.py"
+SIDE, DIVERGENCE = "harness/side.py", "harness/divergence.py"
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,17 @@ RULES = (
         "an update that does not take (`KeepsTheFirstValue`, `keeps-old-value-on-update`)",
         SHADOW,
         (("        and its.fingerprint == last.fingerprint\n", ""),),
-        ("shadow::an_old_value_is_stale", "faults::a_fault_is_found_and_blamed[keeps-old-value-on-update-revisit]"),
+        (
+            "shadow_judging::an_old_value_is_stale",
+            "faults::a_fault_is_found_and_blamed[keeps-old-value-on-update-revisit]",
+        ),
     ),
     Rule(
         "so are the reference's",
         "the same fault on the side that serves",
         SHADOW,
         (("        and mine.fingerprint == last.fingerprint\n", ""),),
-        ("shadow::a_reference_at_fault_is_blamed",),
+        ("shadow_judging::a_reference_at_fault_is_blamed",),
     ),
     Rule(
         "both are held to the truth, not to each other",
@@ -74,7 +78,7 @@ RULES = (
             ("        and mine.fingerprint == last.fingerprint\n", "        and mine.fingerprint == its.fingerprint\n"),
             ("        and its.fingerprint == last.fingerprint\n", ""),
         ),
-        ("shadow::two_sides_that_are_wrong_alike_are_both_blamed",),
+        ("shadow_judging::two_sides_that_are_wrong_alike_are_both_blamed",),
     ),
     Rule(
         "a clear makes every earlier value wrong",
@@ -82,21 +86,21 @@ RULES = (
         ORACLE,
         (("        self.last_set.clear()\n", ""),),
         (
-            "shadow::a_hit_after_a_clear_is_stale",
+            "shadow_judging::a_hit_after_a_clear_is_stale",
             "faults::a_fault_is_found_and_blamed[clear-keeps-newest-clear-storm]",
         ),
     ),
     Rule(
         "bytes count, not numbers",
         "one zero for both (`KeepsNegativeZeroOut`)",
-        VALUES,
+        FINGERPRINTS,
         (("    return tensor.numpy()\n", "    return tensor.numpy() + tensor.numpy().dtype.type(0)\n"),),
-        ("shadow::bytes_are_compared_and_all_of_them[KeepsNegativeZeroOut]",),
+        ("shadow_judging::bytes_are_compared_and_all_of_them[KeepsNegativeZeroOut]",),
     ),
     Rule(
         "padding counts",
         "zeros after the last valid token (`ForgetsThePadding`)",
-        VALUES,
+        FINGERPRINTS,
         (
             (
                 "        if known is not None:\n            return known.fingerprint(value)\n",
@@ -114,49 +118,49 @@ RULES = (
                 ),
             ),
         ),
-        ("shadow::bytes_are_compared_and_all_of_them[ForgetsThePadding]",),
+        ("shadow_judging::bytes_are_compared_and_all_of_them[ForgetsThePadding]",),
     ),
     Rule(
         "shapes count",
         "right bytes without the axis of samples (`DropsAnAxis`)",
-        VALUES,
+        FINGERPRINTS,
         (('f"{dtype},{tuple(shape)},{size}"', 'f"{dtype},{size}"'),),
-        ("shadow::tensors_of_another_kind_say_so[DropsAnAxis-shape]",),
+        ("shadow_judging::tensors_of_another_kind_say_so[DropsAnAxis-shape]",),
     ),
     Rule(
         "dtypes count",
         "right bytes as integers (`Reinterprets`)",
-        VALUES,
+        FINGERPRINTS,
         (('f"{dtype},{tuple(shape)},{size}"', 'f"{tuple(shape)},{size}"'),),
-        ("shadow::tensors_of_another_kind_say_so[Reinterprets-dtype]",),
+        ("shadow_judging::tensors_of_another_kind_say_so[Reinterprets-dtype]",),
     ),
     Rule(
         "sizes count",
         "right tensors with another number of valid tokens (`ForgetsTheSize`, `forgets-sizes`)",
-        VALUES,
+        FINGERPRINTS,
         (('f"{dtype},{tuple(shape)},{size}"', 'f"{dtype},{tuple(shape)}"'),),
-        ("shadow::tensors_of_another_kind_say_so[ForgetsTheSize-size]",),
+        ("shadow_judging::tensors_of_another_kind_say_so[ForgetsTheSize-size]",),
     ),
     Rule(
         "the candidate's device is that of the value set",
         "right bytes on another device (`AnswersFromElsewhere`)",
         SHADOW,
         (("        and device_of(its.value) == last.device\n", ""),),
-        ("shadow::right_bytes_on_another_device_are_found",),
+        ("shadow_judging::right_bytes_on_another_device_are_found",),
     ),
     Rule(
         "so is the reference's",
         "the same fault on the side that serves",
         SHADOW,
         (("        and device_of(mine.value) == last.device\n", ""),),
-        ("shadow::a_reference_that_answers_from_another_device_is_found",),
+        ("shadow_judging::a_reference_that_answers_from_another_device_is_found",),
     ),
     Rule(
         "all tensors are on that device",
         "an answer of which one tensor stayed elsewhere",
         VALUES,
         (("    return device if all(same) else None\n", "    return device\n"),),
-        tuple(f"shadow::one_tensor_on_another_device_is_found[{at}]" for at in (1, 2, 3)),
+        tuple(f"shadow_judging::one_tensor_on_another_device_is_found[{at}]" for at in (1, 2, 3)),
     ),
     Rule(
         "the kind of a divergence names shape, dtype and device",
@@ -164,9 +168,9 @@ RULES = (
         JUDGE,
         (('difference.kind in ("shape", "dtype", "device")', "difference.kind in ()"),),
         (
-            "shadow::tensors_of_another_kind_say_so[Casts-dtype]",
-            "shadow::tensors_of_another_kind_say_so[Pads-shape]",
-            "shadow::wrong_bytes_on_another_device_say_so",
+            "shadow_judging::tensors_of_another_kind_say_so[Casts-dtype]",
+            "shadow_judging::tensors_of_another_kind_say_so[Pads-shape]",
+            "shadow_judging::wrong_bytes_on_another_device_say_so",
         ),
     ),
     Rule(
@@ -174,7 +178,7 @@ RULES = (
         "`ForgetsTheSize`",
         JUDGE,
         (('difference.kind == "size" and self._same_tensors(lookup)', "False"),),
-        ("shadow::tensors_of_another_kind_say_so[ForgetsTheSize-size]",),
+        ("shadow_judging::tensors_of_another_kind_say_so[ForgetsTheSize-size]",),
     ),
     Rule(
         "a tolerance is for the candidate only, and only where the reference is right",
@@ -184,7 +188,7 @@ RULES = (
             ("if its.verdict == STALE and mine.verdict == RIGHT and self._close(lookup):", "if self._close(lookup):"),
             ("            its = findings[1] = mine\n", "            return\n"),
         ),
-        ("shadow::a_tolerance_excuses_no_wrong_reference",),
+        ("shadow_judging::a_tolerance_excuses_no_wrong_reference",),
     ),
     # ---------------------------------------------------------------- no truth
     Rule(
@@ -192,7 +196,7 @@ RULES = (
         "another value from before the first operation that was seen",
         JUDGE,
         (('            kind, what = difference.kind, "both sides hit and differ"\n', "            return\n"),),
-        ("shadow::without_a_truth_two_values_differ_and_nobody_is_blamed",),
+        ("shadow_judging::without_a_truth_two_values_differ_and_nobody_is_blamed",),
     ),
     Rule(
         "a key that may have been set before blames nobody",
@@ -200,7 +204,7 @@ RULES = (
         JUDGE,
         (("return Finding(STALE if all(known) else UNKNOWN)", "return Finding(STALE)"),),
         tuple(
-            f"shadow::without_a_truth_an_entry_of_one_side_alone_blames_nobody[{lookup}]"
+            f"shadow_judging::without_a_truth_an_entry_of_one_side_alone_blames_nobody[{lookup}]"
             for lookup in ("get", "checkout")
         ),
     ),
@@ -209,7 +213,7 @@ RULES = (
         "a value from before the first operation that was seen, returned after a clear",
         ORACLE,
         (("        self.complete = True\n", ""),),
-        ("shadow::a_clear_makes_the_truth_complete",),
+        ("shadow_judging::a_clear_makes_the_truth_complete",),
     ),
     Rule(
         "what the oracle has forgotten it calls unknown",
@@ -229,7 +233,7 @@ RULES = (
                 "pass",
             ),
         ),
-        ("shadow::one_side_that_raises_is_blamed", "shadow::both_raising_alike_is_agreement"),
+        ("shadow_judging::one_side_that_raises_is_blamed", "shadow_judging::both_raising_alike_is_agreement"),
     ),
     Rule(
         "so is a set",
@@ -250,7 +254,7 @@ RULES = (
         "`Raises` beside `RaisesKeyError`",
         JUDGE,
         (("        if type(mine) is type(its):\n", "        if (mine is None) == (its is None):\n"),),
-        ("shadow::both_raising_differently_blames_both",),
+        ("shadow_judging::both_raising_differently_blames_both",),
     ),
     Rule(
         "what is no entry is an error",
@@ -262,7 +266,10 @@ RULES = (
                 "            return Outcome() if error else Outcome(value, error=_what_is_wrong_with(value) or error)",
             ),
         ),
-        ("shadow::rubbish_is_told_from_an_exception", "faults::a_fault_is_found_and_blamed[lends-false-clear-storm]"),
+        (
+            "shadow_judging::rubbish_is_told_from_an_exception",
+            "faults::a_fault_is_found_and_blamed[lends-false-clear-storm]",
+        ),
     ),
     # ---------------------------------------------------------------- presence
     Rule(
@@ -270,28 +277,28 @@ RULES = (
         "`AlwaysMisses`",
         SHADOW,
         (("        return mine.fingerprint is its.fingerprint and mine", "        return mine"),),
-        ("shadow::a_side_that_lost_a_key_is_blamed",),
+        ("shadow_judging::a_side_that_lost_a_key_is_blamed",),
     ),
     Rule(
         "who left the ideal of its own strategy is wrong, not who missed",
         "a side that holds too much; two strategies that differ by design",
         JUDGE,
         (("            if (found.source == pool) != (ideal == pool)\n", "            if found.source != pool\n"),),
-        ("shadow::a_side_that_keeps_too_much_is_blamed", "shadow::two_strategies_differ_by_design"),
+        ("shadow_judging::a_side_that_keeps_too_much_is_blamed", "shadow_judging::two_strategies_differ_by_design"),
     ),
     Rule(
         "each side has an ideal of its own where their strategies differ",
         "FIFO beside LRU",
         SHADOW,
         (("        shared = its.strategies == mine.strategies\n", "        shared = True\n"),),
-        ("shadow::two_strategies_differ_by_design",),
+        ("shadow_judging::two_strategies_differ_by_design",),
     ),
     Rule(
         "a checkout is answered from the pool that the ideal has the key in",
         "a key lost in the init pool, and found in recur with another value",
         JUDGE,
         ((" or mine.source != its.source:\n", ":\n"),),
-        ("shadow::a_checkout_from_the_other_pool_is_a_difference_of_presence",),
+        ("shadow_judging::a_checkout_from_the_other_pool_is_a_difference_of_presence",),
     ),
     # ---------------------------------------------------------------- lent and given
     Rule(
@@ -299,7 +306,7 @@ RULES = (
         "a working copy that is the entry (`LendsTheEntry`, `working-copy-is-entry`)",
         LENDING,
         (("        scribble(working_copy, turn)\n", ""),),
-        ("shadow::an_entry_that_is_its_own_working_copy_is_found",),
+        ("shadow_judging::an_entry_that_is_its_own_working_copy_is_found",),
     ),
     Rule(
         "one that cannot be written into is an error",
@@ -311,7 +318,7 @@ RULES = (
                 "            del error",
             ),
         ),
-        ("shadow::a_working_copy_that_cannot_be_written_into_is_found",),
+        ("shadow_judging::a_working_copy_that_cannot_be_written_into_is_found",),
     ),
     Rule(
         "a working copy stays its consumer's for `env_num` checkouts",
@@ -324,9 +331,9 @@ RULES = (
             ),
         ),
         (
-            "shadow::a_working_copy_that_is_shared_is_found[2]",
-            "shadow::a_working_copy_that_is_shared_is_found[8]",
-            "shadow::a_working_copy_is_watched_through_clears_of_other_pools",
+            "shadow_judging::a_working_copy_that_is_shared_is_found[2]",
+            "shadow_judging::a_working_copy_that_is_shared_is_found[8]",
+            "shadow_judging::a_working_copy_is_watched_through_clears_of_other_pools",
         ),
     ),
     Rule(
@@ -341,14 +348,14 @@ RULES = (
         "a sound cache that uses the slot at once",
         SHADOW,
         (("            if each == WM:\n                self._lending.forget_working_copy()\n", ""),),
-        tuple(f"shadow::a_clear_of_wm_takes_working_copies_back[{pool}]" for pool in ("pool0", "pool1")),
+        tuple(f"shadow_judging::a_clear_of_wm_takes_working_copies_back[{pool}]" for pool in ("pool0", "pool1")),
     ),
     Rule(
         "so does a set in wm",
         "a sound cache that takes any slot for it",
         SHADOW,
         (("        if pool == WM:\n            self._lending.forget_working_copy()\n", ""),),
-        ("shadow::a_set_in_wm_takes_working_copies_back",),
+        ("shadow_judging::a_set_in_wm_takes_working_copies_back",),
     ),
     Rule(
         "a loan stays as it is until the next set of its pool",
@@ -356,7 +363,7 @@ RULES = (
         SHADOW,
         (("        self._lending.loan_ends((pool,))\n", "        self._lending._loan = None\n"),),
         (
-            "shadow::a_loan_that_the_next_lookup_overwrites_is_found",
+            "shadow_judging::a_loan_that_the_next_lookup_overwrites_is_found",
             "faults::a_fault_is_found_and_blamed[lends-one-buffer-mcts]",
         ),
     ),
@@ -365,7 +372,7 @@ RULES = (
         "the same, where nothing is set before the clear",
         SHADOW,
         (("        self._lending.loan_ends(pools)\n", "        self._lending._loan = None\n"),),
-        tuple(f"shadow::a_loan_is_watched_until_its_pool_is_cleared[{pool}]" for pool in ("pool0", "pool1")),
+        tuple(f"shadow_judging::a_loan_is_watched_until_its_pool_is_cleared[{pool}]" for pool in ("pool0", "pool1")),
     ),
     Rule(
         "what was lent from wm is good until the next checkout only",
@@ -410,8 +417,8 @@ RULES = (
             ("                    scribble(earlier.value, number)\n", "                    pass\n"),
         ),
         (
-            "shadow::references_to_the_producers_object_are_found_at_once[ByReference]",
-            "shadow::references_to_the_producers_object_are_found_at_once[KeepsTensors]",
+            "shadow_judging::references_to_the_producers_object_are_found_at_once[ByReference]",
+            "shadow_judging::references_to_the_producers_object_are_found_at_once[KeepsTensors]",
             "faults::a_fault_is_found_and_blamed[by-reference-mcts]",
             "faults::a_fault_is_found_and_blamed[detach-taken-for-copy-mcts]",
         ),
@@ -421,7 +428,7 @@ RULES = (
         "`ByReference`, where each value has a shape of its own",
         HANDOVER,
         (("                    scribble(earlier.value, number)\n", "                    pass\n"),),
-        ("shadow::references_are_found_where_the_next_value_is_of_another_kind",),
+        ("shadow_judging::references_are_found_where_the_next_value_is_of_another_kind",),
     ),
     Rule(
         "a value is handed over in its own memory layout",
@@ -429,7 +436,7 @@ RULES = (
         HANDOVER,
         (("    if all(plain) or len(plain) < len(tensors):\n", "    if plain is not None:\n"),),
         (
-            "shadow::a_value_is_handed_over_in_its_own_memory_layout",
+            "shadow_judging::a_value_is_handed_over_in_its_own_memory_layout",
             "faults::a_fault_is_found_and_blamed[reads-memory-in-order-numeric-edge]",
         ),
     ),
@@ -495,7 +502,7 @@ RULES = (
         "counters that are wrong for a while",
         SHADOW,
         (("            self.check_stats()\n", ""),),
-        ("shadow::statistics_are_checked_during_a_long_run",),
+        ("shadow_judging::statistics_are_checked_during_a_long_run",),
     ),
     Rule(
         "hits and misses are not checked where track of them was lost",
@@ -517,14 +524,14 @@ RULES = (
                 "",
             ),
         ),
-        ("shadow::sides_that_leave_their_strategy_alike_are_not_called_liars[get]",),
+        ("shadow_judging::sides_that_leave_their_strategy_alike_are_not_called_liars[get]",),
     ),
     Rule(
         "nothing is checked where nobody can tell which pool answered",
         "`checkout-prefers-recur`, where both hold the same bytes",
         SHADOW,
         (("            self._note_ambiguity(source, key, last)\n", ""),),
-        ("shadow::counters_are_not_checked_where_nobody_can_tell_which_pool_answered",),
+        ("shadow_judging::counters_are_not_checked_where_nobody_can_tell_which_pool_answered",),
     ),
     # ---------------------------------------------------------------- what is known
     Rule(

@@ -13,11 +13,12 @@ import torch
 from targets import CORPUS
 
 from harness.caches import CacheSpec
+from harness.fingerprints import fingerprint
 from harness.operations import ALL, RECUR, Checkout, Clear, Get, Set, Write, init
 from harness.recording import TraceWriter
 from harness.replay import Comparison
 from harness.trace import Answer, Trace
-from harness.values import KeysValues, fingerprint
+from harness.values import KeysValues
 
 _SETTINGS = """\
 [[known]]

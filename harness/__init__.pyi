@@ -2,6 +2,7 @@ from .caches import Cache, CacheSpec, Drop, PoolStats
 from .compare import Difference, Tolerance
 from .divergence import Divergence, DivergenceLog, KnownDifference
 from .errors import KVParityError, NotKeysValuesError, TraceError, UnusableCacheError, UsageError
+from .fingerprints import fingerprint
 from .loading import Scenario, adapt, build_cache, load_scenario, trace_path
 from .operations import (
     ALL,
@@ -23,7 +24,7 @@ from .result import Result
 from .shadow import ShadowCache
 from .tally import merge
 from .trace import Answer, Recorded, Trace
-from .values import KeysValues, fingerprint
+from .values import KeysValues
 
 __all__ = [
     "ALL",

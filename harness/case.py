@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.divergence import Divergence, DivergenceLog
+from harness.fingerprints import fingerprint
 from harness.operations import Operation, Set
 from harness.replay import Driver, step
-from harness.values import KeysValues, fingerprint
+from harness.values import KeysValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from harness.evidence.coverage import kind_of
-from harness.values import KeysValues, copy_into, read, scribble
+from harness.values import KeysValues, clone, read, stack_over, write_token
 
 if TYPE_CHECKING:
-    from harness.values import LayerCache, TokenCache
+    from collections.abc import Sequence
+
+_SPOILT = 113.0
 
 
 class Handover:
@@ -23,27 +25,28 @@ class Handover:
     """
 
     def __init__(self) -> None:
-        self._given: _Given | None = None
+        self._given: Given | None = None
         self.kinds: list[str] = []
         self._last_kind = ""
         self.kind_changes = 0
 
-    def copy_of(self, value: Any, number: int) -> KeysValues:
-        """The object, which now holds what `value` holds; `number` is that of the operation.
+    def take(self, value: Any) -> Given:
+        """The object, which now holds what `value` holds.
 
         Raises:
             NotKeysValuesError: `value` is no entry.
         """
         earlier = self._given
-        copy = _copied(value, None if earlier is None else earlier.put_together())
-        if earlier is None or copy is not earlier.value:
-            self._given = _Given.of(copy)
-            self._note_kind(copy)
-            if earlier is not None:
-                # The new value is of another kind and got an object of its own: who kept this one is found out too.
-                with suppress(Exception):  # whatever a candidate made of it
-                    scribble(earlier.value, number)
-        return copy
+        tensors, sizes = read(value)
+        if earlier is not None and earlier.takes(tensors, sizes):
+            return earlier
+        self._given = Given(_copied(value, tensors, sizes))
+        self._note_kind(self._given.value)
+        if earlier is not None:
+            # The new value is of another kind and got an object of its own: who kept this one is found out too.
+            with suppress(Exception):  # whatever a candidate made of it
+                earlier.spoil()
+        return self._given
 
     def _note_kind(self, value: KeysValues) -> None:
         kind = kind_of(value)
@@ -53,28 +56,58 @@ class Handover:
             self.kinds.append(kind)
 
 
-class _Given(NamedTuple):
-    """The object, and the parts that it was made of."""
+class Given:
+    """The object, and the parts that it was made of, which a candidate may have taken from it.
 
-    value: KeysValues
-    parts: list[tuple[LayerCache, TokenCache, TokenCache]]
+    Attributes:
+        value: the object.
+        row: what all its tensors are slices of; None where these are several.
+        sizes: valid lengths of the value that was copied last.
+    """
 
-    @classmethod
-    def of(cls, value: KeysValues) -> _Given:
-        return cls(value, [(layer, layer._k_cache, layer._v_cache) for layer in value._keys_values])
+    def __init__(self, value: KeysValues) -> None:
+        self.value = value
+        self.row = value._row
+        self._slices = value._slices
+        self.sizes: Sequence[int] = read(value)[1]
+        self._layers = value._keys_values
+        self._parts = [
+            (layer, layer._k_cache, layer._k_cache._cache, layer._v_cache, layer._v_cache._cache)
+            for layer in value._keys_values
+        ]
 
-    def put_together(self) -> KeysValues:
-        """The object in its structure, even if a candidate took it apart."""
-        for layer, k, v in self.parts:
-            layer._k_cache, layer._v_cache = k, v
-        self.value._keys_values = tuple([layer for layer, _, _ in self.parts])
-        return self.value
+    def takes(self, tensors: list[torch.Tensor], sizes: list[int]) -> bool:
+        """Copy these over the object, and put it together again; or tell that they are of another kind or layout."""
+        row = self.row
+        if row is None:
+            return False
+        dtype = row.dtype
+        for tensor in tensors:
+            if getattr(tensor, "dtype", None) is not dtype or not tensor.is_contiguous():
+                return False
+        if not stack_over(row, self._slices, tensors):
+            return False
+        self.sizes = sizes
+        self.value._keys_values = self._layers
+        lengths = iter(sizes)
+        for layer, k, k_tensor, v, v_tensor in self._parts:
+            layer._k_cache, k._cache, k._size = k, k_tensor, next(lengths)
+            layer._v_cache, v._cache, v._size = v, v_tensor, next(lengths)
+        return True
+
+    def spoil(self) -> None:
+        """Change every size and every tensor in place."""
+        for _, k, k_tensor, v, v_tensor in self._parts:
+            for cache, tensor in ((k, k_tensor), (v, v_tensor)):
+                cache._cache = tensor
+                write_token(cache, _SPOILT)
+        if self.row is not None:
+            self.row.view(torch.uint8).bitwise_not_()
 
 
-def _copied(value: Any, target: KeysValues | None) -> KeysValues:
-    """A copy in the memory layout of `value`, over `target` where that is the plain one."""
-    tensors, sizes = read(value)
-    plain = [tensor.is_contiguous() for tensor in tensors if isinstance(tensor, torch.Tensor)]
-    if all(plain) or len(plain) < len(tensors):
-        return copy_into(value, target)
+def _copied(value: Any, tensors: list[torch.Tensor], sizes: list[int]) -> KeysValues:
+    """A copy in the memory layout of `value`."""
+    in_order = [tensor.is_contiguous() for tensor in tensors if isinstance(tensor, torch.Tensor)]
+    if all(in_order) or len(in_order) < len(tensors):
+        return clone(value)
     return KeysValues([tensor.detach().clone() for tensor in tensors], sizes)

@@ -12,7 +12,7 @@ from harness.containing import contained
 from harness.divergence import Divergence, DivergenceLog
 from harness.evidence.history import Exhibit, Moment, heat_of
 from harness.operations import WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
-from harness.values import device_of, read
+from harness.values import read
 
 if TYPE_CHECKING:
     from harness.evidence.history import Heat, History
@@ -204,7 +204,7 @@ class Judge:
         for pool in pools:
             last = self._truth.pools[pool].last_set.get(key)
             if last is not None and last.fingerprint == outcome.fingerprint:
-                return Finding(RIGHT if device_of(outcome.value) == last.device else MOVED, pool)
+                return Finding(RIGHT if outcome.device == last.device else MOVED, pool)
         known = [key in self._truth.pools[pool].last_set or self._truth.pools[pool].complete for pool in lookup.pools]
         return Finding(STALE if all(known) else UNKNOWN)
 
@@ -249,7 +249,7 @@ class Judge:
             explanation = "; ".join(
                 explain.wrong_bytes(side, self._truth, lookup.pools, lookup.operation.key, outcome.fingerprint)
                 if found.verdict == STALE
-                else f"{side.name} returned the right bytes on {device_of(outcome.value) or 'several devices'},"
+                else f"{side.name} returned the right bytes on {outcome.device or 'several devices'},"
                 " where they were not set"
                 for side, outcome, found in zip(self.sides, lookup.outcomes, findings, strict=True)
                 if found.verdict in (STALE, MOVED)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.operations import WM, PoolId
-from harness.values import fingerprint, scribble
+from harness.side import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
-    from harness.judge import Judge
-    from harness.side import Outcome, Side
+    from harness.examining import Examiner
+    from harness.side import Side
 
 WATCH_EVERY = 4  # checkouts, gets, sets
 
@@ -22,20 +22,22 @@ class LendingWatch:
     Args:
         candidate: who lends.
         env_num: for how many further checkouts a working copy is its consumer's.
-        judge: is told what changed.
+        examiner: finds out what changed.
+        tell: tells it.
     """
 
-    def __init__(self, candidate: Side, *, env_num: int, judge: Judge) -> None:
+    def __init__(self, candidate: Side, *, env_num: int, examiner: Examiner, tell: Callable[..., None]) -> None:
         self._candidate = candidate
         self._env_num = env_num
-        self._judge = judge
+        self._examiner = examiner
+        self._tell = tell
         self._working_copy: _WorkingCopy | None = None
         self._loan: _Loan | None = None
 
     def lent(self, number: int, pool: PoolId, key: int, answer: Outcome) -> None:
         """What a get of operation `number` lent is good until the next set or clear of that pool."""
         if self._loan is None and answer.fingerprint is not None and pool != WM:
-            self._loan = _Loan(number, pool, key, answer.value, answer.fingerprint)
+            self._loan = _Loan(number, pool, key, answer)
 
     def loan_ends(self, pools: Collection[PoolId]) -> None:
         """A set or a clear of these pools comes now: what was lent from them was good until here."""
@@ -43,19 +45,19 @@ class LendingWatch:
         if loan is None or loan.pool not in pools:
             return
         self._loan = None
-        if self._candidate.look_at(loan.value).fingerprint != loan.fingerprint:
-            self._judge.loan(loan.number, loan.pool, loan.key)
+        now = self._candidate.look_at(loan.answer.value)
+        self._tell(self._examiner.loan, *loan, now)
 
-    def write_into(self, number: int, env: int, key: int, working_copy: Any, *, turn: int) -> None:
-        """Do as a consumer does, who owns the working copy; now and then make sure that it stays the consumer's.
+    def wrote_into(self, number: int, env: int, key: int, working_copy: Any, turn: int) -> None:
+        """The consumer wrote into the working copy that the checkout of that count lent: it must stay as it is now.
 
         Raises:
-            Exception: it cannot be written into.
+            Exception: it is no entry any more.
         """
-        scribble(working_copy, turn)
-        if self._working_copy is None and turn % WATCH_EVERY == 0:
-            until = turn + self._env_num
-            self._working_copy = _WorkingCopy(number, env, key, working_copy, fingerprint(working_copy), until)
+        if self._working_copy is None:
+            fingerprint, device = self._candidate.look(working_copy)
+            written = Outcome(working_copy, fingerprint, None, device)
+            self._working_copy = _WorkingCopy(number, env, key, written, turn + self._env_num)
 
     def checkout_comes(self, turn: int) -> None:
         """The candidate may have a slot back with the checkout that comes now; until here it was the consumer's."""
@@ -63,8 +65,8 @@ class LendingWatch:
         if watched is None or turn < watched.until:
             return
         self._working_copy = None
-        if self._candidate.look_at(watched.value).fingerprint != watched.fingerprint:
-            self._judge.working_copy(watched.number, watched.env, watched.key, self._env_num)
+        now = self._candidate.look_at(watched.written.value)
+        self._tell(self._examiner.working_copy, watched.number, watched.env, watched.key, watched.written, now)
 
     def forget_working_copy(self) -> None:
         """The caller itself took, or cleared, a slot that the working copy may be in."""
@@ -77,8 +79,7 @@ class _WorkingCopy(NamedTuple):
     number: int
     env: int
     key: int
-    value: Any
-    fingerprint: bytes
+    written: Outcome
     until: int
 
 
@@ -88,5 +89,4 @@ class _Loan(NamedTuple):
     number: int
     pool: PoolId
     key: int
-    value: Any
-    fingerprint: bytes
+    answer: Outcome

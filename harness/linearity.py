@@ -16,9 +16,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from harness.errors import UsageError
+from harness.fingerprints import fingerprint
 from harness.operations import RECUR, Checkout, Clear, Get, Operation, PoolId, Set, Write, describe, init
 from harness.oracle import STRATEGIES, covered
-from harness.values import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

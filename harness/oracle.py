@@ -232,6 +232,7 @@ class IdealCache:
     def __init__(self, spec: CacheSpec, strategy: Callable[[PoolId], str]) -> None:
         self.strategies = {pool: strategy(pool) for pool in spec.pools}
         self.pools = {pool: STRATEGIES[name](spec.slots(pool)) for pool, name in self.strategies.items()}
+        self._init = [(pool, self.pools[pool]) for pool in map(init, range(spec.env_num))]
         self._recur = self.pools[RECUR]
         self._wm_slots = spec.slots(WM)
         self._checkouts = 0
@@ -251,8 +252,8 @@ class IdealCache:
 
     def checkout(self, env: int, key: int) -> PoolId | None:
         """Where a search's lookup finds the key: `init[env]`, recur, or nowhere."""
-        pool = init(env)
-        if not self.pools[pool].get(key):
+        pool, held = self._init[env]
+        if not held.get(key):
             if not self._recur.get(key):
                 return None
             pool = RECUR

@@ -27,10 +27,11 @@ import torch
 import xxhash
 
 from harness.errors import TraceError
+from harness.fingerprints import fingerprint, raw_bytes
 from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write
 from harness.trace import Answer, TraceHeader
 from harness.tracefile import APPLICATION_ID, SCHEMA, TABLES
-from harness.values import KeysValues, clone, fingerprint, raw_bytes, read, row_of
+from harness.values import KeysValues, clone, read, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,6 +10,7 @@ from harness.divergence import DivergenceLog
 from harness.errors import TraceError
 from harness.evidence import Evidence
 from harness.evidence.memory import machine_bytes
+from harness.fingerprints import fingerprint
 from harness.loading import Scenario, build_cache
 from harness.operations import Checkout, Clear, Get, Operation, Set, Write
 from harness.result import RecordedAnswers, Result
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from harness.compare import Tolerance
     from harness.divergence import KnownDifference
     from harness.recording import TraceWriter
+    from harness.side import Outcome
 
 _PROGRESS_EVERY = 256
 _CACHES = 2
@@ -240,12 +242,14 @@ class _Answers:
         answer, outcome = recorded.answer, shadow.answers[0]
         assert answer is not None
         self._given += 1
+        digest = _recordable(outcome)
         error = None if outcome.error is None else type(outcome.error).__name__
-        if outcome.fingerprint == answer.fingerprint and error == answer.error:
+        if digest == answer.fingerprint and error == answer.error:
             self._reproduced += 1
         elif not self._first_other:
             said = answer.error or ("miss" if answer.fingerprint is None else f"hit {answer.fingerprint.hex()[:12]}")
-            self._first_other = f"operation {recorded.number}: recorded {said}, {shadow.reference.name}: {outcome}"
+            did = outcome._replace(fingerprint=digest)
+            self._first_other = f"operation {recorded.number}: recorded {said}, {shadow.reference.name}: {did}"
 
     def summary(self) -> RecordedAnswers | None:
         if not self._given:
@@ -258,4 +262,10 @@ def _answer(operation: Operation, shadow: ShadowCache) -> Answer | None:
         return None
     outcome = shadow.answers[0]
     error = None if outcome.error is None else type(outcome.error).__name__
-    return Answer(fingerprint=outcome.fingerprint, error=error)
+    return Answer(fingerprint=_recordable(outcome), error=error)
+
+
+def _recordable(outcome: Outcome) -> bytes | None:
+    """The fingerprint as traces have it: the CPU's, which is taken here where the shadow's own is still on a device."""
+    digest = outcome.fingerprint
+    return digest if digest is None or isinstance(digest, bytes) else fingerprint(outcome.value)

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.containing import contained
 from harness.divergence import DivergenceLog
 from harness.evidence.collector import SAMPLE_EVERY
-from harness.evidence.coverage import coverage_of
-from harness.evidence.history import Event
+from harness.examining import Examiner
+from harness.fingerprints import HostFingerprints, Undecided, scribble
 from harness.handover import Handover
-from harness.judge import Judge, Lookup
 from harness.lending import WATCH_EVERY, LendingWatch
-from harness.operations import RECUR, WM, Checkout, Clear, Get, PoolId, Set, Write, init
-from harness.oracle import Contents, IdealCache, LastSet, Truth, covered
-from harness.side import Outcome, Side
+from harness.operations import RECUR, WM, Checkout, Get, PoolId, init
+from harness.oracle import covered
+from harness.pending import DeviceFingerprints, Docket, fingerprints_for
+from harness.side import Outcome, SeenDrop, Side
 from harness.turns import one_at_a_time
-from harness.values import device_of, fingerprint
 
 if TYPE_CHECKING:
-    from harness.caches import Cache, CacheSpec
+    from collections.abc import Callable
+
+    import torch
+
+    from harness.caches import Cache, CacheSpec, Drop
     from harness.compare import Tolerance
     from harness.evidence import Coverage, Evidence
-    from harness.evidence.history import Did
+    from harness.fingerprints import Fingerprints
 
 _STATS_EVERY = 10_000
 
@@ -53,7 +57,6 @@ class ShadowCache:
         evidence: what to keep of the run besides its divergences; None for nothing.
 
     Attributes:
-        log: the divergences.
         operations: how many of each kind there were.
         gets_compared: lookups, of which `values_compared` were hits on both sides.
         number: of the operation under way or last done.
@@ -77,12 +80,18 @@ class ShadowCache:
         evidence: Evidence | None = None,
     ) -> None:
         self.spec = spec
+        self._pools = dict.fromkeys(spec.pools)
         self._candidate_serves = serve == "candidate"
         self._compare_every = compare_every
         self._lookups = 0
-        self.reference = Side("reference", names[0], reference, spec)
-        self.candidate = Side("candidate", names[1], candidate, spec)
-        self.log = DivergenceLog() if log is None else log
+        self._log = DivergenceLog() if log is None else log
+        self.lock = self._log.lock
+        self._tolerance = tolerance
+        self._fingerprints: Fingerprints = Undecided(self._decide)
+        self._docket: Docket | None = None
+        look = self._fingerprints.look
+        self.reference = Side("reference", names[0], reference, spec, look=look)
+        self.candidate = Side("candidate", names[1], candidate, spec, look=look)
         self.operations: Counter[str] = Counter()
         self.gets_compared = 0
         self.values_compared = 0
@@ -94,25 +103,18 @@ class ShadowCache:
         self.answers = (Outcome(), Outcome())
         self.raised: BaseException | None = None
         self._key = 0
-        self._truth = Truth.empty(spec, complete=complete)
-        mine = IdealCache(spec, self.reference.strategy)
-        its = IdealCache(spec, self.candidate.strategy)
-        # Where both sides declare the same strategies, one ideal serves both.
-        shared = its.strategies == mine.strategies
-        self._ideals = (mine, mine if shared else its)
-        self._distinct_ideals = (mine,) if shared else (mine, its)
-        self._judge = Judge(
+        self._examiner = Examiner(
             (self.reference, self.candidate),
-            truth=self._truth,
-            ideals=self._ideals,
-            log=self.log,
+            spec=spec,
+            log=self._log,
             tolerance=tolerance,
+            complete=complete,
             history=None if evidence is None else evidence.history,
         )
-        self._lending = LendingWatch(self.candidate, env_num=spec.env_num, judge=self._judge)
         self._handover = Handover()
+        self._lending = LendingWatch(self.candidate, env_num=spec.env_num, examiner=self._examiner, tell=self._tell)
         for side in (self.reference, self.candidate):
-            side.listen(lambda: (self.number, self._key), None if evidence is None else evidence.history)
+            side.listen(partial(self._dropped, side))
 
     @one_at_a_time
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
@@ -121,24 +123,23 @@ class ShadowCache:
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        self._begin("set")
+        number = self._begin("set")
         self._key = key
-        contents = self._contents(pool)
+        if pool not in self._pools:
+            raise self._no_pool(pool)
+        reference, candidate = self.reference, self.candidate
         if pool == WM:
             self._lending.forget_working_copy()
         self._lending.loan_ends((pool,))
-        copy = self._handover.copy_of(value, self.number)
-        set_to = fingerprint(copy)
-        contents.set(key, set_to, device_of(copy), self.number)
-        mine = self.reference.do(self.reference.cache.set, pool, key, value, priority=priority)
-        its = self.candidate.do(self.candidate.cache.set, pool, key, copy, priority=priority)
-        self._note("set", pool, key, mine or set_to, its or set_to)
-        if self.operations["set"] % WATCH_EVERY == 0 and self.candidate.look_at(copy).fingerprint != set_to:
-            self._judge.source(self.number, pool, key)
-        for ideal in self._distinct_ideals:
-            ideal.set(pool, key, self.number, priority)
-        if mine is not None or its is not None:
-            self._judge.errors(self.number, Set(pool=pool, key=key, value=None), mine, its)
+        given = self._handover.take(value)
+        copy = given.value
+        # Of the row, which is what was set, whatever a candidate did to the object's tensors earlier.
+        set_to = candidate.look(copy) if given.row is None else self._fingerprints.look_at_row(given.row, given.sizes)
+        mine = reference.set(pool, key, value, priority)
+        its = candidate.set(pool, key, copy, priority)
+        after = None if self.operations["set"] % WATCH_EVERY else candidate.look_at(copy)
+        self._tell(self._examiner.set, number, pool, key, priority, *set_to, mine, its, after)
+        if mine is not None:
             self._raise(mine)
 
     @one_at_a_time
@@ -148,31 +149,22 @@ class ShadowCache:
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        self._begin("get")
-        contents = self._contents(pool)
+        number = self._begin("get")
+        if pool not in self._pools:
+            raise self._no_pool(pool)
         reference, candidate = self.reference, self.candidate
-        if self._is_skipped():
+        if self._compare_every > 1 and self._is_skipped():
             mine, its = reference.peek(reference.cache.get, pool, key), candidate.peek(candidate.cache.get, pool, key)
-            held = [ideal.get(pool, key) for ideal in self._distinct_ideals]
-            return self._mirrored(Get(pool=pool, key=key), (pool,), (mine, its), held)
+            self._tell(self._examiner.mirrored, number, Get(pool=pool, key=key), (pool,), mine, its)
+            return self._answer(mine, its)
         self.gets_compared += 1
         mine = reference.ask(reference.cache.get, pool, key)
         its = candidate.ask(candidate.cache.get, pool, key)
-        self.answers = (mine, its)
-        self._note("get", pool, key, mine.error or mine.fingerprint, its.error or its.fingerprint)
-        held = [ideal.get(pool, key) for ideal in self._distinct_ideals]
         if mine.fingerprint is not None and its.fingerprint is not None:
             self.values_compared += 1
-        if _agree(mine, its, contents.last_set.get(key)):
-            hit = mine.fingerprint is not None
-            for side, ideally in ((reference, held[0]), (candidate, held[-1])):
-                side.saw(pool, hit=hit)
-                if hit != (ideally is not None):  # both left their ideal alike
-                    side.deviated.add(pool)
-        else:
-            self._judge_lookup(Get(pool=pool, key=key), (pool,), held)
+        self._tell(self._examiner.get, number, pool, key, mine, its)
         if self.operations["get"] % WATCH_EVERY == 0:
-            self._lending.lent(self.number, pool, key, its)
+            self._lending.lent(number, pool, key, its)
         return self._answer(mine, its)
 
     @one_at_a_time
@@ -182,38 +174,31 @@ class ShadowCache:
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        self._begin("checkout")
-        self._contents(init(env))
+        number = self._begin("checkout")
+        pool = init(env)
+        if pool not in self._pools:
+            raise self._no_pool(pool)
         reference, candidate = self.reference, self.candidate
-        self._lending.checkout_comes(self.operations["checkout"])
-        if self._is_skipped():
-            mine, its = (
-                reference.peek(reference.cache.checkout, env, key),
-                candidate.peek(candidate.cache.checkout, env, key),
-            )
-            held = [ideal.checkout(env, key) for ideal in self._distinct_ideals]
-            return self._mirrored(Checkout(env=env, key=key), (init(env), RECUR), (mine, its), held)
+        turn = self.operations["checkout"]
+        self._lending.checkout_comes(turn)
+        if self._compare_every > 1 and self._is_skipped():
+            mine = reference.peek(reference.cache.checkout, env, key)
+            its = candidate.peek(candidate.cache.checkout, env, key)
+            self._tell(self._examiner.mirrored, number, Checkout(env=env, key=key), (pool, RECUR), mine, its)
+            return self._answer(mine, its)
         self.gets_compared += 1
         mine = reference.ask(reference.cache.checkout, env, key)
         its = candidate.ask(candidate.cache.checkout, env, key)
-        self.answers = (mine, its)
-        self._note("checkout", init(env), key, mine.error or mine.fingerprint, its.error or its.fingerprint)
-        held = [ideal.checkout(env, key) for ideal in self._distinct_ideals]
         if mine.fingerprint is not None and its.fingerprint is not None:
             self.values_compared += 1
-        source = held[0]
-        last = self._truth.pools[source].last_set.get(key) if source else None
-        if held[-1] == source and _agree(mine, its, last):
-            answered = None if mine.fingerprint is None else source
-            for side in (reference, candidate):
-                side.saw_checkout(env, answered)
-                if source is not None and answered is None:  # both left their ideal alike
-                    side.deviated.add(source)
-            self._note_ambiguity(source, key, last)
-        else:
-            self._judge_lookup(Checkout(env=env, key=key), (init(env), RECUR), held)
+        self._tell(self._examiner.checkout, number, env, key, mine, its)
         if its.fingerprint is not None and not self._candidate_serves:
-            self._write_into(env, key, its.value)
+            try:  # as a consumer does, who owns the working copy
+                scribble(its.value, turn)
+                if turn % WATCH_EVERY == 0:
+                    self._lending.wrote_into(number, env, key, its.value, turn)
+            except BaseException as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
+                self._tell(self._examiner.unwritable, number, env, contained(error))
         return self._answer(mine, its)
 
     @one_at_a_time
@@ -223,39 +208,53 @@ class ShadowCache:
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        self._begin("clear")
-        pools = covered(pool, self._truth.pools)
-        for each in pools:
-            self._contents(each)
+        number = self._begin("clear")
+        pools = covered(pool, self._pools)
+        if not all([each in self._pools for each in pools]):
+            raise self._no_pool(pool)
         self._lending.loan_ends(pools)
-        mine = self.reference.do(self.reference.cache.clear, pool)
-        its = self.candidate.do(self.candidate.cache.clear, pool)
-        self._note("clear", pool, None, mine or "cleared", its or "cleared")
-        for each in pools:
-            if each == WM:
-                self._lending.forget_working_copy()
-            self._truth.pools[each].clear(self.number)
-            for ideal in self._distinct_ideals:
-                ideal.clear(each)
-        for side in (self.reference, self.candidate):
-            side.forget_drops(pool)
-        if mine is not None or its is not None:
-            self._judge.errors(self.number, Clear(pool=pool), mine, its)
+        mine = self.reference.clear(pool)
+        its = self.candidate.clear(pool)
+        if WM in pools:
+            self._lending.forget_working_copy()
+        self._tell(self._examiner.clear, number, pool, pools, mine, its)
+        if mine is not None:
             self._raise(mine)
+
+    @property
+    def log(self) -> DivergenceLog:
+        """The divergences of all operations so far."""
+        self.settle()
+        return self._log
+
+    @property
+    def both_raised(self) -> int:
+        """Operations in which both sides raised the same type of exception."""
+        self.settle()
+        return self._examiner.judge.both_raised
+
+    @one_at_a_time
+    def settle(self) -> None:
+        """Examine what waits for fingerprints to be read from a device, if anything does.
+
+        Done whenever a batch is full, and by whoever asks for what was found.
+        """
+        if self._docket is not None:
+            self._docket.settle()
 
     @one_at_a_time
     def check_stats(self) -> None:
         """Hold what each side counted against what was seen of it. Done now and then, and by whoever ends a run."""
-        self._judge.stats(self.number)
+        self.settle()
+        self._examiner.judge.stats(self.number)
         if self.evidence is not None:
-            self.evidence.add_point(self.operations.total(), (self.reference, self.candidate), self.log)
+            self.evidence.add_point(self.operations.total(), (self.reference, self.candidate), self._log)
 
     @one_at_a_time
     def coverage(self) -> Coverage:
         """What was exercised so far."""
-        return coverage_of(
-            self._truth,
-            *self._ideals,
+        self.settle()
+        return self._examiner.coverage(
             kinds=self._handover.kinds,
             kind_changes=self._handover.kind_changes,
             working_copies=self.operations["checkout"],
@@ -263,20 +262,13 @@ class ShadowCache:
 
     # ------------------------------------------------------------------ inside
 
-    @property
-    def both_raised(self) -> int:
-        """Operations in which both sides raised the same type of exception."""
-        return self._judge.both_raised
+    def _no_pool(self, pool: PoolId) -> ValueError:
+        return ValueError(f"there is no pool {pool}: the caches were built with {self.spec}")
 
-    def _contents(self, pool: PoolId) -> Contents:
-        try:
-            return self._truth.pools[pool]
-        except KeyError:
-            raise ValueError(f"there is no pool {pool}: the caches were built with {self.spec}") from None
-
-    def _begin(self, kind: str) -> None:
-        self.number = self.next_number
-        self.next_number += 1
+    def _begin(self, kind: str) -> int:
+        """Count another operation; its number."""
+        number = self.number = self.next_number
+        self.next_number = number + 1
         self.operations[kind] += 1
         self._until_stats -= 1
         if not self._until_stats:
@@ -286,6 +278,7 @@ class ShadowCache:
             self._until_sample -= 1
             if self._until_sample < 1:
                 self._sample(self.evidence, kind)
+        return number
 
     def _sample(self, evidence: Evidence, kind: str) -> None:
         """Time this operation, and put the stopwatches away at the next one."""
@@ -294,88 +287,45 @@ class ShadowCache:
         for side in sides:
             side.stopwatch = evidence.watch(side.role, kind) if sampled else None
         if sampled:
-            evidence.look(self.operations.total(), sides, self.log)
+            evidence.look(self.operations.total(), sides, self._log)
         else:
             self._until_sample = SAMPLE_EVERY - 1
 
-    def _note(self, verb: str, pool: PoolId, key: int | None, mine: Did, its: Did) -> None:
-        if self.evidence is not None:
-            self.evidence.history.note(Event(self.number, verb, pool, key, mine, its))
+    def _dropped(self, side: Side, drop: Drop) -> None:
+        self._tell(self._examiner.dropped, side, SeenDrop(self.number, self._key, drop))
 
-    def _note_ambiguity(self, source: PoolId | None, key: int, last: LastSet | None) -> None:
-        """Where recur holds the same bytes, nobody can tell from outside which of the two pools answered."""
-        if source is None or last is None or source == RECUR:
-            return
-        other = self._truth.pools[RECUR].last_set.get(key)
-        if other is not None and other.fingerprint == last.fingerprint:
-            for side in (self.reference, self.candidate):
-                side.lost_track.update((source, RECUR))
-                side.deviated.update((source, RECUR))  # perhaps
+    def _tell(self, examine: Callable[..., None], *facts: Any) -> None:
+        """Have the examiner told, now or when the fingerprints are read."""
+        if self._docket is None:
+            examine(*facts)
+        else:
+            self._docket.enter(examine, *facts)
 
-    def _write_into(self, env: int, key: int, working_copy: Any) -> None:
-        try:
-            self._lending.write_into(self.number, env, key, working_copy, turn=self.operations["checkout"])
-        except BaseException as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
-            self._judge.errors(self.number, Write(env=env, fill=0), None, contained(error))
+    def _decide(self, device: torch.device | None) -> Fingerprints:
+        """Take fingerprints from now on where entries are: the first one came, and is on that device."""
+        # Whether numbers are close can only be told from the numbers: at once, before the memory is used again.
+        fingerprints = HostFingerprints() if self._tolerance is not None else fingerprints_for(device)
+        if isinstance(fingerprints, DeviceFingerprints):
+            self._docket = Docket(fingerprints)
+        self._fingerprints = fingerprints
+        self.reference.look = self.candidate.look = fingerprints.look
+        return fingerprints
 
     def _is_skipped(self) -> bool:
         """Whether the lookup that comes now is mirrored only."""
         self._lookups += 1
         return (self._lookups - 1) % self._compare_every != 0
 
-    def _mirrored(
-        self,
-        operation: Get | Checkout,
-        pools: tuple[PoolId, ...],
-        answers: tuple[Outcome, Outcome],
-        held: list[PoolId | None],
-    ) -> Any | None:
-        """End a lookup at whose tensors nobody looked. An exception is a finding all the same."""
-        self.answers = mine, its = answers
-        verb = "get" if isinstance(operation, Get) else "checkout"
-        self._note(verb, pools[0], operation.key, *(_unseen(answer) for answer in answers))
-        for side, answer, ideally in ((self.reference, mine, held[0]), (self.candidate, its, held[-1])):
-            side.lost_track.update(pools)
-            if (answer.value is not None) != (ideally is not None):
-                side.deviated.update(pools)
-        if mine.error is not None or its.error is not None:
-            self._judge.errors(self.number, operation, mine.error, its.error)
-        return self._answer(mine, its)
-
     def _answer(self, mine: Outcome, its: Outcome) -> Any | None:
         """What the caller gets: the reference's answer or exception, unless a candidate serves and did not fail."""
+        self.answers = mine, its
         if self._candidate_serves and its.error is None:
             return its.value
         if mine.error is not None and mine.value is None:
             self._raise(mine.error)
         return mine.value
 
-    def _judge_lookup(self, operation: Get | Checkout, pools: tuple[PoolId, ...], held: list[PoolId | None]) -> None:
-        both = (held[0], held[-1])
-        self._judge.lookup(
-            Lookup(number=self.number, operation=operation, pools=pools, outcomes=self.answers, ideal=both)
-        )
-
-    def _raise(self, error: BaseException | None) -> None:
-        """Pass on what the reference raised, if it did."""
-        if error is not None:
-            self.raised = error
-            raise error
-
-
-def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
-    """Whether both missed, or both returned what was last set, on the device that it was on."""
-    if mine.fingerprint is None or its.fingerprint is None:
-        return mine.fingerprint is its.fingerprint and mine.error is None and its.error is None
-    return (
-        last is not None
-        and mine.fingerprint == last.fingerprint
-        and its.fingerprint == last.fingerprint
-        and device_of(mine.value) == last.device
-        and device_of(its.value) == last.device
-    )
-
-
-def _unseen(answer: Outcome) -> BaseException | str:
-    """What is known of an answer at whose tensors nobody looked."""
-    return answer.error or ("miss" if answer.value is None else "hit, not compared")
+    def _raise(self, error: BaseException) -> NoReturn:
+        """Pass on what the reference raised."""
+        self.raised = error
+        raise error

@@ -9,16 +9,17 @@ from harness import explain
 from harness.caches import Cache, CacheSpec, DeclaresStrategy, Drop, HasStats, PoolStats, ReportsDrops
 from harness.containing import contained
 from harness.errors import NotKeysValuesError, UnusableCacheError
-from harness.evidence.history import Event
 from harness.operations import RECUR, PoolId, init
 from harness.oracle import STRATEGIES, covered
-from harness.values import check, fingerprint
+from harness.values import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.evidence.history import History
+    import torch
+
     from harness.evidence.latency import Stopwatch
+    from harness.fingerprints import Look
 
 _REMEMBERED_DROPS = 4096
 
@@ -26,18 +27,22 @@ _REMEMBERED_DROPS = 4096
 class Outcome(NamedTuple):
     """What one side did when asked.
 
-    A hit has a value and its fingerprint, a miss neither. An exception is an error; with a value it is about that
-    value, which is no entry.
+    A hit has a value, its fingerprint and its device, a miss none of them. An exception is an error; with a value it is
+    about that value, which is no entry.
     """
 
     value: Any = None
     fingerprint: bytes | None = None
     error: BaseException | None = None
+    device: torch.device | None = None
 
     def __str__(self) -> str:
         if self.error is not None:
             return explain.mishap(self.error)
         return "miss" if self.fingerprint is None else f"hit {self.fingerprint.hex()[:12]}"
+
+
+MISS = Outcome()
 
 
 class SeenDrop(NamedTuple):
@@ -64,36 +69,32 @@ class Side:
         name: as the user knows it.
         cache: the cache.
         spec: its sizes.
+        look: looks at an entry.
     """
 
-    def __init__(self, role: str, name: str, cache: Cache, spec: CacheSpec) -> None:
+    def __init__(self, role: str, name: str, cache: Cache, spec: CacheSpec, *, look: Callable[[Any], Look]) -> None:
         self.role = role
         self.name = name
         self.cache = cache
         self.spec = spec
+        self.look = look
         self.seen = {pool: Seen() for pool in spec.pools}
+        self._init_seen = [self.seen[init(env)] for env in range(spec.env_num)]
+        self._recur_seen = self.seen[RECUR]
         self.lost_track: set[PoolId] = set()  # pools whose hits and misses can no longer be told from outside
         self.deviated: set[PoolId] = set()  # pools that were seen to leave their ideal
         self.stopwatch: Stopwatch | None = None  # times what is done while it is there
         self._drops: dict[PoolId, dict[int, SeenDrop]] = {pool: {} for pool in spec.pools}
 
-    def listen(self, under_way: Callable[[], tuple[int, int]], history: History | None = None) -> None:
-        """Note each drop that the cache reports from now on; `under_way` gives the operation's number and key."""
+    def listen(self, tell: Callable[[Drop], None]) -> None:
+        """Tell of each drop that the cache reports from now on. One of a pool that there is not is its own error."""
         if not isinstance(self.cache, ReportsDrops):
             return
 
-        on_trial = self.role == "candidate"
-
         def note(drop: Drop) -> None:
-            drops = self._drops[drop.pool]
-            drops.pop(drop.key, None)
-            drops[drop.key] = seen = SeenDrop(*under_way(), drop)
-            if history is not None:
-                told = f"dropped for key {seen.for_key:#018x}: {drop.reason}"
-                both = ("", told) if on_trial else (told, "")
-                history.note(Event(seen.number, "drop", drop.pool, drop.key, *both))
-            if len(drops) > _REMEMBERED_DROPS:
-                del drops[next(iter(drops))]
+            if drop.pool not in self._drops:
+                raise KeyError(drop.pool)
+            tell(drop)
 
         self.cache.on_drop = note
 
@@ -133,6 +134,14 @@ class Side:
             }
         return rows
 
+    def dropped(self, seen: SeenDrop) -> None:
+        """Remember a drop that the cache reported."""
+        drops = self._drops[seen.drop.pool]
+        drops.pop(seen.drop.key, None)
+        drops[seen.drop.key] = seen
+        if len(drops) > _REMEMBERED_DROPS:
+            del drops[next(iter(drops))]
+
     def last_drop(self, pool: PoolId, key: int) -> SeenDrop | None:
         """The last reported drop of `key` from `pool` since its last clear."""
         return self._drops[pool].get(key)
@@ -142,33 +151,49 @@ class Side:
         for each in covered(pool, self._drops):
             self._drops[each].clear()
 
-    def do(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> BaseException | None:
-        """Call `call`, which returns nothing; what it raised."""
+    def set(self, pool: PoolId, key: int, value: Any, priority: float | None) -> BaseException | None:
+        """Have the cache store `value`; what it raised."""
         try:
             if self.stopwatch is None:
-                call(*arguments, **options)
+                self.cache.set(pool, key, value, priority=priority)
             else:
-                self.stopwatch.run(call, *arguments, **options)
+                self.stopwatch.run(self.cache.set, pool, key, value, priority=priority)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
             return contained(error)
         return None
 
-    def ask(self, lookup: Callable[..., Any], *arguments: Any) -> Outcome:
-        """Call `lookup` and fingerprint what it lends; an exception and rubbish are outcomes like others."""
+    def clear(self, pool: PoolId) -> BaseException | None:
+        """Have the cache clear `pool`; what it raised."""
         try:
-            value = lookup(*arguments) if self.stopwatch is None else self.stopwatch.run(lookup, *arguments)
+            if self.stopwatch is None:
+                self.cache.clear(pool)
+            else:
+                self.stopwatch.run(self.cache.clear, pool)
+        except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
+            return contained(error)
+        return None
+
+    def ask(self, lookup: Callable[[Any, int], Any], where: Any, key: int) -> Outcome:
+        """Call `lookup` and look at what it lends; an exception and rubbish are outcomes like others."""
+        try:
+            value = lookup(where, key) if self.stopwatch is None else self.stopwatch.run(lookup, where, key)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
             return Outcome(error=contained(error))
-        return self.look_at(value)
-
-    def look_at(self, value: Any) -> Outcome:
-        """Fingerprint what was lent, now or earlier."""
         if value is None:
-            return Outcome()
+            return MISS
         try:
-            return Outcome(value, fingerprint(value))
+            fingerprint, device = self.look(value)
         except BaseException as error:  # noqa: BLE001  and so is whatever it returns
             return Outcome(value, error=_what_is_wrong_with(value) or contained(error))
+        return Outcome(value, fingerprint, None, device)
+
+    def look_at(self, value: Any) -> Outcome:
+        """Look at what was lent, now or earlier."""
+        try:
+            fingerprint, device = self.look(value)
+        except BaseException as error:  # noqa: BLE001  whatever a cache returns
+            return Outcome(value, error=_what_is_wrong_with(value) or contained(error))
+        return Outcome(value, fingerprint, None, device)
 
     def peek(self, lookup: Callable[..., Any], *arguments: Any) -> Outcome:
         """Call `lookup` and look at the kind of what it lends, not at its bytes: an outcome without a fingerprint."""
@@ -190,10 +215,14 @@ class Side:
 
     def saw_checkout(self, env: int, source: PoolId | None) -> None:
         """Count a checkout that was answered from `source`: a miss of the init pool where it was not that."""
-        first = init(env)
-        self.saw(first, hit=source == first)
-        if source != first:
-            self.saw(RECUR, hit=source is not None)
+        if source is None:
+            self._init_seen[env].misses += 1
+            self._recur_seen.misses += 1
+        elif source == RECUR:
+            self._init_seen[env].misses += 1
+            self._recur_seen.hits += 1
+        else:
+            self._init_seen[env].hits += 1
 
 
 def _what_is_wrong_with(value: Any) -> NotKeysValuesError | None:

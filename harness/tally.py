@@ -46,6 +46,7 @@ class Seen:
     @classmethod
     def of(cls, shadow: ShadowCache, *, without_its_word: bool = False) -> Seen:
         """What `shadow` saw so far; `without_its_word` leaves out what the candidate itself counted."""
+        shadow.settle()
         evidence = shadow.evidence
         return cls(
             spec=shadow.spec,

@@ -18,13 +18,15 @@ import xxhash
 
 from harness.caches import CacheSpec
 from harness.errors import TraceError
+from harness.fingerprints import fingerprint
 from harness.layout import Layout, stand_in
 from harness.operations import RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
 from harness.tracefile import DAMAGE, damaged, open_trace_file
-from harness.values import KeysValues, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from harness.values import KeysValues
 
 MOST_LOST = 512  # operations, where a recording ended early
 _FINGERPRINT_BYTES = 16
@@ -37,7 +39,7 @@ class Answer:
     """What a lookup returned.
 
     Attributes:
-        fingerprint: of the value, see `harness.values.fingerprint`; None for a miss.
+        fingerprint: of the value, see `harness.fingerprints.fingerprint`; None for a miss.
         source: for a checkout that hit, the pool that had it: `init` or `recur`. None where nobody said.
         error: the name of the exception's type, where it raised.
     """

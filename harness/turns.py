@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from harness.divergence import DivergenceLog
+    from threading import RLock
 
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
 
 
 class Logging(Protocol):
-    """Whatever has a log."""
+    """Whatever writes to a log, of which it has the lock."""
 
-    log: DivergenceLog
+    lock: RLock
 
 
 Self = TypeVar("Self", bound=Logging)
@@ -30,7 +29,7 @@ def one_at_a_time(
 
     @wraps(method)
     def held(self: Self, /, *arguments: Arguments.args, **options: Arguments.kwargs) -> Returned:
-        with self.log.lock:
+        with self.lock:
             return method(self, *arguments, **options)
 
     return held

@@ -330,6 +330,23 @@ def test_every_repeat_begins_with_new_caches() -> None:
     assert [each.diary for each in made] == [["set", "set", "get"] * 3] * 2
 
 
+def test_none_is_always_built_first() -> None:
+    """What is built first may have the better place in memory."""
+    built: list[str] = []
+
+    def named(name: str) -> Callable[[CacheSpec], Cache]:
+        def build(_: CacheSpec) -> Cache:
+            built.append(name)
+            return Plain()
+
+        return build
+
+    race = Race({"a": named("a"), "b": named("b"), "c": named("c")}, workload(*ROOTS), clock=lambda: 0)
+    for _ in range(3):
+        race.repeat()
+    assert sorted("".join(built[start : start + 3]) for start in (0, 3, 6)) == ["abc", "bca", "cab"]
+
+
 def test_conditions_are_as_before_afterwards() -> None:
     """Threads, core, garbage collection and gradients."""
     core_of = getattr(os, "sched_getaffinity", lambda _: None)

@@ -47,5 +47,5 @@ def test_the_corpus_stays_small() -> None:
 
 def test_where_sqlite_runs_out_of_memory_the_file_is_damaged() -> None:
     """As it does where pages claim more than there can be; found by fuzzing."""
-    with pytest.raises(TraceError, match="no-memory is damaged: MemoryError$"):
+    with pytest.raises(TraceError, match=r"no-memory is damaged: MemoryError$"):
         Trace(FUZZING / "corpus" / "trace" / "no-memory")

@@ -26,6 +26,7 @@ from harness import (
     init,
 )
 from harness.caches import PoolStats
+from harness.fingerprints import HostFingerprints
 from harness.judge import Judge, Lookup
 from harness.oracle import IdealCache, Truth
 from harness.side import Outcome, Side
@@ -46,7 +47,7 @@ def value(number: float) -> KeysValues:
 
 def hit(number: float) -> Outcome:
     """The answer with that value."""
-    return Outcome(value(number), fingerprint(value(number)))
+    return Outcome(value(number), fingerprint(value(number)), device=CPU)
 
 
 def shown(number: float) -> str:
@@ -79,7 +80,7 @@ class Court:
     def __init__(self, new: Cache | None = None, *, log: DivergenceLog | None = None, complete: bool = True) -> None:
         caches = doubles.Plain(), new or doubles.Plain()
         self.old, self.new = (
-            Side(role, name, cache, SPEC)
+            Side(role, name, cache, SPEC, look=HostFingerprints().look)
             for role, name, cache in zip(("reference", "candidate"), ("old", "new"), caches, strict=True)
         )
         self.truth = Truth.empty(SPEC, complete=complete)

@@ -11,10 +11,10 @@ import pytest
 from harness.caches import CacheSpec
 from harness.contract import entry
 from harness.errors import UsageError
+from harness.fingerprints import fingerprint
 from harness.linearity import Call, Model, Verdict, check, perform, record
 from harness.loading import ManagerCache, build_cache
 from harness.operations import ALL, RECUR, Checkout, Clear, Get, Operation, Set, Write, init
-from harness.values import fingerprint
 from refactored import EvictionStrategy, KVCacheManager
 from scenarios.faults import FAULTS
 

@@ -16,11 +16,12 @@ import torch
 from harness import recording
 from harness.caches import CacheSpec
 from harness.errors import TraceError
+from harness.fingerprints import fingerprint
 from harness.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, Set, Write, init
 from harness.recording import TraceWriter
 from harness.replay import Comparison
 from harness.trace import Answer, Recorded, Stream, Trace
-from harness.values import KeysValues, fingerprint, read, row_of, size_bytes
+from harness.values import KeysValues, read, row_of, size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,9 +17,10 @@ import pytest
 import torch
 
 import scenarios
+from harness.fingerprints import fingerprint
 from harness.loading import load_scenario
 from harness.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Set, Write, init
-from harness.values import check, fingerprint, read, row_of
+from harness.values import check, read, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

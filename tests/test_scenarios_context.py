@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.values import fingerprint, read, row_of
+from harness.fingerprints import fingerprint
+from harness.values import read, row_of
 from scenarios.context import Context, Geometry, ToyTransformer, render
 
 

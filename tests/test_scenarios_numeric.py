@@ -8,8 +8,9 @@ from random import Random
 import pytest
 import torch
 
+from harness.fingerprints import raw_bytes
 from harness.operations import Checkout, Get, Set, Write
-from harness.values import raw_bytes, read
+from harness.values import read
 from scenarios import numeric_edge
 from scenarios.numeric import EDGE_KEYS, EDGES, edge_value
 

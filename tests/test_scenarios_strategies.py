@@ -9,8 +9,9 @@ import torch
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
+from harness.fingerprints import fingerprint
 from harness.operations import RECUR, WM, Checkout, Clear, Get, Operation, Set, Write, init
-from harness.values import KeysValues, check, fingerprint, read, row_of
+from harness.values import KeysValues, check, read, row_of
 from scenarios.strategies import MOST_ENVS, MOST_SLOTS, entries, keys, operations, pieces, specs, within
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ import torch
 from harness.caches import CacheSpec
 from harness.compare import compare
 from harness.errors import NotKeysValuesError
+from harness.fingerprints import fingerprint
 from harness.operations import RECUR, WM, init
-from harness.values import KeysValues, fingerprint
+from harness.values import KeysValues
 
 if TYPE_CHECKING:
     from collections.abc import Callable

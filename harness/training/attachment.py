@@ -38,12 +38,12 @@ class Attachment:
         clock: seconds of wall time.
 
     Attributes:
-        log: the divergences.
+        found: the divergences, as far as they were examined.
     """
 
     def __init__(self, options: Options, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self.options = options
-        self.log = DivergenceLog(options.known)
+        self.found = DivergenceLog(options.known)
         self.guard = Guard(options.limits, clock=clock)
         self.lock = threading.RLock()  # the log and the guard are all models' own
         self._listeners: dict[str, ShadowListener] = {}
@@ -52,6 +52,14 @@ class Attachment:
         self._told: set[tuple[str, str]] = set()
         self._unexpected = 0
         self._seen = 0
+
+    @property
+    def log(self) -> DivergenceLog:
+        """The divergences of all operations so far; `found` lacks those that wait for their fingerprints."""
+        with self.lock:
+            for listener in self._listeners.values():
+                listener.settle()
+        return self.found
 
     @property
     def stopped(self) -> str | None:
@@ -74,13 +82,15 @@ class Attachment:
         """Give every model its own attributes back. What was found stays."""
         for listener in self._listeners.values():
             listener.leave()
+        if self.options.on_divergence == "warn":
+            self.judge()
         self.guard.end()
 
     def result(self, *, workload: str = "training", interrupted: bool = False) -> Result:
         """What it came to, so far or in the end."""
         with self.lock:
             self._bury()
-            tally = Tally(self.options.names, self.log)
+            tally = Tally(self.options.names, self.found)
             for listener in self._listeners.values():
                 tally.add_seen(listener.seen())
             guard = self.guard
@@ -107,7 +117,7 @@ class Attachment:
         Raises:
             DivergedError: that is to stop the training.
         """
-        log = self.log
+        log = self.found
         if log.total == self._seen:
             return
         self._seen = log.total
@@ -147,8 +157,10 @@ class Attachment:
     def __enter__(self) -> Attachment:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.detach()
+        if kind is None and self.options.on_divergence == "raise":
+            self.judge()  # what was found since the last batch of fingerprints
 
 
 def _with(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from harness.errors import UnusableCacheError
+from harness.fingerprints import raw_bytes
 from harness.training.managers import ATTRIBUTE, ManagerTap, has_manager
 from harness.training.rings import ATTRIBUTES, RingTap
 from harness.training.tap import Tap
-from harness.values import raw_bytes
 
 if TYPE_CHECKING:
     from harness.caches import CacheSpec

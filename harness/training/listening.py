@@ -57,7 +57,7 @@ class ShadowListener:
             ),
             spec=spec,
             names=options.names,
-            log=attachment.log,
+            log=attachment.found,
             serve=options.serve,
             compare_every=options.compare_every,
             evidence=Evidence(timed=("candidate",)),  # the model's own caches did their part before they are asked
@@ -121,15 +121,26 @@ class ShadowListener:
         if shadow is None:
             assert self._seen is not None
             return self._seen
+        self.settle()
         if self._attachment.guard.stopped is not None:
             return Seen.of(shadow, without_its_word=True)
         shadow.check_stats()
         return Seen.of(shadow)
 
     def leave(self) -> None:
-        """Listen no more."""
+        """Listen no more, and have everything examined that was heard."""
         if self._tap is not None:
             self._tap.leave(self)
+        self.settle()
+
+    def settle(self) -> None:
+        """Examine what waits for its fingerprints; a device may fail to hand them over."""
+        with self._attachment.lock:
+            if self._shadow is not None and not self.under_way:
+                try:
+                    self._shadow.settle()
+                except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
+                    self.lost(contained(error))
 
     def retire(self) -> None:
         """Let go of the candidate, which was taken out or whose model is no more. What was seen of it stays."""

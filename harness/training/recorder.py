@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.fingerprints import fingerprint
 from harness.operations import RECUR, Clear, Set
 from harness.trace import Answer
 from harness.training.guard import warn
 from harness.training.lightzero import tap_of
-from harness.values import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

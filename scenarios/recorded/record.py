@@ -25,12 +25,12 @@ from typing import Any
 
 import torch
 
+from harness.fingerprints import fingerprint
 from harness.operations import RECUR, Checkout, Clear, Get, PoolId, Set, init
 from harness.recording import TraceWriter
 from harness.trace import Trace
 from harness.training.lightzero import identity_of, world_models_of
 from harness.training.recorder import Recording
-from harness.values import fingerprint
 
 SEED = 0
 

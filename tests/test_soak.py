@@ -1,0 +1,87 @@
+"""The soak's leak detection: a planted leak of 1 KB in 1,000 sets trips it, and caches without one do not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from harness.caches import CacheSpec
+from harness.contract import entry
+from harness.operations import RECUR, Set
+from scenarios.sound import SoundCache
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+
+from soak import LEAK, STEADY, UNKNOWN, Nothing, Soaked, soak
+
+if TYPE_CHECKING:
+    from harness.operations import Operation
+
+SPEC = CacheSpec(env_num=1, init_pool_size=1, num_simulations=4)
+VALUE = entry(0, layers=1)
+SETS_A_KB = 1000
+
+
+class Leaks(SoundCache):
+    """Keeps 1 KB after each 1,000 sets."""
+
+    def __init__(self, config: Any, env_num: int) -> None:
+        super().__init__(config, env_num)
+        self.sets = 0
+        self.kept: list[bytearray] = []
+
+    def set(self, *arguments: Any, **options: Any) -> None:
+        super().set(*arguments, **options)
+        self.sets += 1
+        if self.sets % SETS_A_KB == 0:
+            self.kept.append(bytearray(1024))
+
+
+def sets(count: int) -> list[Operation]:
+    """So many sets of a few keys."""
+    return [Set(pool=RECUR, key=number % 7, value=VALUE) for number in range(count)]
+
+
+def soaked(cache: type[SoundCache], count: int = 16_000) -> Soaked:
+    """A cache by itself, looked at 64 times, less what looking takes."""
+    torch.set_num_threads(1)
+    seen = soak(cache(SPEC.config(), SPEC.env_num), sets(count), every=count // 64)
+    return seen.less(soak(Nothing(), sets(count), every=count // 64))
+
+
+def test_a_leak_of_1_kb_in_1000_sets_trips() -> None:
+    """The whole interval lies above the limit, and the planted size in it."""
+    seen = soaked(Leaks)
+    assert seen.verdict == LEAK
+    assert seen.leak is not None
+    assert seen.leak.low <= 1024 + 100
+    assert seen.leak.high >= 1024 - 100
+
+
+def test_a_cache_without_a_leak_is_steady() -> None:
+    """The whole interval lies below it."""
+    assert soaked(SoundCache).verdict == STEADY
+
+
+def test_a_run_that_was_hardly_looked_at_tells_nothing() -> None:
+    """Never that all is well."""
+    few = soak(SoundCache(SPEC.config(), SPEC.env_num), sets(100), every=20)
+    assert few.verdict == UNKNOWN
+
+
+@pytest.mark.parametrize(("seconds", "points"), [(0.0, 1), (float("inf"), 5)])
+def test_it_ends_with_the_time_or_the_operations(seconds: float, points: int) -> None:
+    """Whichever is first; it looks at least once."""
+    cache = SoundCache(SPEC.config(), SPEC.env_num)
+    seen = soak(cache, sets(500), every=100, seconds=seconds)
+    assert seen.operations == [100 * (number + 1) for number in range(points)]
+
+
+def test_what_the_scenario_holds_is_not_the_caches() -> None:
+    """Two runs of the same operations differ by what the caches hold."""
+    one = Soaked(operations=[1, 2], traced=[10, None])
+    assert one.less(Soaked(operations=[1, 2], traced=[4, 4])).traced == [6, None]
