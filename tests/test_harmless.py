@@ -17,6 +17,8 @@ from harness.report import read_result, render, verdict_line, write_json
 from harness.report.harmless import Harmless, harmless, one_line, open_console
 from harness.values import KeysValues
 
+pytest_plugins = ["pytester"]
+
 # Clears the screen, turns the line around, rings, is half a character, makes a link, and is bold.
 EVIL = "\x1b[2J\u202eevil\x07\x9b1m\ud800[link=https://example.org]here[/link][bold]x"
 SPELLED_OUT = "\\x1b[2J\\u202eevil\\x07\\x9b1m\\ud800[link=https://example.org]here[/link][bold]x"
@@ -58,9 +60,9 @@ def test_own_styles_are_kept() -> None:
 
 
 def test_the_commands_terminal_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever is printed on it."""
+    """Whatever is printed on it; rich itself leaves out the bell."""
     open_console().print(Text(EVIL), soft_wrap=True)
-    assert capsys.readouterr().out == f"{SPELLED_OUT}\n"
+    assert capsys.readouterr().out == f"{SPELLED_OUT}\n".replace("\\x07", "")
 
 
 def result(**fields: Any) -> Result:
@@ -96,7 +98,7 @@ def test_errors_in_a_trace_are_not_obeyed(tmp_path: Path, capsys: pytest.Capture
         writer.record(stream, Get(pool=RECUR, key=1), Answer(error=EVIL.replace("\ud800", "")))
     assert main(["replay", str(tmp_path / "t.kvtrace")]) == 0
     shown = capsys.readouterr().out
-    assert "\\x1b[2J\\u202eevil\\x07" in shown
+    assert "\\x1b[2J\\u202eevil" in shown
     assert "\x1b[2J" not in shown
 
 
@@ -151,7 +153,10 @@ def test_no_trace_has_a_module_imported(pytester: pytest.Pytester, side: str) ->
         ({"timing": {"elapsed_s": float("nan")}}, "elapsed_s holds nan"),
         ({"stats": {"reference": {"recur": {"hits": 1}}}}, "'misses' is missing"),
         ({"latencies": {"reference": {"get": {"counts": {"9" * 30: 1}, "longest_ns": 1}}}}, "a name holds 9999"),
-        ({"provenance": dict.fromkeys(("command", "began", "versions", "machine", "device"), "x")}, "versions holds 'x'"),
+        (
+            {"provenance": dict.fromkeys(("command", "began", "versions", "machine", "device"), "x")},
+            "versions holds 'x'",
+        ),
     ],
 )
 def test_a_result_that_is_none_is_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
