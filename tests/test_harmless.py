@@ -110,9 +110,6 @@ def test_a_path_with_markup_is_a_path(tmp_path: Path, capsys: pytest.CaptureFixt
     assert shown.count("\n") == 1
 
 
-# ---------------------------------------------------------------------- imports
-
-
 def regression(path: Path, **names: str) -> None:
     """A trace that names its caches."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +136,9 @@ def test_no_trace_has_a_module_imported(pytester: pytest.Pytester, side: str) ->
 
 
 # ---------------------------------------------------------------------- results
+
+
+PROVENANCE = ("command", "began", "versions", "machine", "device")
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,16 @@ import doubles
 import pytest
 from worldmodels import ManagedModel, ReleasedModel, play, same
 
-from harness import RECUR, CacheSpec, PoolId
+from harness import RECUR, CacheSpec, PoolId, ShadowCache
 from harness.containing import contained
 from harness.patience import Patience, TookTooLongError
-from harness.side import Side
 from harness.training import Limits, attach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from harness.caches import Cache
+    from harness.side import Side
 
 
 class Hangs(doubles.Plain):
@@ -47,7 +47,7 @@ def untouched() -> Iterator[None]:
 
 def side(cache: Cache) -> Side:
     """The candidate's side with that cache."""
-    return Side("candidate", "c", cache, CacheSpec())
+    return ShadowCache(reference=doubles.Plain(), candidate=cache, spec=CacheSpec()).candidate
 
 
 def test_a_call_that_takes_too_long_is_ended() -> None:
