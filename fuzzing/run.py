@@ -1,8 +1,9 @@
 """Fuzz all targets at once: `pip install -e '.[fuzzing]'`, then `python fuzzing/run.py --minutes 60`.
 
 What is found beyond the corpus goes to `--work`, and so does what breaks a target, under its name and `crash-`,
-`timeout-` or `oom-`. With `--keep`, what reaches new code is added to the corpus, and the figures of the run to
-`fuzzing/record.json`, from which `benchmarks/reliability.py` takes its row.
+`timeout-` or `oom-`. With `--keep`, what reaches new code is added to the corpus, and the figures of the run are added
+to `fuzzing/record.json`, from which `benchmarks/reliability.py` takes its row: the seconds that each target really ran,
+its executions, and what broke it, which is there to be mended.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+RECORD = HERE / "record.json"
 TARGETS = ("trace", "rows", "result", "settings")
 _LIMITS = ("-timeout=30", "-rss_limit_mb=4096", "-max_len=65536", "-print_final_stats=1")
+_SHORTEST_S = 20
 _EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 
 
@@ -28,36 +32,62 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     work: Path = options.work
-    running = {name: _start(name, work, seconds=int(options.minutes * 60)) for name in TARGETS}
-    figures = {}
-    for name, process in running.items():
-        process.wait()
-        log = (work / f"{name}.log").read_text(encoding="utf-8", errors="replace")
-        executions = _EXECUTIONS.search(log)
-        broken = sorted(path.name for kind in ("crash", "timeout", "oom") for path in work.glob(f"{name}-{kind}-*"))
-        figures[name] = {
-            "minutes": options.minutes,
-            "executions": int(executions.group(1)) if executions else 0,
-            "crashes": len(broken),
-        }
-        print(name, figures[name], *broken)
-        if options.keep:
-            _merge(name, work)
+    figures = {name: dict.fromkeys(("seconds", "executions", "crashes", "open"), 0) for name in TARGETS}
+    running = {name: Run(name, work, seconds=int(options.minutes * 60)) for name in TARGETS}
+    while running:
+        time.sleep(1.0)
+        for name, run in list(running.items()):
+            if run.process.poll() is None:
+                continue
+            for field, number in run.figures().items():
+                figures[name][field] += number
+            left = int(options.minutes * 60) - figures[name]["seconds"]
+            if figures[name]["crashes"] or left < _SHORTEST_S:
+                del running[name]
+            else:  # somebody interrupted it
+                running[name] = Run(name, work, seconds=left)
+    print(json.dumps(figures, indent=2))
     if options.keep:
-        (HERE / "record.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        for name in TARGETS:
+            _merge(name, work)
+        _add_to_record(figures)
     return sum(figure["crashes"] > 0 for figure in figures.values())
 
 
-def _start(name: str, work: Path, *, seconds: int) -> subprocess.Popen[bytes]:
-    found = work / name
-    found.mkdir(parents=True, exist_ok=True)
-    options = [f"-max_total_time={seconds}", f"-artifact_prefix={work}/{name}-", *_LIMITS]
-    with (work / f"{name}.log").open("wb") as log:
-        return subprocess.Popen(  # noqa: S603  our own program
-            [sys.executable, str(HERE / "one.py"), name, str(found), str(HERE / "corpus" / name), *options],
-            stdout=log,
-            stderr=log,
-        )
+class Run:
+    """One target at work."""
+
+    def __init__(self, name: str, work: Path, *, seconds: int) -> None:
+        found = work / name
+        found.mkdir(parents=True, exist_ok=True)
+        self._name, self._work, self._began = name, work, time.monotonic()
+        options = [f"-max_total_time={seconds}", f"-artifact_prefix={work}/{name}-", *_LIMITS]
+        with (work / f"{name}.log").open("wb") as log:
+            self.process = subprocess.Popen(  # noqa: S603  our own program
+                [sys.executable, str(HERE / "one.py"), name, str(found), str(HERE / "corpus" / name), *options],
+                stdout=log,
+                stderr=log,
+            )
+
+    def figures(self) -> dict[str, int]:
+        """What it came to: how long it ran, how often, and what broke it."""
+        log = (self._work / f"{self._name}.log").read_text(encoding="utf-8", errors="replace")
+        executions = _EXECUTIONS.search(log)
+        broken = [path for kind in ("crash", "timeout", "oom") for path in self._work.glob(f"{self._name}-{kind}-*")]
+        return {
+            "seconds": round(time.monotonic() - self._began),
+            "executions": int(executions.group(1)) if executions else 0,
+            "crashes": len(broken),
+            "open": len(broken),
+        }
+
+
+def _add_to_record(figures: dict[str, dict[str, int]]) -> None:
+    before = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    for name, figure in figures.items():
+        known = before.setdefault(name, dict.fromkeys(figure, 0))
+        before[name] = {field: known[field] + number for field, number in figure.items()}
+    RECORD.write_text(json.dumps(before, indent=2) + "\n", encoding="utf-8")
 
 
 def _merge(name: str, work: Path) -> None:

@@ -17,6 +17,7 @@ import torch
 
 from harness.commands.bench import bench
 from harness.commands.compare_training import compare_training, render_paired, verdict_of
+from harness.commands.ending import termination_deferred
 from harness.commands.listing import listing
 from harness.commands.minimize import minimize
 from harness.commands.report import report
@@ -29,7 +30,7 @@ from harness.commands.session import (
     check_files,
     conclude,
 )
-from harness.commands.shadow import shadow, termination_deferred
+from harness.commands.shadow import shadow
 from harness.commands.verdict import verdict
 from harness.errors import KVParityError, UsageError
 from harness.fetching import local_trace
@@ -71,24 +72,27 @@ def _list(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     session = Session(options)
-    if options.record and len(options.scenario) != 1:
-        raise UsageError("--record needs exactly one scenario: name it, as in `kvparity run mcts --record FILE`")
-    if not options.scenario:
-        session.trace(DEFAULT_TRACE, steps=None)
-    for name in options.scenario or [DEFAULT_SCENARIO]:
-        session.scenario(name)
+    with session:
+        if options.record and len(options.scenario) != 1:
+            raise UsageError("--record needs exactly one scenario: name it, as in `kvparity run mcts --record FILE`")
+        if not options.scenario:
+            session.trace(DEFAULT_TRACE, steps=None)
+        for name in options.scenario or [DEFAULT_SCENARIO]:
+            session.scenario(name)
     return session.finish()
 
 
 def _replay(options: argparse.Namespace) -> int:
     session = Session(options)
-    session.replay(options.trace, steps=options.steps)
+    with session:
+        session.replay(options.trace, steps=options.steps)
     return session.finish()
 
 
 def _fuzz(options: argparse.Namespace) -> int:
     session = Session(options)
-    session.fuzz()
+    with session:
+        session.fuzz()
     return session.finish()
 
 

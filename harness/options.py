@@ -10,7 +10,7 @@ from harness.commands.bench import add_options as bench_options
 from harness.commands.campaign import add_options as campaign_options
 from harness.commands.compare_training import add_options as training_options
 from harness.commands.listing import SECTIONS
-from harness.commands.numbers import at_least, seconds
+from harness.commands.numbers import add_patience, at_least, seconds
 from harness.commands.session import DEFAULT_EXAMPLES, DEFAULT_STEPS
 from harness.commands.shadow import add_options as shadow_options
 from harness.commands.verdict import add_options as verdict_options
@@ -131,6 +131,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compare", choices=("bitwise", "tolerance"), default="bitwise")
     parser.add_argument("--rtol", type=float, help="with --compare tolerance; default as in torch.testing")
     parser.add_argument("--atol", type=float, help="with --compare tolerance; default as in torch.testing")
+    add_patience(parser)
     _add_output(parser, fail_on="behaviour")
 
 

@@ -6,6 +6,8 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from harness.divergence import DivergenceLog
 from harness.errors import TraceError
 from harness.evidence import Evidence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _PROGRESS_EVERY = 256
 _CACHES = 2
+_TOKENS = 2  # the axis of tokens in [N, H, T, D]
 
 
 class Driver:
@@ -70,8 +73,8 @@ class Driver:
                 copy = self._working_copies.get(operation.env)
                 if copy is not None:
                     for layer in copy._keys_values:
-                        write_token(layer._k_cache, operation.fill)
-                        write_token(layer._v_cache, operation.fill)
+                        _write(layer._k_cache, operation.fill)
+                        _write(layer._v_cache, operation.fill)
             case Clear():
                 self.cache.clear(operation.pool)
         return None
@@ -91,6 +94,23 @@ class Driver:
             layer._k_cache._cache, layer._k_cache._size = next(pairs)
             layer._v_cache._cache, layer._v_cache._size = next(pairs)
         return self._producer
+
+
+def _write(cache: Any, fill: float) -> None:
+    try:
+        write_token(cache, fill)
+    except (RuntimeError, IndexError, ZeroDivisionError):
+        if _has_room_for(cache._cache, fill):
+            raise
+
+
+def _has_room_for(tensor: torch.Tensor, fill: float) -> bool:
+    """Whether a consumer could write such a token: a trace may hold tensors of any axes and types, and any fill."""
+    if tensor.dim() <= _TOKENS or not tensor.shape[_TOKENS]:
+        return False
+    if tensor.is_floating_point() or tensor.is_complex():
+        return not abs(fill) > torch.finfo(tensor.dtype).max
+    return tensor.dtype is torch.bool or abs(fill) <= torch.iinfo(tensor.dtype).max
 
 
 def step(driver: Driver, shadow: ShadowCache, operation: Operation, number: int) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
 
+from harness import RECUR, CacheSpec, Checkout, Comparison, KeysValues, Set, TraceWriter, Write
 from harness.errors import TraceError
 from harness.trace import Trace
 
@@ -49,3 +51,21 @@ def test_where_sqlite_runs_out_of_memory_the_file_is_damaged() -> None:
     """As it does where pages claim more than there can be; found by fuzzing."""
     with pytest.raises(TraceError, match=r"no-memory is damaged: MemoryError$"):
         Trace(FUZZING / "corpus" / "trace" / "no-memory")
+
+
+@pytest.mark.parametrize("fill", [1e300, float("inf"), float("nan")])
+@pytest.mark.parametrize("shape", [(1, 1, 4, 2), (1, 1, 0, 2), (4,)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int8, torch.bool, torch.complex64])
+def test_what_no_consumer_could_write_is_not_written(
+    tmp_path: Path, dtype: torch.dtype, shape: tuple[int, ...], fill: float
+) -> None:
+    """A trace may hold any tensors and any fill, and is replayed to its end; found by fuzzing."""
+    value = KeysValues([torch.ones(shape, dtype=dtype)] * 2, [1, 1])
+    with TraceWriter(tmp_path / "t.kvtrace", served_by="test") as writer:
+        stream = writer.stream("only", CacheSpec())
+        writer.record(stream, Set(pool=RECUR, key=1, value=value))
+        writer.record(stream, Checkout(env=0, key=1))
+        writer.record(stream, Write(env=0, fill=fill))
+    with Trace(tmp_path / "t.kvtrace") as trace:
+        result = Comparison("legacy-evicting", "refactored-fifo").trace(trace, workload="t")
+    assert result.operations_total == 3

@@ -134,3 +134,31 @@ def test_a_table_that_is_wrong_is_told_with_its_file(tmp_path: Path, text: str, 
     """The file comes first, then what is wrong in it."""
     with pytest.raises(UsageError, match=rf"kvparity\.toml: {message}"):
         read_settings(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = " + "[" * 100_000, "is not TOML: "),
+        ("a = " + "1" * 5_000, "is not TOML: "),
+        ("#" * (1 << 20) + "#", "has more than 1,048,576 bytes, which no settings have"),
+    ],
+    ids=["depth", "digits", "size"],
+)
+def test_what_would_break_a_parser_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """Nothing that a file can say ends in a traceback."""
+    (tmp_path / "kvparity.toml").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_settings(tmp_path / "kvparity.toml")
+
+
+@pytest.mark.parametrize("text", ["tool = 5", "[tool]\nkvparity = 5", "[[tool]]"])
+def test_a_projects_file_may_be_odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Where there is no table of ours in it, that is said, or nothing is."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text(text)
+    if "kvparity" in text:
+        with pytest.raises(UsageError, match="expected a table, found 5"):
+            read_settings(None)
+    else:
+        assert read_settings(None) == Settings()

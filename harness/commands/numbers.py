@@ -6,6 +6,8 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
+from harness.patience import DEFAULT_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,3 +48,18 @@ def percent(text: str) -> float:
     if not 0 <= share < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 10%")
     return share
+
+
+def add_patience(parser: argparse.ArgumentParser) -> None:
+    """`--patience`, of every command that calls caches of strangers."""
+    parser.add_argument(
+        "--patience",
+        type=_seconds_or_none,
+        default=DEFAULT_S,
+        metavar="T",
+        help=f"how long a call of a cache may take before it is given up, as 90s; or none (default {DEFAULT_S:g}s)",
+    )
+
+
+def _seconds_or_none(text: str) -> float | None:
+    return None if text == "none" else seconds(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import torch
 from rich.text import Text
 
 from harness.commands.campaign import Campaign, is_campaign
+from harness.commands.ending import termination_deferred, termination_interrupts
 from harness.commands.fuzz import database, fuzz
 from harness.commands.programs import Source, add_programs
 from harness.compare import Tolerance
@@ -20,6 +21,7 @@ from harness.evidence import provenance
 from harness.fetching import is_url, local_trace
 from harness.fuzz import Fuzzer
 from harness.loading import factory_of, load_scenario, trace_path
+from harness.patience import Patience
 from harness.recording import TraceWriter
 from harness.replay import Comparison
 from harness.report import (
@@ -59,6 +61,9 @@ DEFAULT_EXAMPLES = 1_000
 class Session:
     """The workloads of one command, one after the other, until one is interrupted.
 
+    They are run within it as a context manager: there, calls of caches are ended whose time is up, and a request to end
+    interrupts.
+
     Args:
         options: of the command line.
 
@@ -75,6 +80,18 @@ class Session:
         self._results: list[Result] = []
         self._files: list[Path] = []
         self._sources: list[Source] = []
+        self._within = ExitStack()
+        self._cut = False
+
+    def __enter__(self) -> None:
+        self._within.enter_context(termination_interrupts())
+        self._within.enter_context(Patience(self._options.patience).always())
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        """What is done already is reported, wherever the interrupt came."""
+        self._within.close()
+        self._cut = kind is KeyboardInterrupt and bool(self._results)
+        return self._cut
 
     def scenario(self, name: str) -> None:
         """Drive both caches with a scenario, and record that where it was asked for."""
@@ -166,13 +183,17 @@ class Session:
     def finish(self) -> int:
         """Report what it came to; the exit status."""
         if self._options.report and not self._interrupted:
-            with self._console.status("making small what was found"):
+            patience = Patience(self._options.patience)
+            with self._console.status("making small what was found"), termination_interrupts(), patience.always():
                 add_programs(self._sources)
-        return conclude(merge(self._results), self._options, self._console, files=self._files)
+        with termination_deferred():
+            result = merge(self._results)
+            result.interrupted |= self._cut
+            return conclude(result, self._options, self._console, files=self._files)
 
     @property
     def _interrupted(self) -> bool:
-        return bool(self._results) and self._results[-1].interrupted
+        return self._cut or (bool(self._results) and self._results[-1].interrupted)
 
     @property
     def _tolerance(self) -> Tolerance | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.caches import CacheSpec
-from harness.commands.numbers import at_least
+from harness.commands.numbers import add_patience, at_least
 from harness.commands.script import INTERRUPTED, TERMINATED, run_as_main
 from harness.containing import contained
 from harness.errors import UsageError
@@ -26,7 +25,6 @@ from harness.training.options import ON_DIVERGENCE, SERVE, Options
 from harness.training.recorder import Recording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import FrameType
 
     from harness.result import Result
@@ -72,6 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="of wall time, or the candidate is taken out; or none (default 0.05)",
     )
+    add_patience(parser)
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the operations to a new .kvtrace file")
     parser.add_argument(
         "--ranks",
@@ -117,16 +116,6 @@ def shadow(options: argparse.Namespace, settings: Settings) -> Shadowed:
     )
 
 
-@contextmanager
-def termination_deferred() -> Iterator[None]:
-    """A request to end (SIGTERM) ends the script that runs within, and nothing else: what was found is told first."""
-    own = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, own)
-
-
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
     """End the script."""
     raise SystemExit(TERMINATED)
@@ -151,7 +140,9 @@ def _chosen(options: argparse.Namespace, settings: Settings) -> Options:
         if (value := getattr(options, name)) is not None:
             said[name] = value
     if "max_share" in said:
-        said["limits"] = Limits(share=_as_share(said.pop("max_share")))
+        said["limits"] = Limits(share=_as_share(said.pop("max_share")), patience_s=options.patience)
+    else:
+        said["limits"] = Limits(patience_s=options.patience)
     return Options(known=settings.known, **{"candidate": DEFAULT_CANDIDATE, **said})
 
 

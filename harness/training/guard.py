@@ -14,6 +14,7 @@ import torch
 
 from harness.errors import UsageError
 from harness.evidence.memory import Resident
+from harness.patience import DEFAULT_S, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +37,14 @@ class Limits:
         warm_up_s: wall time whose share may be spent in advance.
         size_bytes: what it may hold, by its own word and by how the process grew while it was called; None for no
             limit.
+        patience_s: how long one call of it may take; None for no limit. See `harness.patience` for what that can end.
     """
 
     errors: int = 100
     share: float | None = 0.05
     warm_up_s: float = 60.0
     size_bytes: int | None = 4 * _GIB
+    patience_s: float | None = DEFAULT_S
 
     def __post_init__(self) -> None:
         if self.share is not None and not 0 < self.share <= 1:
@@ -60,6 +63,7 @@ class Guard:
         stopped: why it is open; None while it is closed.
         stopped_after_s: the wall time until it opened; `stopped_after_operations` how often the guest had come.
         spent_s: wall time that the guest took.
+        patience: with its calls.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Guard:
         self.stopped_after_s: float | None = None
         self.stopped_after_operations: int | None = None
         self.spent_s = 0.0
+        self.patience = Patience(limits.patience_s, given_up=self.stop)
         self._grown = 0
         self._first_resident: int | None = None
         self._limits = limits
@@ -98,6 +103,7 @@ class Guard:
 
     def end(self) -> None:
         """Wall time counts no further."""
+        self.patience.leave()
         if self._ended is None:
             self._ended = self._clock()
 
@@ -113,10 +119,13 @@ class Guard:
         self._visits = visits = self._visits + 1
         weighs = visits <= _WEIGH_ALWAYS or visits % _WEIGH_EVERY == 0
         looks = visits <= _DICE_ALWAYS or visits % _DICE_EVERY == 0
-        return Visit(self._clock(), self._resident() if weighs else None, Dice() if looks else None)
+        visit = Visit(self._clock(), self._resident() if weighs else None, Dice() if looks else None)
+        self.patience.begin()
+        return visit
 
     def finish(self, visit: Visit) -> None:
         """The guest leaves: account for what it took, and open where that was too much."""
+        self.patience.end()
         if visit.dice is not None:
             touched = visit.dice.restore()
             if touched:

@@ -1,0 +1,40 @@
+"""Being asked to end (SIGTERM, as schedulers ask): what was found so far is told first."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+
+@contextmanager
+def termination_interrupts() -> Iterator[None]:
+    """Within, a request to end interrupts the work as Ctrl-C does; asking once more changes nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, own)
+
+
+@contextmanager
+def termination_deferred() -> Iterator[None]:
+    """Within, a request to end changes nothing: what is done here takes seconds, and ends by itself."""
+    own = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, own)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
