@@ -40,8 +40,8 @@ FAULTS = (
     (
         "traces made to do harm",
         ("test_a_view", "test_what_no_recording", "test_columns", "test_nothing_can", "test_a_trace_that_claims",
-         "test_a_schema_without", "test_a_tensor", "test_a_layout", "test_a_chunk", "test_streams", "test_caches_larger",
-         "test_a_file_that_never", "test_what_is_refused"),
+         "test_a_schema_without", "test_a_tensor", "test_a_layout", "test_a_chunk", "test_streams",
+         "test_caches_larger", "test_a_file_that_never", "test_what_is_refused"),
         NONE_LOST,
     ),
     (
