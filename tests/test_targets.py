@@ -17,7 +17,7 @@ from lines import ALL, Effort, Line, Ratio, measure
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LITTLE = Effort(operations=64, young=32, slots=200, traced=64, trace_bytes=100_000, steps=64)
+LITTLE = Effort(operations=64, young=32, slots=200, traced=64, trace_bytes=1_000_000, steps=64)
 SIZES = {"8 KB", "98 KB", "245 KB"}
 
 
