@@ -2,7 +2,7 @@
 
 A trace is one SQLite database, told from others by its application id, and holds data only: nothing in it is ever
 executed or unpickled. Tensors are stored once per distinct content, cut into tokens, because a search's contexts
-share all tokens but their last ones. `harness.recording` writes what this module reads.
+share all tokens but their last ones (`harness.layout`). `harness.recording` writes what this module reads.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xxhash
 
 from harness.caches import CacheSpec
 from harness.errors import TraceError
 from harness.fingerprints import fingerprint
-from harness.layout import Layout, stand_in
+from harness.layout import INDEX_BITS, Layout, digest_of, stand_in
 from harness.operations import RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
 from harness.tracefile import DAMAGE, damaged, open_trace_file
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 MOST_LOST = 512  # operations, where a recording ended early
 _FINGERPRINT_BYTES = 16
 _STAND_IN_BYTES = 64
+_CHUNKS, _SMALL_CHUNKS = 64, 8192  # kept of those read last; of schema 1, in which each was one token or tensor
 _MOST_SLOTS, _MOST_ENVIRONMENTS = 1_000_000, 16_384  # of all streams
 
 
@@ -117,6 +117,7 @@ class Trace:
         self.path = Path(path)
         self._database = open_trace_file(self.path)
         try:
+            self._packed = self._rows("PRAGMA user_version")[0][0] > 1
             self.header = self._read_header()
             self.streams = self._read_streams()
             self._length = self._count_operations()
@@ -127,7 +128,7 @@ class Trace:
         except DAMAGE as error:
             self._database.close()
             raise self._damaged(error) from None
-        self.chunk = lru_cache(maxsize=8192)(self._chunk)
+        self._chunk = lru_cache(maxsize=_CHUNKS if self._packed else _SMALL_CHUNKS)(self._read_chunk)
 
     def __len__(self) -> int:
         return self._length
@@ -220,14 +221,21 @@ class Trace:
             raise ValueError(f"value {value_id} has no tensors")
         if layout_id not in self._layouts:
             raise ValueError(f"value {value_id} has layout {layout_id}, which is not in the file")
-        ids = np.frombuffer(chunks, dtype="<i8").tolist()
-        return self._layouts[layout_id].join(ids, _lengths(sizes), self.chunk)
+        addresses = np.frombuffer(chunks, dtype="<i8").tolist()
+        return self._layouts[layout_id].join(addresses, _lengths(sizes), self._part)
 
-    def _chunk(self, chunk_id: int) -> bytes:
+    def _part(self, address: int, length: int) -> memoryview:
+        """One token or tensor of that many bytes, or fewer where the file is damaged."""
+        if not self._packed:
+            return self._chunk(address)
+        begin = length * (address & _INDICES)
+        return self._chunk(address >> INDEX_BITS)[begin : begin + length]
+
+    def _read_chunk(self, chunk_id: int) -> memoryview:
         digest, data = self._row("SELECT digest, data FROM chunk WHERE id = ?", chunk_id)
-        if xxhash.xxh3_128_digest(data) != digest:
+        if digest_of(data, chunk_id if self._packed else 0) != digest:
             raise ValueError(f"chunk {chunk_id} is not what was written")
-        return bytes(data)
+        return memoryview(data)
 
     def _read_header(self) -> TraceHeader:
         fields = {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM header")}
@@ -290,6 +298,7 @@ def _lengths(sizes: str) -> list[int]:
     return lengths
 
 
+_INDICES = (1 << INDEX_BITS) - 1
 _FAMILIES = {"i": "init", "r": "recur", "w": "wm", "a": "all"}
 _HEADER_TYPES = {
     "tensors": str,
