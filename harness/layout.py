@@ -76,7 +76,7 @@ class Layout:
         """Of the tensors of one value."""
         return sum(_size_bytes(shape, dtype) for shape, dtype in zip(self.shapes, self.dtypes, strict=True))
 
-    def join(self, addresses: Sequence[int], sizes: list[int], load: Load) -> KeysValues:
+    def join(self, addresses: Sequence[int], sizes: Sequence[int], load: Load) -> KeysValues:
         """The value made of what `load` gives for each address and length; its tensors own their memory.
 
         No more is loaded than the value has room for.
@@ -90,15 +90,20 @@ class Layout:
                 raise ValueError(f"{len(addresses)} chunks where {tokens} tokens were expected")
             token, dtype = (len(self.shapes), samples, heads, head_dim), self.dtypes[0]
             length = _size_bytes(token, dtype)
-            loaded = bytearray().join([_sound(load(address, length), dtype, token) for address in addresses])
-            flat = _tensor(loaded, dtype, (tokens, *token))
+            loaded = [load(address, length) for address in addresses]
+            for part in loaded:
+                if len(part) != length:
+                    raise _unsound(part, dtype, token)
+            flat = _tensor(bytearray().join(loaded), dtype, (tokens, *token))
             return KeysValues.from_row(flat.permute(1, 2, 3, 0, 4).contiguous(), sizes)
         if len(addresses) != len(self.shapes):
             raise ValueError(f"{len(addresses)} chunks where {len(self.shapes)} tensors were expected")
-        tensors = [
-            _tensor(bytearray(_sound(load(address, _size_bytes(shape, dtype)), dtype, shape)), dtype, shape)
-            for address, dtype, shape in zip(addresses, self.dtypes, self.shapes, strict=True)
-        ]
+        tensors = []
+        for address, dtype, shape in zip(addresses, self.dtypes, self.shapes, strict=True):
+            part = load(address, length := _size_bytes(shape, dtype))
+            if len(part) != length:
+                raise _unsound(part, dtype, shape)
+            tensors.append(_tensor(bytearray(part), dtype, shape))
         return KeysValues(tensors, sizes)
 
 
@@ -110,10 +115,8 @@ def _size_bytes(shape: tuple[int, ...], dtype: torch.dtype) -> int:
     return math.prod(shape) * dtype.itemsize
 
 
-def _sound(data: memoryview, dtype: torch.dtype, shape: tuple[int, ...]) -> memoryview:
-    if len(data) != _size_bytes(shape, dtype):
-        raise ValueError(f"{len(data)} bytes where a tensor {list(shape)} of {dtype} was expected")
-    return data
+def _unsound(data: memoryview, dtype: torch.dtype, shape: tuple[int, ...]) -> ValueError:
+    return ValueError(f"{len(data)} bytes where a tensor {list(shape)} of {dtype} was expected")
 
 
 def _tensor(data: bytearray, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
