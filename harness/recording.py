@@ -16,6 +16,7 @@ import sqlite3
 import threading
 import time
 import warnings
+from collections import OrderedDict
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
@@ -196,10 +197,10 @@ class _Store:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        self._parts: dict[bytes, int] = {}
+        self._parts: OrderedDict[bytes, int] = OrderedDict()
         self._open: dict[int, _Chunk] = {}
         self._last_chunk = 0
-        self._values: dict[bytes, int] = {}
+        self._values: OrderedDict[bytes, int] = OrderedDict()
         self._layouts: dict[str, int] = {}
 
     def add(self, item: tuple[Any, ...]) -> None:
@@ -322,9 +323,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _remember(known: dict[bytes, int], digest: bytes, identity: int) -> None:
+def _remember(known: OrderedDict[bytes, int], digest: bytes, identity: int) -> None:
     if len(known) >= _REMEMBERED:
-        del known[next(iter(known))]
+        known.popitem(last=False)  # a plain dict's front would be searched for behind all that was there before
     known[digest] = identity
 
 
