@@ -21,6 +21,8 @@ from harness.errors import NotKeysValuesError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_TENSOR, _INT = {torch.Tensor}, {int}
+
 
 class TokenCache:
     """One tensor of tokens and how many of them are valid: LightZero's `Cache`, under its attribute names.
@@ -172,6 +174,8 @@ def check(value: Any) -> None:
         NotKeysValuesError: it is not.
     """
     tensors, sizes = read(value)
+    if {*map(type, tensors)} == _TENSOR and {*map(type, sizes)} == _INT:
+        return
     if not tensors:
         raise NotKeysValuesError(f"{type(value).__name__} is not a key/value cache entry: it has no layers")
     for tensor, size in zip(tensors, sizes, strict=True):
@@ -198,11 +202,13 @@ def expose(value: KeysValues) -> memoryview | None:
 
     Between two entries that have it, a copy is one memmove: less than half of what torch takes, small or large.
     """
-    octets, row = value._octets, value._row
-    if octets is None and row is not None and row.device.type == "cpu" and row.numel():
-        if not (row.is_inference() or row.is_conj() or row.is_neg()):
-            octets = value._octets = memoryview(row.detach().view(-1).view(torch.uint8).numpy())
-    return octets
+    row = value._row
+    if value._octets is None and row is not None and row.device.type == "cpu" and row.numel():
+        if row.is_inference() or row.is_conj() or row.is_neg():
+            return None
+        octets: Any = row.detach().view(-1).view(torch.uint8).numpy()
+        value._octets = memoryview(octets)
+    return value._octets
 
 
 def clone(value: Any) -> KeysValues:

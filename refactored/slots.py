@@ -55,14 +55,14 @@ class Slot:
 
     def _takes_row_of(self, value: Any) -> bool:
         """Copy in one move what is the slices of a row like this one; False where torch has to do it."""
-        source = row_of(value)
-        if source is None or torch.is_grad_enabled():
+        source, row = row_of(value), self._row
+        if source is None or row is None or self.value is None or torch.is_grad_enabled():
             return False
         own, its = expose(self.value), expose(value)
-        if own is None or its is None or source.dtype is not self._dtype or source.shape != self._row.shape:
+        if own is None or its is None or source.dtype is not row.dtype or source.shape != row.shape:
             return False
         own[:] = its
-        increment_version(self._row)  # as torch does: autograd refuses to go on with what it saved of the row
+        increment_version(row)  # as torch does: autograd refuses to go on with what it saved of the row
         return True
 
     def _takes(self, tensors: list[torch.Tensor]) -> bool:
