@@ -116,10 +116,12 @@ class Examiner:
         last = None if held is None else self._truth.pools[held].last_set.get(key)
         if held == held_by_its and _agree(mine, its, last):
             hit = mine.fingerprint is not None
-            for side in self._sides:
-                side.saw_checkout(env, held if hit else None)
-                if held is not None and not hit:  # both left their ideal alike
-                    side.deviated.add(held)
+            reference, candidate = self._sides
+            reference.saw_checkout(env, held if hit else None)
+            candidate.saw_checkout(env, held if hit else None)
+            if held is not None and not hit:  # both left their ideal alike
+                reference.deviated.add(held)
+                candidate.deviated.add(held)
             if held != RECUR and last is not None:
                 self._note_ambiguity(init(env), key, last)
         else:
