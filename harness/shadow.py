@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -89,7 +90,7 @@ class ShadowCache:
         look = self._fingerprints.look
         self.reference = Side("reference", names[0], reference, spec, look=look)
         self.candidate = Side("candidate", names[1], candidate, spec, look=look)
-        self.operations = dict.fromkeys(("set", "get", "checkout", "clear", "write"), 0)
+        self.operations: Counter[str] = Counter()
         self.gets_compared = 0
         self.values_compared = 0
         self.number = -1
@@ -108,6 +109,7 @@ class ShadowCache:
             complete=complete,
             history=None if evidence is None else evidence.history,
         )
+        self._peek = self.candidate.peek_for_use if self._candidate_serves else self.candidate.peek
         self._told = self._examiner  # or what tells it later, when fingerprints are read
         self._handover = Handover()
         self._lending = LendingWatch(self.candidate, env_num=spec.env_num, told=self._examiner)
@@ -155,7 +157,7 @@ class ShadowCache:
             reference, candidate = self.reference, self.candidate
             if self._compare_every > 1 and self._is_skipped():
                 mine = reference.peek(reference.cache.get, pool, key)
-                its = candidate.peek(candidate.cache.get, pool, key)
+                its = self._peek(candidate.cache.get, pool, key)
                 self._told.mirrored(number, "get", pool, key, mine, its)
                 return self._answer(mine, its)
             self.gets_compared += 1
@@ -184,7 +186,7 @@ class ShadowCache:
             self._lending.checkout_comes(turn)
             if self._compare_every > 1 and self._is_skipped():
                 mine = reference.peek(reference.cache.checkout, env, key)
-                its = candidate.peek(candidate.cache.checkout, env, key)
+                its = self._peek(candidate.cache.checkout, env, key)
                 self._told.mirrored(number, "checkout", pool, key, mine, its)
                 return self._answer(mine, its)
             self.gets_compared += 1
@@ -249,7 +251,7 @@ class ShadowCache:
         self.settle()
         self._examiner.judge.stats(self.number)
         if self.evidence is not None:
-            self.evidence.add_point(sum(self.operations.values()), (self.reference, self.candidate), self._log)
+            self.evidence.add_point(self.operations.total(), (self.reference, self.candidate), self._log)
 
     @one_at_a_time
     def coverage(self) -> Coverage:
@@ -288,7 +290,7 @@ class ShadowCache:
         for side in sides:
             side.stopwatch = evidence.watch(side.role, kind) if sampled else None
         if sampled:
-            evidence.look(sum(self.operations.values()), sides, self._log)
+            evidence.look(self.operations.total(), sides, self._log)
         else:
             self._until_sample = SAMPLE_EVERY - 1
 
