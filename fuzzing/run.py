@@ -1,4 +1,4 @@
-"""Fuzz all targets at once: `pip install -e '.[fuzzing]'`, then `python fuzzing/run.py --minutes 60`.
+"""Fuzz: `pip install -e '.[fuzzing]'`, then `python fuzzing/run.py --minutes 60 [TARGET ...]`, all targets at once.
 
 What is found beyond the corpus goes to `--work`, and so does what breaks a target, under its name and `crash-`,
 `timeout-` or `oom-`. With `--keep`, what reaches new code is added to the corpus, and the figures of the run are added
@@ -27,13 +27,15 @@ _EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 def main() -> int:
     """How many targets broke."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("targets", nargs="*", choices=[[], *TARGETS], metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--work", type=Path, default=Path("kvparity-fuzzing"))
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     work: Path = options.work
-    figures = {name: dict.fromkeys(("seconds", "executions", "crashes", "open"), 0) for name in TARGETS}
-    running = {name: Run(name, work, seconds=int(options.minutes * 60)) for name in TARGETS}
+    targets = tuple(options.targets) or TARGETS
+    figures = {name: dict.fromkeys(("seconds", "executions", "crashes", "open"), 0) for name in targets}
+    running = {name: Run(name, work, seconds=int(options.minutes * 60)) for name in targets}
     while running:
         time.sleep(1.0)
         for name, run in list(running.items()):
@@ -48,7 +50,7 @@ def main() -> int:
                 running[name] = Run(name, work, seconds=left)
     print(json.dumps(figures, indent=2))
     if options.keep:
-        for name in TARGETS:
+        for name in targets:
             _merge(name, work)
         _add_to_record(figures)
     return sum(figure["crashes"] > 0 for figure in figures.values())
