@@ -9,11 +9,14 @@ its executions, and what broke it, which is there to be mended.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
+import platform
 import re
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -86,9 +89,11 @@ class Run:
 
 def _add_to_record(figures: dict[str, dict[str, int]]) -> None:
     before = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    today = dt.datetime.now(tz=dt.timezone.utc).date().isoformat()
     for name, figure in figures.items():
-        known = before.setdefault(name, dict.fromkeys(figure, 0))
-        before[name] = {field: known[field] + number for field, number in figure.items()}
+        known = before.get(name, {})
+        sums = {field: known.get(field, 0) + number for field, number in figure.items()}
+        before[name] = {**sums, "last": today, "python": platform.python_version(), "atheris": version("atheris")}
     RECORD.write_text(json.dumps(before, indent=2) + "\n", encoding="utf-8")
 
 
