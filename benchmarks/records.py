@@ -1,4 +1,4 @@
-"""What takes too long to measure for every table: kept in `benchmarks/records`, with when, where and by what command."""
+"""Takes too long to measure for every table: kept in `benchmarks/records`, with when, where and by which command."""
 
 from __future__ import annotations
 

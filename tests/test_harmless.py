@@ -134,10 +134,10 @@ def test_no_name_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         main(["replay", "t.kvtrace", "--candidate", "fault:raises-always", "--report", "one", "--json", "s.json"]) == 1
     )
     assert main(["minimize", "t.kvtrace", "-o", "small.kvtrace", "--candidate", "fault:raises-always"]) == 1
-    assert main(["report", "r.json", "s.json", "-o", "both"]) == 0
+    assert main(["report", "r.json", "-o", "other"]) == 0
     written = {path.relative_to(folder) for path in tmp_path.rglob("*") if path.is_file()}
     assert {path.parts[0] for path in written} == {
-        *("t.kvtrace", "r.json", "s.json", "one", "both", "small.kvtrace", "test_small.py")
+        *("t.kvtrace", "r.json", "s.json", "one", "other", "small.kvtrace", "test_small.py")
     }
 
 
