@@ -57,8 +57,12 @@ FAULTS = (
     Row("SIGTERM, SIGINT", ("test_a_signal_leaves",), "those after the signal, said in the report"),
     Row("a fork in the middle of a run", ("test_a_fork_in_the_middle",)),
     Row("clocks going backwards", ("test_clocks_that",)),
-    Row("two recorders on one path", ("test_of_two_recorders",)),
-    Row("a campaign's worker dies", ("test_a_task_whose_worker_dies", "test_a_task_that_kills")),
+    Row("two recorders on one path", ("test_of_two_recorders",), "the second's, which is refused"),
+    Row(
+        "a campaign's worker dies",
+        ("test_a_task_whose_worker_dies", "test_a_task_that_kills"),
+        "none; after three times those of the task, said in the verdict",
+    ),
     Row("a campaign is interrupted", ("test_an_interrupted_campaign", "test_ctrl_c_ends_a_campaign")),
     Row(
         "traces made to do harm",
@@ -128,7 +132,7 @@ def main() -> int:
     show(
         ("threads", "how many", "tried", "held", "calls"),
         [
-            (row.what, *(_n(each) for each in (it.said["threads"], it.tried, it.survived)), _n(it.said["calls"]))
+            (row.what, it.said.get("threads", "-"), _n(it.tried), _n(it.survived), _n(it.said.get("calls", 0)))
             for row in THREADS
             for it in [seen[row]]
         ],
