@@ -279,6 +279,21 @@ def test_two_workers_come_to_the_same(command: list[str], engine: str, tmp_path:
     assert statuses[0] == statuses[1]
 
 
+def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed once, it comes to its result all the same."""
+    pytest.importorskip("ray", reason="Ray is an extra")
+    monkeypatch.setenv("KVPARITY_TEST_MARK", str(tmp_path / "mark"))
+    path = tmp_path / "r.json"
+    caches = ["--reference", "refactored-fifo", "--candidate", "deadly:DiesOnce"]
+    who = ["--engine", "ray", "--jobs", "1", "--quiet", "--json", str(path)]
+    line = [sys.executable, "-m", "harness.cli", "replay", CARTPOLE, "--steps", "200", *caches, *who]
+    subprocess.run(line, cwd=HERE, capture_output=True, check=True)  # noqa: S603
+    assert (tmp_path / "mark").exists()
+    result = json.loads(path.read_text())
+    assert "missing" not in result
+    assert sum(result["operations"].values()) == 200
+
+
 # ---------------------------------------------------------------------- bad input
 
 
