@@ -1,4 +1,4 @@
-"""The reports that the tests of the page open: five that users see, a hostile one, and a large one."""
+"""The reports that the tests of the page open: those that users see, a hostile one, and a large one."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ COMMANDS = {
     "by-reference": ["replay", "cartpole-unizero", "--candidate", "fault:by-reference"],
     "presence": ["run", "revisit", "clear-storm", "--steps", "3000"],
 }
+QUIRKS = ("reset-leaves-owner", "reset-uses-slot", "reset-lives-longer", "clear-leaves-owner")
+COMMANDS |= {quirk: ["run", f"scenarios.quirks:{quirk.replace('-', '_')}", "--steps", "300"] for quirk in QUIRKS}
 KINDS = (*COMMANDS, "two-ranks")
 _LATE = "    model.set_recur(step, float(step + rank))"
 _SEVERAL = """\

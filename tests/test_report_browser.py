@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pages import KINDS, hostile, large, written
+from pages import KINDS, QUIRKS, hostile, large, written
 
 from harness import Comparison, load_scenario
 from harness.report import write_page
@@ -119,6 +119,13 @@ VERDICTS = {
     "by-reference": "DIVERGENCE",
     "presence": "DIVERGENCE",
     "two-ranks": "DIVERGENCE",
+    **dict.fromkeys(QUIRKS, "DIVERGENCE"),
+}
+BROKE = {
+    "reset-leaves-owner": "still named it as its owner although its newest value was in slot 1 since the re-set at",
+    "reset-uses-slot": "the ring came round to slot 0, which held it, sooner than fifo over 3 slots would",
+    "reset-lives-longer": "legacy-evicting still holds it, though fifo over 3 slots evicted it at operation 4 to make",
+    "clear-leaves-owner": "still named it as its owner although its newest value was in slot 1 from before the clear",
 }
 
 
@@ -156,6 +163,21 @@ def test_a_click_leads_to_the_story_of_a_divergence(opened: Callable[..., Tab], 
     assert ("kvparity minimize" if kind == "two-ranks" else "driver.apply(") in pasted
     tab.page.locator("#found").scroll_into_view_if_needed()
     picture(tab, f"story-{kind}", of="#detail")
+
+
+@pytest.mark.parametrize("quirk", QUIRKS)
+def test_each_quirk_of_presence_has_its_report(opened: Callable[..., Tab], quirk: str) -> None:
+    """One group, one story: what the original did, the operation that broke it, and the few operations that show it."""
+    tab = opened(quirk)
+    assert tab.page.locator("article.group").count() == 1
+    tab.page.locator("#list tbody button").first.click()
+    detail = tab.page.locator("#detail")
+    why = detail.locator(".why").inner_text()
+    assert why.startswith("The reference is wrong: ")
+    assert BROKE[quirk] in why
+    assert detail.locator(".lanes .broke strong").inner_text() == "this broke it"
+    assert 4 <= detail.locator("pre").last.inner_text().count("driver.apply(") <= 6
+    picture(tab, f"quirk-{quirk}", of="#detail .lanes")
 
 
 def test_the_quirks_are_told_apart_by_their_runs(opened: Callable[..., Tab]) -> None:

@@ -292,16 +292,37 @@ def test_a_run_that_makes_warnings_errors_gets_none(capsys: pytest.CaptureFixtur
 # ---------------------------------------------------------------- time
 
 
-@SERVE
-def test_a_slow_candidate_is_taken_out(serve: str) -> None:
-    """Of the first minute it may take five percent, three seconds, in advance; then it has cost enough."""
+@pytest.mark.parametrize(
+    ("serve", "found"),
+    [
+        ("reference", r"shadowing took 4\.0 s of 4\.0 s; 5% were allowed"),
+        ("candidate", r"shadowing took 61\.0 s of 61\.0 s; 50% were allowed"),
+    ],
+)
+def test_a_slow_candidate_is_taken_out(serve: str, found: str) -> None:
+    """Of the first minute it may take its share in advance, ten times that where it serves; then it has cost enough."""
     model, twin = ReleasedModel(), ReleasedModel()
-    with (
-        attached(model, Slow, serve=serve) as shadow,
-        pytest.warns(UserWarning, match=r"shadowing took 4\.0 s of 4\.0 s; 5% were allowed"),
-    ):
-        assert same(play(model), play(twin))
-    assert shadow.guard.spent_s == 4.0
+    with attached(model, Slow, serve=serve) as shadow, pytest.warns(UserWarning, match=found):
+        assert same(play(model, 18), play(twin, 18))
+    assert shadow.stopped is not None
+
+
+def test_a_candidate_that_serves_is_not_taken_out_for_what_a_shadow_may_not_take() -> None:
+    """Its work is the run's own, and to take it out would change what the model is fed."""
+    model = ReleasedModel()
+    with attached(model, Slow, serve="candidate") as shadow:
+        for step in range(100):
+            model.set_recur(step, 1.0)
+            CLOCK.now += 4.0
+    training = shadow.result().training
+    assert training is not None
+    assert (training.share, training.stopped, training.passed_over) == (0.2, None, 0)
+
+
+@pytest.mark.parametrize(("share", "serving"), [(None, None), (0.01, 0.1), (0.3, 1.0)])
+def test_where_it_serves_the_share_is_ten_times_as_large(share: float | None, serving: float | None) -> None:
+    """At most all of wall time, and without a limit there is none."""
+    assert Limits(share=share).where_it_serves().share == serving
 
 
 def test_without_a_share_time_is_only_measured() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,15 @@ def tidied() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def interruptions() -> int:
+    """How often the system has taken the core away from this thread; always the same where it does not say."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    import resource  # noqa: PLC0415  there is none on Windows
+
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
 
 
 def _pin() -> tuple[set[int], int | None]:

@@ -8,7 +8,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from harness.bench.conditions import pinned, tidied
+from harness.bench.conditions import interruptions, pinned, tidied
 from harness.bench.counting import Counting, Counts, evictions
 from harness.bench.estimate import Estimate, estimate
 from harness.bench.memory import Booking, Ledger, Memory, traced
@@ -47,6 +47,7 @@ def measure(
     reference: str,
     repeats: int,
     clock: Clock = perf_counter_ns,
+    interruptions: Clock = interruptions,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[Run, bool]:
     """Drive every cache with the workload.
@@ -57,6 +58,7 @@ def measure(
         reference: the name of the cache that the others are held against.
         repeats: how often everything is timed.
         clock: gives nanoseconds.
+        interruptions: how often the system has taken the core away; operations in which it did are left out.
         progress: told how many repeats are done.
 
     Returns:
@@ -68,7 +70,7 @@ def measure(
     looked_at = {name: _untimed(build, workload) for name, build in entrants.items()}
     untimed = {name: found for name, found in looked_at.items() if isinstance(found, _Untimed)}
     failures = {name: what for name, what in looked_at.items() if isinstance(what, str)}
-    race = Race({name: entrants[name] for name in untimed}, workload, clock=clock)
+    race = Race({name: entrants[name] for name in untimed}, workload, clock=clock, interruptions=interruptions)
     interrupted = _timed(race, repeats, progress)
     failures |= {name: f"{what} while it was timed" for name, what in race.failures.items()}
     times = {name: taken for name, taken in race.repeats.items() if name not in failures}

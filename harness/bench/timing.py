@@ -1,8 +1,9 @@
 """Timing caches against each other: the same operations through all of them, in turns of a few milliseconds.
 
-What else a machine does comes and goes in tenths of seconds and more. So no cache does a whole pass while the others
-wait: each does the next `_TURN` operations, then the next cache does the same ones, and who begins changes from turn
-to turn. Whatever slows the machine down meets all of them alike, and their ratios stay.
+What else a machine does comes and goes. So no cache does a whole pass while the others wait: each does the next `_TURN`
+operations, then the next cache does the same ones, and who begins changes from turn to turn. Whatever slows the machine
+down meets all of them alike, and their ratios stay. Where the system takes the core away within a turn, that would be
+one cache's bad luck: those operations are left out, for all caches.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import gc
 import statistics
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_TURN = 250
+_TURN = 50  # operations: about a millisecond, so that many turns lie between two interruptions
+_ENOUGH = 1 / 8  # of the operations in turns that nothing interrupted; with fewer, all count
 _WARM_UP = 4_000  # operations: enough for every slot of the bundled workloads to be filled once
 _CALIBRATION = 10_001
 CYCLE = "cycle"
@@ -67,6 +69,13 @@ class Repeat:
     pass_ns: int
     own_ns: int
     kinds: dict[str, Distribution]
+
+
+class Turn(NamedTuple):
+    """Some operations of one cache: what each part of them took, and how often the core was taken away meanwhile."""
+
+    laps: list[int]
+    interruptions: int
 
 
 class Clocked:
@@ -121,18 +130,22 @@ class Race:
         entrants: what builds each cache, by name.
         workload: what they are driven with.
         clock: gives nanoseconds.
+        interruptions: how often the system has taken the core away.
 
     Attributes:
         repeats: what each has taken so far.
         failures: what each that is out has raised.
     """
 
-    def __init__(self, entrants: Mapping[str, Build], workload: Workload, *, clock: Clock) -> None:
+    def __init__(
+        self, entrants: Mapping[str, Build], workload: Workload, *, clock: Clock, interruptions: Clock
+    ) -> None:
         self.repeats: dict[str, list[Repeat]] = {name: [] for name in entrants}
         self.failures: dict[str, str] = {}
         self._entrants = dict(entrants)
         self._workload = workload
         self._clock = clock
+        self._interruptions = interruptions
         self._kinds = _Kinds(workload.operations)
         self._begun = self._turn = 0
 
@@ -146,11 +159,15 @@ class Race:
         cost = _cost_of(self._clock)
         runs = {name: _warm(build, self._workload) for name, build in self._entrants.items()}
         caches = {name: built for name, [built] in self._in_turns(runs).items()}
-        passes = self._in_turns({name: _pass(caches[name], self._workload, self._clock) for name in caches})
-        clocked = self._in_turns({name: _clocked_pass(caches[name], self._workload, self._clock) for name in passes})
+        clocks = (self._clock, self._interruptions)
+        passes = self._in_turns({name: _pass(caches[name], self._workload, *clocks) for name in caches})
+        clocked = self._in_turns({name: _clocked_pass(caches[name], self._workload, *clocks) for name in passes})
+        calm = _calm([passes[name] for name in clocked])
+        calm_clocked = self._kinds.enough_of(_calm(list(clocked.values())))
         for name, turns in clocked.items():
-            laps = np.array([lap for turn in turns for lap in turn], dtype=np.int64)
-            self.repeats[name].append(self._kinds.repeat(sum(passes[name]), np.maximum(laps - cost, 0)))
+            pass_ns = self._kinds.whole_pass([turn.laps[0] for turn in passes[name]], calm)
+            laps = np.array([lap for turn in turns for lap in turn.laps], dtype=np.int64)
+            self.repeats[name].append(self._kinds.repeat(pass_ns, np.maximum(laps - cost, 0), calm_clocked))
 
     def _in_turns(self, runs: dict[str, Iterator[_T]]) -> dict[str, list[_T]]:
         """Each run to its end, a step of one and then a step of the next; what each step of each came to.
@@ -189,23 +206,26 @@ def _warm(build: Build, workload: Workload) -> Iterator[Caches]:
     yield caches
 
 
-def _pass(caches: Caches, workload: Workload, clock: Clock) -> Iterator[int]:
-    """The nanoseconds of each turn. The caches are empty again afterwards."""
+def _pass(caches: Caches, workload: Workload, clock: Clock, interruptions: Clock) -> Iterator[Turn]:
+    """Turns of one lap each. The caches are empty again afterwards."""
     work = _work(caches, workload)
     for start in range(0, len(work), _TURN):
         turn = work[start : start + _TURN]
+        before = interruptions()
         begin = clock()
         for apply, operation in turn:
             apply(operation)
-        yield clock() - begin
+        taken = clock() - begin
+        yield Turn([taken], interruptions() - before)
     _clear(caches)
 
 
-def _clocked_pass(caches: Caches, workload: Workload, clock: Clock) -> Iterator[list[int]]:
-    """The laps of each turn, one for each operation."""
+def _clocked_pass(caches: Caches, workload: Workload, clock: Clock, interruptions: Clock) -> Iterator[Turn]:
+    """Turns with a lap for each operation."""
     laps: list[int] = []
     work = _work({stream: Clocked(cache, clock, laps) for stream, cache in caches.items()}, workload)
     for start in range(0, len(work), _TURN):
+        before = interruptions()
         for apply, operation in work[start : start + _TURN]:
             if type(operation) is Write:  # the driver's doing, which the cache does not see
                 begin = clock()
@@ -213,8 +233,13 @@ def _clocked_pass(caches: Caches, workload: Workload, clock: Clock) -> Iterator[
                 laps.append(clock() - begin)
             else:
                 apply(operation)
-        yield laps.copy()
+        yield Turn(laps.copy(), interruptions() - before)
         laps.clear()
+
+
+def _calm(turns: list[list[Turn]]) -> list[bool]:
+    """Of each turn, whether no cache was interrupted in it."""
+    return [not any(turn.interruptions for turn in together) for together in zip(*turns, strict=True)]
 
 
 def _work(caches: Mapping[int, Cache], workload: Workload) -> list[tuple[Callable[[Operation], object], Operation]]:
@@ -251,13 +276,42 @@ class _Kinds:
         self._of = {name: kinds == kind.__name__ for name, kind in KINDS.items()}
         self._cycle, self._lanes = _cycles(operations)
 
-    def repeat(self, pass_ns: int, laps: Laps) -> Repeat:
-        """What one pass and the laps of another come to."""
-        kinds = {name: _distribution(laps[those]) for name, those in self._of.items() if those.any()}
+    def enough_of(self, calm: list[bool]) -> NDArray[np.bool_]:
+        """The operations of calm turns; all, where these are too few, or lack one kind of operation."""
+        those = self._of_turns(calm)
+        kinds = [self._own & those, *(of & those for of in self._of.values() if of.any())]
+        lacks = not all([kind.any() for kind in kinds]) or (len(self._lanes) and not self._whole(those).any())
+        return np.ones_like(those) if lacks or those.mean() < _ENOUGH else those
+
+    def whole_pass(self, turns_ns: list[int], calm: list[bool]) -> int:
+        """What a pass takes, by its calm turns."""
+        those = self._of_turns(calm)
+        if those.mean() < _ENOUGH:
+            return sum(turns_ns)
+        return round(sum(ns for ns, is_calm in zip(turns_ns, calm, strict=True) if is_calm) / float(those.mean()))
+
+    def repeat(self, pass_ns: int, laps: Laps, those: NDArray[np.bool_]) -> Repeat:
+        """What one pass and the laps of those operations of another come to."""
+        kinds = {name: _distribution(laps[of & those]) for name, of in self._of.items() if of.any()}
         if len(self._lanes):
             within = self._cycle >= 0
-            kinds[CYCLE] = _distribution(np.bincount(self._cycle[within], weights=laps[within]) / self._lanes)
-        return Repeat(pass_ns=pass_ns, own_ns=int(laps[self._own].sum()), kinds=kinds)
+            cycles = np.bincount(self._cycle[within], weights=laps[within]) / self._lanes
+            kinds[CYCLE] = _distribution(cycles[self._whole(those)])
+        own = self._own & those
+        return Repeat(
+            pass_ns=pass_ns, own_ns=round(float(laps[own].mean() * self._own.sum())) if own.any() else 0, kinds=kinds
+        )
+
+    def _of_turns(self, turns: list[bool]) -> NDArray[np.bool_]:
+        those: NDArray[np.bool_] = np.repeat(turns, _TURN)[: len(self._own)]
+        return those
+
+    def _whole(self, those: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The cycles that lie within those operations."""
+        within = self._cycle >= 0
+        left_out = np.bincount(self._cycle[within], weights=~those[within], minlength=len(self._lanes))
+        whole: NDArray[np.bool_] = left_out == 0
+        return whole
 
 
 def _distribution(laps: NDArray[Any]) -> Distribution:

@@ -68,7 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--max-share",
         type=_share,
         metavar="S",
-        help="of wall time, or the candidate is taken out; or none (default 0.05)",
+        help="of wall time that shadowing may take, ten times that where the candidate serves; or none (default 0.05)",
     )
     add_patience(parser)
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the operations to a new .kvtrace file")

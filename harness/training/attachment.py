@@ -31,7 +31,7 @@ class Attachment:
 
     A model is shadowed from the moment at which all its caches are empty: LightZero empties them before each
     collection of data. At such moments it pauses where the time that shadowing may take runs short, and goes on later;
-    a candidate that serves never pauses.
+    a candidate that serves never pauses, and has ten times that share.
 
     Args:
         options: the candidate, and how it is held against the model's own caches.
@@ -44,7 +44,8 @@ class Attachment:
     def __init__(self, options: Options, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self.options = options
         self.found = DivergenceLog(options.known)
-        self.guard = Guard(options.limits, clock=clock)
+        limits = options.limits if options.serve == "reference" else options.limits.where_it_serves()
+        self.guard = Guard(limits, clock=clock)
         self.lock = threading.RLock()  # the log and the guard are all models' own
         self._listeners: dict[str, ShadowListener] = {}
         self._models: dict[str, weakref.ref[Any]] = {}

@@ -6,7 +6,7 @@ import random
 import sys
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SAVED_S = 3600.0
+_SERVING = 10  # times the share: a candidate that serves does the run's own work
 _GIB = 1 << 30
 # Operations: so many from the start on, and after them each N-th. Whoever does a thing in many operations is found out.
 _DICE_ALWAYS, _DICE_EVERY = 64, 1024
@@ -49,6 +50,13 @@ class Limits:
     def __post_init__(self) -> None:
         if self.share is not None and not 0 < self.share <= 1:
             raise UsageError(f"the share of wall time must lie in (0, 1], got {self.share!r}: 0.05 is five percent")
+
+    def where_it_serves(self) -> Limits:
+        """Those of a candidate whose answers the model gets: ten times the share, as its work is the run's own.
+
+        To take it out changes what the model is fed, so that only one which holds the run up is worth that.
+        """
+        return self if self.share is None else replace(self, share=min(_SERVING * self.share, 1.0))
 
 
 class Guard:

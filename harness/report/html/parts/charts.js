@@ -1,4 +1,4 @@
-// Charts: drawn when they come into view, by Plotly, which is unpacked then.
+// Charts: drawn when they come into view, by Plotly, which is unpacked then, or before that when there is time.
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 document.documentElement.classList.add("scripted");
@@ -7,10 +7,14 @@ const charts = (() => {
   const drawn = new Set();
   let loading = null;
 
-  // The page carries Plotly as gzip in base64: nothing of it is compiled before it is needed.
+  // The page carries Plotly as gzip in base64: to compile it takes longer than to open all the rest, so that comes first.
   function plotly() {
     loading = loading || (async () => {
-      const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (each) => each.charCodeAt(0));
+      const text = atob(document.getElementById("plotly").textContent);
+      const packed = new Uint8Array(text.length);
+      for (let at = 0; at < text.length; at += 1) {
+        packed[at] = text.charCodeAt(at);  // several times as fast as Uint8Array.from
+      }
       const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
       const script = document.createElement("script");
       script.textContent = await new Response(stream).text();
@@ -119,6 +123,9 @@ const charts = (() => {
   }, { rootMargin: "300px" });
   for (const element of document.querySelectorAll(".plot")) {
     seen.observe(element);
+  }
+  if (document.querySelector(".plot")) {
+    (window.requestIdleCallback || setTimeout)(() => plotly().catch(() => {}));  // each chart says so, where it fails
   }
   for (const select of document.querySelectorAll("[data-pools]")) {
     select.addEventListener("change", () => {
