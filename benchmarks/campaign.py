@@ -1,6 +1,6 @@
 """A campaign by one process, by two and by two workers of Ray: is it the same, and in what share of the time?
 
-    python benchmarks/campaign.py [--examples 2000] [--repeats 3] [--engine local ray] [--trace TRACE ...]
+    python benchmarks/campaign.py [--examples 2000] [--repeats 3] [--engine local ray] [--trace TRACE ...] [--keep]
 
 Each is the whole command as a user types it, start of processes and of Ray included. One after the other in turn, so
 that what else the machine does falls on all alike; the share is the median of the turns' own. With two cores and
@@ -9,6 +9,7 @@ than the clock then: what the work costs, whoever else there is (of Ray, that of
 
 Before each turn it asks how much processor two busy loops get here for that of one: 2.0 on two idle cores. Below 1.8
 the share tells nothing, whatever it is: exit status 3. 1 where the result is another one, or the share too large.
+With `--keep` the figures go to benchmarks/records/campaign.json, from which benchmarks/reliability.py takes its rows.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import json
 import os
 import resource
+import shlex
 import statistics
 import subprocess
 import sys
@@ -24,6 +26,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from records import keep
 
 from harness.campaign import comparable
 
@@ -74,9 +78,11 @@ def main() -> int:
     parser.add_argument("--trace", nargs="*", default=[], help="replay these instead")
     parser.add_argument("--repeats", type=int, default=3, help="turns (default 3)")
     parser.add_argument("--engine", nargs="*", choices=("local", "ray"), default=["local", "ray"])
+    parser.add_argument("--keep", action="store_true", help="in benchmarks/records/campaign.json")
     options = parser.parse_args()
     work = command(options)
     shares: dict[str, list[float]] = {engine: [] for engine in options.engine}
+    times: dict[str, list[dict[str, float]]] = {engine: [] for engine in options.engine}
     same, gains = True, []
     print(f"kvparity {' '.join(work)}; {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as name:
@@ -88,6 +94,7 @@ def main() -> int:
                 two_s, two_cpu_s, two = timed(work, ["--engine", engine, "--jobs", "2"], Path(name))
                 same = same and two == alone
                 shares[engine].append(two_s / alone_s)
+                times[engine].append({"one_s": round(alone_s, 1), "two_s": round(two_s, 1)})
                 load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
                 print(
                     f"turn {turn + 1}: one process {alone_s:.1f} s ({alone_cpu_s:.1f} s of processor),"
@@ -98,6 +105,13 @@ def main() -> int:
     medians = {engine: statistics.median(each) for engine, each in shares.items()}
     for engine, share in medians.items():
         print(f"{engine}: {share:.2f} of one process's time (wanted: at most {WANTED})")
+    if options.keep:
+        about = {
+            "work": shlex.join(["kvparity", *work]),
+            "two_for_one": round(statistics.median(gains), 2),
+            "same": same,
+        }
+        keep("campaign", {each: {**about, "share": round(medians[each], 3), "turns": times[each]} for each in medians})
     if same and statistics.median(gains) < ENOUGH:
         print("this machine has no second core to give at present: measure again when it is idle")
         return 3

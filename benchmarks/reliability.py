@@ -1,10 +1,11 @@
-"""What was tried, what was survived, and what was lost: the table of docs/reliability.md.
+"""What was tried, what was survived, and what was lost: the tables of docs/reliability.md.
 
     python benchmarks/reliability.py [--markdown]
 
-Each fault is brought about by a test of tests/test_faults_survived.py or of the other files named here; this runs them,
-with 50 kills instead of the 10 of the suite. The rows on fuzzing are those of fuzzing/record.json, which
-`python fuzzing/run.py --keep` has added up. Ends with 1 where anything was not survived.
+Every fault is brought about by tests, which this runs: with 50 kills and 1,000 histories of threads in the place of the
+suite's 10 and 25. Fuzzing, the soak and campaigns take hours, so their rows are of the last time: what `python
+fuzzing/run.py --keep` has added up in fuzzing/record.json, and `soak.py --keep` and `campaign.py --keep` in
+benchmarks/records. Ends with 1 where anything was not survived, not caught, is open, leaks or has another result.
 """
 
 from __future__ import annotations
@@ -17,122 +18,268 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 from xml.etree import ElementTree as ET
 
+from records import kept
 from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parents[1]
-KILLS = 50
-FILES = ("test_faults_survived.py", "test_patience.py", "test_hostile_traces.py", "test_harmless.py", "test_fuzzing.py")
+MORE = {"KVPARITY_KILLS": "50", "KVPARITY_HISTORIES": "1000"}
 NONE_LOST = "none"
-# A fault, the beginnings of the names of its tests, and what is lost in it where no test measures that.
-FAULTS = (
-    ("kill -9 while recording", ("test_a_recording_survives_a_kill",), ""),
-    ("disk full", ("test_where_the_disk_is_full",), "of the recording: all from then on, said in a warning"),
-    ("read-only directory", ("test_a_read_only", "test_a_finished_trace_is", "test_what_can_be_read"), NONE_LOST),
-    ("a candidate hangs", ("test_a_candidate_that_hangs", "test_a_reference_that_hangs"), NONE_LOST),
-    ("a candidate runs out of memory", ("test_a_candidate_that_runs_out",), NONE_LOST),
-    ("SIGTERM, SIGINT", ("test_a_signal_leaves",), "those after the signal, said in the report"),
-    ("a fork in the middle of a run", ("test_a_fork_in_the_middle",), NONE_LOST),
-    ("clocks going backwards", ("test_clocks_that",), NONE_LOST),
-    ("two recorders on one path", ("test_of_two_recorders",), NONE_LOST),
-    (
-        "traces made to do harm",
-        ("test_a_view", "test_what_no_recording", "test_columns", "test_nothing_can", "test_a_trace_that_claims",
-         "test_a_schema_without", "test_a_tensor", "test_a_layout", "test_a_chunk", "test_streams",
-         "test_caches_larger", "test_a_file_that_never", "test_what_is_refused"),
-        NONE_LOST,
-    ),
-    (
-        "names and results made to do harm",
-        ("test_names_in", "test_files_can", "test_errors_in", "test_a_path_with", "test_no_trace_has",
-         "test_a_result_", "test_counts_of"),
-        NONE_LOST,
-    ),
-)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One fault.
+    """What some tests stand for.
 
     Attributes:
-        fault: in words.
-        tried: how often.
-        survived: how often it was.
-        lost: operations.
+        what: in words.
+        tests: the beginnings of their names.
+        lost: operations, where no test measures that.
     """
 
-    fault: str
+    what: str
+    tests: tuple[str, ...]
+    lost: str = NONE_LOST
+
+
+FAULTS = (
+    Row("kill -9 while recording", ("test_a_recording_survives_a_kill",)),
+    Row("disk full", ("test_where_the_disk_is_full",), "of the recording: all from then on, said in a warning"),
+    Row("read-only directory", ("test_a_read_only", "test_a_finished_trace_is", "test_what_can_be_read_of_a_killed")),
+    Row(
+        "a candidate hangs",
+        ("test_a_candidate_that_hangs", "test_a_reference_that_hangs", "test_small_programs_are_looked_for_with"),
+    ),
+    Row("a candidate runs out of memory", ("test_a_candidate_that_runs_out",)),
+    Row("SIGTERM, SIGINT", ("test_a_signal_leaves",), "those after the signal, said in the report"),
+    Row("a fork in the middle of a run", ("test_a_fork_in_the_middle",)),
+    Row("clocks going backwards", ("test_clocks_that",)),
+    Row("two recorders on one path", ("test_of_two_recorders",), "the second's, which is refused"),
+    Row(
+        "a campaign's worker dies",
+        ("test_a_task_whose_worker_dies", "test_a_task_that_kills"),
+        "none; after three times those of the task, said in the verdict",
+    ),
+    Row("a campaign is interrupted", ("test_an_interrupted_campaign", "test_ctrl_c_ends_a_campaign")),
+    Row(
+        "traces made to do harm",
+        ("test_a_view_in", "test_what_no_recording_has", "test_columns_cannot", "test_nothing_can_be_written_through",
+         "test_a_trace_that_claims", "test_a_schema_without", "test_a_tensor_of", "test_a_layout_of",
+         "test_a_chunk_named", "test_streams_of_too_many", "test_caches_larger", "test_a_file_that_never",
+         "test_what_is_refused_takes"),
+    ),
+    Row(
+        "names and results made to do harm",
+        ("test_names_in_a_result", "test_files_can_be_written", "test_errors_in_a_trace", "test_a_path_with_markup",
+         "test_no_trace_has_a_module", "test_no_name_is_a_path", "test_a_message_in_a_program", "test_a_result_that_is",
+         "test_a_result_of_more", "test_counts_of_unknown", "test_what_is_hostile_stays", "test_hostile_names_stay",
+         "test_json_in_a_script", "test_what_a_terminal"),
+    ),
+)  # fmt: skip
+THREADS = (
+    Row("a thread-safe manager: has each history an order?", ("test_the_thread_safe_manager_is_linearisable",)),
+    Row("and its lookups through two pools?", ("test_lookups_through_two_pools",)),
+    Row("a ShadowCache: is any call lost?", ("test_eight_threads_lose_no_event",)),
+)
+PLANTED = (
+    Row("a race", ("test_a_planted_race_is_caught",)),
+    Row("a leak of 1 KB in 1,000 sets", ("test_a_leak_of_1_kb",)),
+)
+FILES = (
+    *(
+        "test_campaign",
+        "test_faults_survived",
+        "test_harmless",
+        "test_hostile_traces",
+        "test_linearity",
+        "test_patience",
+    ),
+    *("test_report_ci", "test_report_html", "test_shadow_threads", "test_soak"),
+)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What became of a row's tests.
+
+    Attributes:
+        tried: how often, as far as this machine can; `survived` how often it was.
+        said: what the tests measured, by name; of calls the sum.
+    """
+
     tried: int
     survived: int
-    lost: str
+    said: dict[str, Any]
 
 
 def main() -> int:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--markdown", action="store_true", help="as in docs/reliability.md")
-    options = parser.parse_args()
-    rows = list(faults())
-    columns = ("fault", "tried", "survived", "operations lost")
-    _print(columns, [(row.fault, f"{row.tried:,}", f"{row.survived:,}", row.lost) for row in rows], options.markdown)
-    fuzzed = json.loads((ROOT / "fuzzing" / "record.json").read_text(encoding="utf-8"))
-    names = ("fuzzed", "minutes", "executions", "crashes found", "open")
-    cells = [
-        (name, f"{found['seconds'] / 60:.0f}", f"{found['executions']:,}", str(found["crashes"]), str(found["open"]))
-        for name, found in fuzzed.items()
-    ]
-    _print(names, cells, options.markdown)
-    return int(any(row.survived < row.tried for row in rows) or any(found["open"] for found in fuzzed.values()))
+    show = _markdown if parser.parse_args().markdown else _terminal
+    rows = (*FAULTS, *THREADS, *PLANTED)
+    seen = dict(zip(rows, bring_about(rows), strict=True))
+    show(
+        ("fault", "tried", "survived", "operations lost"),
+        [
+            (row.what, _n(seen[row].tried), _n(seen[row].survived), seen[row].said.get("lost", row.lost))
+            for row in FAULTS
+        ],
+    )
+    show(
+        ("threads", "how many", "tried", "held", "calls"),
+        [
+            (row.what, it.said.get("threads", "-"), _n(it.tried), _n(it.survived), _n(it.said.get("calls", 0)))
+            for row in THREADS
+            for it in [seen[row]]
+        ],
+    )
+    show(("planted", "tried", "caught"), [(row.what, _n(seen[row].tried), _n(seen[row].survived)) for row in PLANTED])
+    bad = [row.what for row in rows if seen[row].survived < seen[row].tried or not seen[row].tried]
+    bad += [*fuzzed(show), *soaked(show), *scaled(show)]
+    print(f"not as it should be: {', '.join(bad)}" if bad else "all as it should be")
+    return int(bool(bad))
 
 
-def faults() -> list[Row]:
-    """Bring them all about."""
+# ---------------------------------------------------------------------- brought about now
+
+
+def bring_about(rows: tuple[Row, ...]) -> list[Seen]:
+    """Run the tests of all rows."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "tests.xml"
-        files = [str(ROOT / "tests" / file) for file in FILES]
+        files = [str(ROOT / "tests" / f"{file}.py") for file in FILES]
+        names = " or ".join(name for row in rows for name in row.tests)
+        as_told = ("-p", "no:cacheprovider", "-o", "junit_family=xunit1", f"--junitxml={report}")  # 2 has no properties
         subprocess.run(  # noqa: S603  our own tests
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *files],
+            [sys.executable, "-m", "pytest", "-q", *as_told, "-k", names, *files],
             check=False,
             cwd=ROOT,
-            env={**os.environ, "KVPARITY_KILLS": str(KILLS)},
-            stdout=subprocess.DEVNULL,
+            env={**os.environ, **MORE},
+            stdout=sys.stderr,
         )
         cases = list(ET.parse(report).iter("testcase"))  # noqa: S314  written by pytest just now
-    return [_row(fault, [case for case in cases if case.get("name", "").startswith(names)], lost)
-            for fault, names, lost in FAULTS]  # fmt: skip
+    return [_seen(row, cases) for row in rows]
 
 
-def _row(fault: str, cases: list[ET.Element], lost: str) -> Row:
-    tried = survived = 0
-    for case in cases:
-        said = {each.get("name"): each.get("value", "") for each in case.iter("property")}
-        if case.find("skipped") is not None:
-            continue
-        times = int(said.get("tried", "1"))
-        tried += times
-        if case.find("failure") is None and case.find("error") is None:
-            survived += times
-            lost = said.get("lost", lost)
-    return Row(fault=fault, tried=tried, survived=survived, lost=lost)
+def _seen(row: Row, cases: list[ET.Element]) -> Seen:
+    seen = Seen(tried=0, survived=0, said={})
+    for name in row.tests:
+        found = [case for case in cases if case.get("name", "").startswith(name)]
+        if not found:
+            raise SystemExit(f"no test is called {name}...")
+        for case in found:
+            if case.find("skipped") is None:
+                _add(seen, case)
+    return seen
 
 
-def _print(columns: tuple[str, ...], rows: list[tuple[str, ...]], markdown: bool) -> None:  # noqa: FBT001
-    if markdown:
-        print(f"| {' | '.join(columns)} |")
-        print(f"| {' | '.join('---' if at in (0, 3) else '---:' for at in range(len(columns)))} |")
-        for row in rows:
-            print(f"| {' | '.join(row)} |")
-        print()
-        return
+def _add(seen: Seen, case: ET.Element) -> None:
+    said = {each.get("name", ""): each.get("value", "") for each in case.iter("property")}
+    times = int(said.get("tried", "1"))
+    seen.tried += times
+    if case.find("failure") is None and case.find("error") is None:
+        seen.survived += times
+        seen.said.update({name: value for name, value in said.items() if name in ("lost", "threads")})
+        if "calls" in said:
+            seen.said["calls"] = seen.said.get("calls", 0) + int(said["calls"])
+
+
+# ---------------------------------------------------------------------- kept from the last time
+
+
+def fuzzed(show: Show) -> list[str]:
+    """What fuzzing came to; the targets with something open."""
+    record = json.loads((ROOT / "fuzzing" / "record.json").read_text(encoding="utf-8"))
+    cells = [
+        (
+            name,
+            f"{it['seconds'] / 60:.0f}",
+            _n(it["executions"]),
+            _n(it["crashes"]),
+            _n(it["open"]),
+            it.get("last", "-"),
+        )
+        for name, it in record.items()
+    ]
+    show(("fuzzed", "minutes", "executions", "crashes found", "open", "last"), cells)
+    return [name for name, it in record.items() if it["open"]]
+
+
+def soaked(show: Show) -> list[str]:
+    """How memory and pace went in the soak; the scenarios that leak."""
+    record = kept("soak")
+    cells = [
+        (
+            name,
+            _n(it["operations"]),
+            f"{it['seconds'] / 60:.0f}",
+            *(_interval(it[each]) for each in _SLOPES),
+            it["verdict"],
+        )
+        for name, it in record.items()
+    ]
+    show(("soaked", "operations", "minutes", "Python, B", "process, B", "pace, ns", "verdict"), cells)
+    return [f"{name} leaks" for name, it in record.items() if it["verdict"] == "LEAK"]
+
+
+def scaled(show: Show) -> list[str]:
+    """What two workers took of one process's time; the engines that came to something else."""
+    record = kept("campaign")
+    cells = [
+        (
+            f"two workers, {engine}",
+            ", ".join(f"{turn['one_s']:g}" for turn in it["turns"]),
+            ", ".join(f"{turn['two_s']:g}" for turn in it["turns"]),
+            f"{it['share']:.2f}",
+            f"{it['two_for_one']:.2f}",
+            "the same" if it["same"] else "ANOTHER",
+        )
+        for engine, it in record.items()
+    ]
+    show(("scaling", "one process, s", "two, s", "share", "two cores are worth", "result"), cells)
+    return [f"the result of {engine}" for engine, it in record.items() if not it["same"]]
+
+
+_SLOPES = ("python", "process", "pace")
+
+
+def _interval(growth: dict[str, float] | None) -> str:
+    return "-" if growth is None else f"{growth['slope']:+,.1f} ({growth['low']:+,.1f} to {growth['high']:+,.1f})"
+
+
+# ---------------------------------------------------------------------- tables
+
+
+class Show(Protocol):
+    """Prints a table."""
+
+    def __call__(self, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+        """The first column is what the others are about."""
+
+
+def _markdown(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    print(f"| {' | '.join(columns)} |")
+    print(f"| {' | '.join('---' if at == 0 else '---:' for at in range(len(columns)))} |")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
+    print()
+
+
+def _terminal(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     table = Table(box=None)
     for at, column in enumerate(columns):
-        table.add_column(column, justify="left" if at in (0, 3) else "right")
+        table.add_column(column, justify="right" if at else "left")
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def _n(number: Any) -> str:
+    return f"{int(number):,}"
 
 
 if __name__ == "__main__":

@@ -420,7 +420,7 @@ RULES = (
         "so does a set in wm",
         "a sound cache that takes any slot for it",
         SHADOW,
-        (("        if pool == WM:\n            self._lending.forget_working_copy()\n", ""),),
+        (("            if pool == WM:\n                self._lending.forget_working_copy()\n", ""),),
         ("shadow_judging::a_set_in_wm_takes_working_copies_back",),
     ),
     Rule(

@@ -1,13 +1,16 @@
 """Endurance: scenarios for a long time. Does memory grow, do operations slow down?
 
-    python benchmarks/soak.py [--hours 1] [--operations 10000000] [--candidate NAME] [--alone] [SCENARIO ...]
+    python benchmarks/soak.py [--hours 1] [--operations 10000000] [--candidate NAME] [--alone] [--keep] [SCENARIO ...]
 
 Each scenario runs in a process of its own, through the shadow (both caches and the comparison) or, with --alone,
 through the candidate only, for so many operations or its share of the hours. Over the second half of a run, when pools
 and books are full, it tells with 95 % intervals: how many bytes Python's own allocations (tracemalloc, after a garbage
-collection) and the process grow in 1,000 sets, and by how many nanoseconds an operation takes longer after 1,000 more.
+collection) and the process grow in 1,000 sets, and by how many nanoseconds of processor time an operation takes longer
+after 1,000 more. Processor time, because a run of hours seldom has a machine to itself.
 
 What the scenario and this script hold is not counted: the same operations once more, to no cache, tell how much it is.
+
+With `--keep` the figures go to benchmarks/records/soak.json, from which benchmarks/reliability.py takes its rows.
 
 A leak is what grows by more than 0.5 KiB in 1,000 sets, with its whole interval. Exit status: 1 where there is one,
 3 where an interval is too wide to tell, which a longer run makes narrower.
@@ -21,11 +24,12 @@ import multiprocessing
 import sys
 import time
 import tracemalloc
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
+from records import keep
 
 from harness.evidence.memory import Resident
 from harness.loading import SCENARIOS, build_cache, installed, load_scenario
@@ -52,7 +56,7 @@ class Soaked:
     Attributes:
         operations: done by then; `sets` of them.
         traced: bytes that Python has allocated; `resident` those of the process, None where nobody can tell.
-        pace_ns: of an operation, since the moment before.
+        pace_ns: of processor time for an operation, since the moment before.
         elapsed_s: in all.
     """
 
@@ -73,6 +77,16 @@ class Soaked:
     def leak(self) -> Growth | None:
         """Bytes that Python allocates and does not give back, in 1,000 sets."""
         return growth_of(self.sets, self.traced)
+
+    @property
+    def process_growth(self) -> Growth | None:
+        """Bytes by which the process grows in 1,000 sets, whoever holds them."""
+        return growth_of(self.sets, self.resident)
+
+    @property
+    def drift(self) -> Growth | None:
+        """Nanoseconds by which an operation takes longer after 1,000 more."""
+        return growth_of(self.operations, self.pace_ns)
 
     @property
     def verdict(self) -> str:
@@ -106,27 +120,26 @@ def soak(cache: Cache, operations: Iterable[Operation], *, every: int, seconds: 
     gc.collect()
     gc.freeze()  # what is there already is looked through no more
     tracemalloc.start()
-    began = last = time.perf_counter_ns()
+    began, last = time.perf_counter(), time.process_time_ns()
     try:
         for done, operation in enumerate(operations, start=1):
             driver.apply(operation)
             sets += isinstance(operation, Set)
             if done % every:
                 continue
-            now = time.perf_counter_ns()
-            seen.pace_ns.append((now - last) // every)
+            seen.pace_ns.append((time.process_time_ns() - last) // every)
             seen.operations.append(done)
             seen.sets.append(sets)
             gc.collect()
             seen.traced.append(tracemalloc.get_traced_memory()[0])
             seen.resident.append(resident())
-            last = time.perf_counter_ns()
-            if last - began > 1e9 * seconds:
+            if time.perf_counter() - began > seconds:
                 break
+            last = time.process_time_ns()
     finally:
         tracemalloc.stop()
         gc.unfreeze()
-    seen.elapsed_s = (time.perf_counter_ns() - began) / 1e9
+    seen.elapsed_s = time.perf_counter() - began
     return seen
 
 
@@ -150,12 +163,23 @@ def told(name: str, seen: Soaked) -> str:
     parts = [f"{name}: {seen.operations[-1] if seen.operations else 0:,} operations in {seen.elapsed_s:.0f} s"]
     for title, growth, unit in (
         ("Python", seen.leak, "B/1,000 sets"),
-        ("process", growth_of(seen.sets, seen.resident), "B/1,000 sets"),
-        ("pace", growth_of(seen.operations, seen.pace_ns), "ns/1,000 operations"),
+        ("process", seen.process_growth, "B/1,000 sets"),
+        ("pace", seen.drift, "ns/1,000 operations"),
     ):
         interval = "-" if growth is None else f"{growth.slope:+,.2f} ({growth.low:+,.2f} to {growth.high:+,.2f}) {unit}"
         parts.append(f"{title} {interval}")
     return "; ".join(parts) + f": {seen.verdict}"
+
+
+def figures(seen: Soaked) -> dict[str, Any]:
+    """What is kept of a run."""
+    growths = {"python": seen.leak, "process": seen.process_growth, "pace": seen.drift}
+    return {
+        "operations": seen.operations[-1] if seen.operations else 0,
+        "seconds": round(seen.elapsed_s),
+        **{name: None if growth is None else asdict(growth) for name, growth in growths.items()},
+        "verdict": seen.verdict,
+    }
 
 
 def main() -> int:
@@ -168,6 +192,7 @@ def main() -> int:
     parser.add_argument("--candidate", default="refactored-fifo")
     parser.add_argument("--alone", action="store_true", help="the candidate without a shadow")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", action="store_true", help="in benchmarks/records/soak.json")
     options = parser.parse_args()
     names = options.scenario or list(installed(SCENARIOS))
     verdicts = []
@@ -176,6 +201,8 @@ def main() -> int:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             seen = pool.apply(run, (name, options, 3600 * options.hours / len(names)))
         print(told(name, seen), flush=True)
+        if options.keep:
+            keep("soak", {name: figures(seen)})
         verdicts.append(seen.verdict)
     return 1 if LEAK in verdicts else 3 if UNKNOWN in verdicts else 0
 

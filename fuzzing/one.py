@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -14,11 +15,21 @@ with atheris.instrument_imports(include=["harness", "tomllib", "json"]):
 
 def main() -> None:
     """Until libFuzzer's options say that it is enough, or something breaks."""
-    target = TARGETS[sys.argv.pop(1)]
+    name = sys.argv.pop(1)
+    target = TARGETS[name]
+    sys.argv[0] = _again(name)
     shared = Path("/dev/shm")  # noqa: S108  files in memory, where there is such a place
     folder = Path(tempfile.mkdtemp(prefix="kvparity-fuzzing-", dir=shared if shared.is_dir() else None))
     atheris.Setup(sys.argv, lambda content: target(content, folder))
     atheris.Fuzz()
+
+
+def _again(name: str) -> str:
+    """A program that does the same: libFuzzer merges in processes of their own, which it starts by its own name."""
+    path = Path(tempfile.mkdtemp(prefix="kvparity-fuzzing-")) / name
+    path.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, __file__, name])} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
 
 
 if __name__ == "__main__":

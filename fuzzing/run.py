@@ -1,4 +1,4 @@
-"""Fuzz all targets at once: `pip install -e '.[fuzzing]'`, then `python fuzzing/run.py --minutes 60`.
+"""Fuzz: `pip install -e '.[fuzzing]'`, then `python fuzzing/run.py --minutes 60 [TARGET ...]`, all targets at once.
 
 What is found beyond the corpus goes to `--work`, and so does what breaks a target, under its name and `crash-`,
 `timeout-` or `oom-`. With `--keep`, what reaches new code is added to the corpus, and the figures of the run are added
@@ -9,11 +9,14 @@ its executions, and what broke it, which is there to be mended.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
+import platform
 import re
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -27,13 +30,15 @@ _EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 def main() -> int:
     """How many targets broke."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("targets", nargs="*", choices=[[], *TARGETS], metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--work", type=Path, default=Path("kvparity-fuzzing"))
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     work: Path = options.work
-    figures = {name: dict.fromkeys(("seconds", "executions", "crashes", "open"), 0) for name in TARGETS}
-    running = {name: Run(name, work, seconds=int(options.minutes * 60)) for name in TARGETS}
+    targets = tuple(options.targets) or TARGETS
+    figures = {name: dict.fromkeys(("seconds", "executions", "crashes", "open"), 0) for name in targets}
+    running = {name: Run(name, work, seconds=int(options.minutes * 60)) for name in targets}
     while running:
         time.sleep(1.0)
         for name, run in list(running.items()):
@@ -48,7 +53,7 @@ def main() -> int:
                 running[name] = Run(name, work, seconds=left)
     print(json.dumps(figures, indent=2))
     if options.keep:
-        for name in TARGETS:
+        for name in targets:
             _merge(name, work)
         _add_to_record(figures)
     return sum(figure["crashes"] > 0 for figure in figures.values())
@@ -84,15 +89,19 @@ class Run:
 
 def _add_to_record(figures: dict[str, dict[str, int]]) -> None:
     before = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    today = dt.datetime.now(tz=dt.timezone.utc).date().isoformat()
     for name, figure in figures.items():
-        known = before.setdefault(name, dict.fromkeys(figure, 0))
-        before[name] = {field: known[field] + number for field, number in figure.items()}
+        known = before.get(name, {})
+        sums = {field: known.get(field, 0) + number for field, number in figure.items()}
+        before[name] = {**sums, "last": today, "python": platform.python_version(), "atheris": version("atheris")}
     RECORD.write_text(json.dumps(before, indent=2) + "\n", encoding="utf-8")
 
 
 def _merge(name: str, work: Path) -> None:
     """What reaches code that nothing in the corpus reaches."""
-    command = [sys.executable, str(HERE / "one.py"), name, "-merge=1", str(HERE / "corpus" / name), str(work / name)]
+    corpus = HERE / "corpus" / name
+    options = ("-set_cover_merge=1", "-use_counters=0")  # few inputs, which reach all, however often each does
+    command = [sys.executable, str(HERE / "one.py"), name, *options, str(corpus), str(work / name)]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603  our own program
 
 

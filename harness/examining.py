@@ -116,29 +116,31 @@ class Examiner:
         last = None if held is None else self._truth.pools[held].last_set.get(key)
         if held == held_by_its and _agree(mine, its, last):
             hit = mine.fingerprint is not None
-            for side in self._sides:
-                side.saw_checkout(env, held if hit else None)
-                if held is not None and not hit:  # both left their ideal alike
-                    side.deviated.add(held)
+            reference, candidate = self._sides
+            reference.saw_checkout(env, held if hit else None)
+            candidate.saw_checkout(env, held if hit else None)
+            if held is not None and not hit:  # both left their ideal alike
+                reference.deviated.add(held)
+                candidate.deviated.add(held)
             if held != RECUR and last is not None:
                 self._note_ambiguity(init(env), key, last)
         else:
             operation = Checkout(env=env, key=key)
             self.judge.lookup(Lookup(number, operation, (init(env), RECUR), (mine, its), (held, held_by_its)))
 
-    def mirrored(
-        self, number: int, operation: Get | Checkout, pools: tuple[PoolId, ...], mine: Outcome, its: Outcome
-    ) -> None:
+    def mirrored(self, number: int, verb: str, pool: PoolId, key: int, mine: Outcome, its: Outcome) -> None:  # noqa: PLR0917
         """A lookup at whose tensors nobody looked. An exception is a finding all the same."""
-        verb = "get" if isinstance(operation, Get) else "checkout"
-        self._note(Event(number, verb, pools[0], operation.key, _unseen(mine), _unseen(its)))
-        held = _looked_up(self._ideal, operation)
-        held_by_its = held if self._other_ideal is None else _looked_up(self._other_ideal, operation)
-        for side, answer, ideally in zip(self._sides, (mine, its), (held, held_by_its), strict=True):
+        if self._history is not None:
+            self._history.note(Event(number, verb, pool, key, _unseen(mine), _unseen(its)))
+        held = _looked_up(self._ideal, verb, pool, key)
+        held_by_its = held if self._other_ideal is None else _looked_up(self._other_ideal, verb, pool, key)
+        pools = (pool,) if verb == "get" else (pool, RECUR)
+        for side, answer, ideally in ((self._sides[0], mine, held), (self._sides[1], its, held_by_its)):
             side.lost_track.update(pools)
-            if (answer.value is not None) != (ideally is not None):
+            if (answer.value is None) != (ideally is None):
                 side.deviated.update(pools)
         if mine.error is not None or its.error is not None:
+            operation = Get(pool=pool, key=key) if verb == "get" else Checkout(env=pool.env or 0, key=key)
             self.judge.errors(number, operation, mine.error, its.error)
 
     def clear(
@@ -203,11 +205,9 @@ class Examiner:
                 side.deviated.update((source, RECUR))  # perhaps
 
 
-def _looked_up(ideal: IdealCache, operation: Get | Checkout) -> PoolId | None:
+def _looked_up(ideal: IdealCache, verb: str, pool: PoolId, key: int) -> PoolId | None:
     """Where `ideal` has the key."""
-    if isinstance(operation, Get):
-        return ideal.get(operation.pool, operation.key)
-    return ideal.checkout(operation.env, operation.key)
+    return ideal.get(pool, key) if verb == "get" else ideal.checkout(pool.env or 0, key)
 
 
 def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:

@@ -1,4 +1,9 @@
-"""How a trace cuts values into chunks, and makes them whole again."""
+"""How a trace cuts values into parts, packs these into chunks, and makes the values whole again.
+
+A part is one token of all of a value's tensors, or one whole tensor. Parts of one length that are written in a row make
+up one chunk, and a part's address is `chunk << INDEX_BITS | index`. Schema 1 has a row for each part, and an index of
+their digests: that takes a tenth to a third more room than the parts themselves, and most of the time of writing them.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +11,19 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
+import xxhash
 
 from harness.values import KeysValues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    Load: TypeAlias = Callable[[int, int], memoryview]
+
+INDEX_BITS = 20
 _LARGEST_VALUE_BYTES = 1 << 31
 _MOST_TENSORS, _MOST_AXES = 1 << 16, 64
 _SHOWN = 200  # characters of a description in a message
@@ -28,7 +37,7 @@ class Layout:
     Attributes:
         dtypes: of each tensor, in the order of `harness.values.read`.
         shapes: of each tensor.
-        by_token: chunk `t` holds token `t` of all tensors (which are of one kind); else each chunk is a whole tensor.
+        by_token: part `t` is token `t` of all tensors (which are of one kind); else each part is a whole tensor.
     """
 
     dtypes: tuple[torch.dtype, ...]
@@ -67,26 +76,35 @@ class Layout:
         """Of the tensors of one value."""
         return sum(_size_bytes(shape, dtype) for shape, dtype in zip(self.shapes, self.dtypes, strict=True))
 
-    def join(self, chunks: Sequence[int], sizes: list[int], load: Callable[[int], bytes]) -> KeysValues:
-        """The value made of what `load` gives for each of `chunks`; its tensors own their memory.
+    def join(self, addresses: Sequence[int], sizes: Sequence[int], load: Load) -> KeysValues:
+        """The value made of what `load` gives for each address and length; its tensors own their memory.
 
         No more is loaded than the value has room for.
 
         Raises:
-            ValueError: there are too few chunks or too many, or they are of other lengths.
+            ValueError: there are too few addresses or too many, or what is there is of another length.
         """
         if self.by_token:
             samples, heads, tokens, head_dim = self.shapes[0]
-            if len(chunks) != tokens:
-                raise ValueError(f"{len(chunks)} chunks where {tokens} tokens were expected")
-            token = (len(self.shapes), samples, heads, head_dim)
-            loaded = (_sound(load(chunk), self.dtypes[0], token) for chunk in chunks)
-            flat = _tensor(b"".join(loaded), self.dtypes[0], (tokens, *token))
+            if len(addresses) != tokens:
+                raise ValueError(f"{len(addresses)} chunks where {tokens} tokens were expected")
+            token, dtype = (len(self.shapes), samples, heads, head_dim), self.dtypes[0]
+            length = _size_bytes(token, dtype)
+            loaded = [load(address, length) for address in addresses]
+            for part in loaded:
+                if len(part) != length:
+                    raise _unsound(part, dtype, token)
+            flat = _tensor(bytearray().join(loaded), dtype, (tokens, *token))
             return KeysValues.from_row(flat.permute(1, 2, 3, 0, 4).contiguous(), sizes)
-        if len(chunks) != len(self.shapes):
-            raise ValueError(f"{len(chunks)} chunks where {len(self.shapes)} tensors were expected")
-        parts = zip(chunks, self.dtypes, self.shapes, strict=True)
-        return KeysValues([_tensor(load(chunk), dtype, shape) for chunk, dtype, shape in parts], sizes)
+        if len(addresses) != len(self.shapes):
+            raise ValueError(f"{len(addresses)} chunks where {len(self.shapes)} tensors were expected")
+        tensors = []
+        for address, dtype, shape in zip(addresses, self.dtypes, self.shapes, strict=True):
+            part = load(address, length := _size_bytes(shape, dtype))
+            if len(part) != length:
+                raise _unsound(part, dtype, shape)
+            tensors.append(_tensor(bytearray(part), dtype, shape))
+        return KeysValues(tensors, sizes)
 
 
 def _begin(description: str) -> str:
@@ -97,17 +115,17 @@ def _size_bytes(shape: tuple[int, ...], dtype: torch.dtype) -> int:
     return math.prod(shape) * dtype.itemsize
 
 
-def _sound(data: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> bytes:
-    if len(data) != _size_bytes(shape, dtype):
-        raise ValueError(f"{len(data)} bytes where a tensor {list(shape)} of {dtype} was expected")
-    return data
+def _unsound(data: memoryview, dtype: torch.dtype, shape: tuple[int, ...]) -> ValueError:
+    return ValueError(f"{len(data)} bytes where a tensor {list(shape)} of {dtype} was expected")
 
 
-def _tensor(data: bytes, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
-    _sound(data, dtype, shape)
-    if not data:
-        return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
+def _tensor(data: bytearray, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.frombuffer(data, dtype=dtype).reshape(shape) if data else torch.empty(shape, dtype=dtype)
+
+
+def digest_of(data: bytes | bytearray, chunk: int) -> bytes:
+    """Of the chunk of that number, which makes digests of equal chunks differ: a table has each but once."""
+    return xxhash.xxh3_128_digest(data, seed=chunk)
 
 
 def stand_in(digest: bytes) -> KeysValues:

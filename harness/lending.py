@@ -8,7 +8,7 @@ from harness.operations import WM, PoolId
 from harness.side import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from harness.examining import Examiner
     from harness.side import Side
@@ -22,15 +22,13 @@ class LendingWatch:
     Args:
         candidate: who lends.
         env_num: for how many further checkouts a working copy is its consumer's.
-        examiner: finds out what changed.
-        tell: tells it.
+        told: finds out what changed, or tells who does.
     """
 
-    def __init__(self, candidate: Side, *, env_num: int, examiner: Examiner, tell: Callable[..., None]) -> None:
+    def __init__(self, candidate: Side, *, env_num: int, told: Examiner) -> None:
         self._candidate = candidate
         self._env_num = env_num
-        self._examiner = examiner
-        self._tell = tell
+        self.told = told
         self._working_copy: _WorkingCopy | None = None
         self._loan: _Loan | None = None
 
@@ -46,7 +44,7 @@ class LendingWatch:
             return
         self._loan = None
         now = self._candidate.look_at(loan.answer.value)
-        self._tell(self._examiner.loan, *loan, now)
+        self.told.loan(*loan, now)
 
     def wrote_into(self, number: int, env: int, key: int, working_copy: Any, turn: int) -> None:
         """The consumer wrote into the working copy that the checkout of that count lent: it must stay as it is now.
@@ -66,7 +64,7 @@ class LendingWatch:
             return
         self._working_copy = None
         now = self._candidate.look_at(watched.written.value)
-        self._tell(self._examiner.working_copy, watched.number, watched.env, watched.key, watched.written, now)
+        self.told.working_copy(watched.number, watched.env, watched.key, watched.written, now)
 
     def forget_working_copy(self) -> None:
         """The caller itself took, or cleared, a slot that the working copy may be in."""

@@ -5,11 +5,15 @@ of the same strategy and capacity, which says whether a key should still be ther
 
 Memory is bounded: beyond a multiple of a pool's slots the oldest keys are forgotten, and of a forgotten key the oracle
 says that it does not know.
+
+What is taken from the front again and again is an `OrderedDict`: a plain dict's front is searched for behind all that
+was taken from it before, which in a large pool takes longer than all the rest.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -68,16 +72,17 @@ class Contents:
         self.complete = complete
         self.cleared: int | None = None
         self.sets = self.clears = 0
-        self.last_set: dict[int, LastSet] = {}
+        self.last_set: OrderedDict[int, LastSet] = OrderedDict()
 
     def set(self, key: int, fingerprint: bytes, device: torch.device | None, number: int) -> None:
         """Note a set."""
         self.sets += 1
-        earlier = self.last_set.pop(key, None)
+        last_set = self.last_set
+        earlier = last_set.pop(key, None)
         resets = 0 if earlier is None else earlier.resets + 1
-        self.last_set[key] = LastSet(fingerprint, device, number, resets)
-        if len(self.last_set) > self._limit:
-            del self.last_set[next(iter(self.last_set))]
+        last_set[key] = LastSet(fingerprint, device, number, resets)
+        if len(last_set) > self._limit:
+            last_set.popitem(last=False)
             self.complete = False
 
     def clear(self, number: int) -> None:
@@ -91,7 +96,7 @@ class Contents:
 class Ideal(Protocol):
     """A pool that does exactly what its strategy says. It holds keys, not values."""
 
-    evicted: dict[int, Removal]
+    evicted: OrderedDict[int, Removal]
     hits: int
     misses: int
     evictions: int
@@ -115,9 +120,9 @@ class Fifo:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._held: dict[int, None] = {}
+        self._held: OrderedDict[int, None] = OrderedDict()
         self._remembered = 4 * slots + 1024
-        self.evicted: dict[int, Removal] = {}
+        self.evicted: OrderedDict[int, Removal] = OrderedDict()
         self.hits = self.misses = self.evictions = self.resets = 0
 
     def set(self, key: int, number: int, priority: float | None) -> None:  # noqa: ARG002
@@ -159,7 +164,7 @@ class Fifo:
         evicted.pop(victim, None)
         evicted[victim] = Removal(number, for_key)
         if len(evicted) > self._remembered:
-            del evicted[next(iter(evicted))]
+            evicted.popitem(last=False)
 
     def __contains__(self, key: object) -> bool:
         return key in self._held
@@ -172,7 +177,7 @@ class Lru(Fifo):
     """The key that was not set or found for longest leaves first."""
 
     def _refresh(self, key: int) -> None:
-        self._held[key] = self._held.pop(key)
+        self._held.move_to_end(key)
 
 
 class Priority(Fifo):

@@ -3,12 +3,17 @@
 A signal's handler raises in the middle of the call. Python runs handlers in the main thread only, and only between
 two of its own instructions: a call that hangs inside C, or in another thread, is not ended, nor one that catches
 whatever is raised in it and goes on.
+
+Where the process belongs to the comparison, a timer sends the signal. Where kvparity is a guest, a thread of its own
+does, and only to a call whose time is up: a timer would have to be set and stopped with each operation, and its
+signals would come into whatever the host is doing.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -44,7 +49,8 @@ class Patience:
         self._call: FrameType | None = None
         self._ticks = 0
         self._enough = _TICKS
-        self._is_installed = False
+        self._began: float | None = None  # the visit under way, on the main thread
+        self._left: threading.Event | None = None  # no visit comes any more; None before the first one
 
     @contextmanager
     def always(self) -> Iterator[None]:
@@ -62,35 +68,51 @@ class Patience:
             signal.signal(signal.SIGALRM, before)
 
     def begin(self) -> None:
-        """A visit begins, in a process that belongs to somebody else: no timer of ours runs between visits."""
+        """A visit begins, in a process that belongs to somebody else."""
         if self._seconds is None or threading.get_ident() != threading.main_thread().ident:
             return
-        if not self._is_installed:
-            if not _can_be_used():
+        if self._left is None:
+            if not _can_be_used() or signal.getitimer(signal.ITIMER_REAL)[0]:
                 self._seconds = None
                 return
-            signal.signal(signal.SIGALRM, self._tick)
-            self._is_installed = True
-        self._call, self._ticks, self._enough = None, 0, 0
-        before = signal.setitimer(signal.ITIMER_REAL, self._seconds, self._seconds / _TICKS)
-        if before[0]:  # somebody else's timer runs: theirs it is
-            signal.setitimer(signal.ITIMER_REAL, *before)
-            self._seconds = None
+            self._watch(self._seconds)
+        self._began = time.monotonic()
 
     def end(self) -> None:
         """The visit ends."""
-        if self._seconds is not None and self._is_installed:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        self._began = None
 
     def leave(self) -> None:
         """No visit comes any more."""
-        if self._is_installed and threading.get_ident() == threading.main_thread().ident:
-            self._is_installed = False
+        if self._left is not None and threading.get_ident() == threading.main_thread().ident:
+            self._left.set()
             if signal.getsignal(signal.SIGALRM) == self._tick:
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
+    def _watch(self, seconds: float) -> None:
+        """Have a thread look now and then whether the visit under way has lasted too long."""
+        left = self._left = threading.Event()
+        main = threading.get_ident()
+        self._call, self._ticks, self._enough = None, 0, 0
+        signal.signal(signal.SIGALRM, self._tick)
+
+        def look() -> None:
+            while not left.wait(seconds / _TICKS):
+                # Somebody else's handler by now: theirs it is.
+                if self._is_over() and signal.getsignal(signal.SIGALRM) == self._tick:
+                    signal.pthread_kill(main, signal.SIGALRM)
+
+        threading.Thread(target=look, name="kvparity-patience", daemon=True).start()
+
+    def _is_over(self) -> bool:
+        """Whether the time of the visit under way is up."""
+        began = self._began
+        return began is not None and self._seconds is not None and time.monotonic() - began > self._seconds
+
     def _tick(self, _signal: int, frame: FrameType | None) -> None:
         """Some time has passed: in the same call as at the tick before?"""
+        if self._left is not None and not self._is_over():
+            return  # it ended while the signal was on its way
         call = _call_under_way(frame)
         self._ticks = self._ticks + 1 if call is self._call else 0
         self._call = call
@@ -121,6 +143,7 @@ class _GivenUp:
 def _can_be_used() -> bool:
     return (
         hasattr(signal, "setitimer")
+        and hasattr(signal, "pthread_kill")
         and threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
     )

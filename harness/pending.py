@@ -7,6 +7,7 @@ place of fingerprints, and examined in its order when a batch has been read.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -21,6 +22,7 @@ from harness.values import KeysValues, read
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from harness.examining import Examiner
     from harness.fingerprints import Look
 
 BATCH = 256  # fingerprints
@@ -192,6 +194,22 @@ class Docket:
         self._fingerprints.read()
         for examine, facts in entries:
             examine(*[_settled(fact) for fact in facts])
+
+
+class Later:
+    """The face of an examiner: whatever it is told is entered in a docket.
+
+    Args:
+        docket: has it examined in its turn.
+        examiner: examines it.
+    """
+
+    def __init__(self, docket: Docket, examiner: Examiner) -> None:
+        self._docket = docket
+        self._examiner = examiner
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return partial(self._docket.enter, getattr(self._examiner, name))
 
 
 def _without_memory(fact: Any) -> Any:

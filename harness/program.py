@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from harness.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
+from harness.report.harmless import one_line
 from harness.values import read
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def test_file(trace: Path, *, names: tuple[str, str], title: str) -> str:
     """A pytest file that replays `trace` and passes once the divergence is mended; `title` becomes a comment."""
     return f'''\
 """What once told two caches apart."""
-# {" ".join(title.split())}
+# {one_line(title)}
 
 from pathlib import Path
 

@@ -16,8 +16,9 @@ import sqlite3
 import threading
 import time
 import warnings
+from collections import OrderedDict
 from contextlib import closing, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +29,7 @@ import xxhash
 
 from harness.errors import TraceError
 from harness.fingerprints import fingerprint, raw_bytes
+from harness.layout import INDEX_BITS, digest_of
 from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write
 from harness.trace import Answer, TraceHeader
 from harness.tracefile import APPLICATION_ID, SCHEMA, TABLES
@@ -42,6 +44,7 @@ _BATCH_OPERATIONS = 170  # three batches may be lost: being written, waiting, an
 _BATCH_SECONDS = 1.0
 _QUEUED_BATCHES = 1
 _REMEMBERED = 1 << 16
+_CHUNK_BYTES = 1 << 20  # of a full one; no more parts of one byte than have an index
 
 
 class TraceWriter:
@@ -177,6 +180,7 @@ class TraceWriter:
                     with database:
                         for item in batch:
                             store.add(item)
+                        store.finish_chunks()
                 with database:
                     database.execute("UPDATE header SET value = 'true' WHERE name = 'complete'")
                 database.execute("PRAGMA busy_timeout = 0")
@@ -193,8 +197,10 @@ class _Store:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        self._chunks: dict[bytes, int] = {}
-        self._values: dict[bytes, int] = {}
+        self._parts: OrderedDict[bytes, int] = OrderedDict()
+        self._open: dict[int, _Chunk] = {}
+        self._last_chunk = 0
+        self._values: OrderedDict[bytes, int] = OrderedDict()
         self._layouts: dict[str, int] = {}
 
     def add(self, item: tuple[Any, ...]) -> None:
@@ -240,7 +246,7 @@ class _Store:
             row = (cursor.lastrowid, False)
         identity, has_tensors = row
         if value is not None and not has_tensors:
-            layout, sizes, chunks = self._parts(value)
+            layout, sizes, chunks = self._cut(value)
             self._database.execute(
                 "UPDATE value SET layout = ?, sizes = ?, chunks = ? WHERE id = ?",
                 (layout, sizes, chunks, identity),
@@ -250,15 +256,19 @@ class _Store:
         _remember(self._values, digest, identity if has_tensors else -identity)
         return int(identity)
 
-    def _parts(self, value: KeysValues) -> tuple[int, str, bytes]:
+    def finish_chunks(self) -> None:
+        """Write those that are not full: what a batch refers to is in the file with it."""
+        for length in list(self._open):
+            self._write_chunk(length)
+
+    def _cut(self, value: KeysValues) -> tuple[int, str, bytes]:
         tensors, sizes = read(value)
         row = row_of(value)
         by_token = row is not None and row.dim() == 5  # noqa: PLR2004  [2L, N, H, T, D]
         if row is not None and by_token:
-            tokens = raw_bytes(row.permute(3, 0, 1, 2, 4))
-            chunks = [self._chunk(token.tobytes()) for token in tokens]
+            addresses = [self._address(token) for token in raw_bytes(row.permute(3, 0, 1, 2, 4))]
         else:
-            chunks = [self._chunk(raw_bytes(tensor).tobytes()) for tensor in tensors]
+            addresses = [self._address(raw_bytes(tensor)) for tensor in tensors]
         description = json.dumps(
             {
                 "dtypes": [str(tensor.dtype).removeprefix("torch.") for tensor in tensors],
@@ -270,19 +280,38 @@ class _Store:
         if layout is None:
             cursor = self._database.execute("INSERT INTO layout (description) VALUES (?)", (description,))
             layout = self._layouts[description] = int(cursor.lastrowid or 0)
-        return layout, json.dumps([int(size) for size in sizes]), np.array(chunks, dtype="<i8").tobytes()
+        return layout, json.dumps([int(size) for size in sizes]), np.array(addresses, dtype="<i8").tobytes()
 
-    def _chunk(self, data: bytes) -> int:
-        digest = xxhash.xxh3_128_digest(data)
-        known = self._chunks.get(digest)
-        if known is None:
-            row = self._database.execute("SELECT id FROM chunk WHERE digest = ?", (digest,)).fetchone()
-            if row is None:
-                cursor = self._database.execute("INSERT INTO chunk (digest, data) VALUES (?, ?)", (digest, data))
-                row = (cursor.lastrowid,)
-            known = int(row[0])
-            _remember(self._chunks, digest, known)
-        return known
+    def _address(self, part: Any) -> int:
+        """Where the file has a token or a tensor, a C-contiguous array. What is not there is put into a chunk."""
+        digest = xxhash.xxh3_128_digest(part)
+        address = self._parts.get(digest)
+        if address is None:
+            chunk = self._open.get(part.nbytes)
+            if chunk is None:
+                self._last_chunk += 1
+                chunk = self._open[part.nbytes] = _Chunk(self._last_chunk)
+            address = chunk.number << INDEX_BITS | chunk.parts
+            chunk.parts += 1
+            chunk.data += part.reshape(-1).view(np.uint8).data
+            _remember(self._parts, digest, address)
+            if len(chunk.data) >= _CHUNK_BYTES:
+                self._write_chunk(part.nbytes)
+        return address
+
+    def _write_chunk(self, length: int) -> None:
+        chunk = self._open.pop(length)
+        row = (chunk.number, digest_of(chunk.data, chunk.number), chunk.data)
+        self._database.execute("INSERT INTO chunk VALUES (?, ?, ?)", row)
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Parts of one length, written in a row."""
+
+    number: int
+    parts: int = 0
+    data: bytearray = field(default_factory=bytearray)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -294,9 +323,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _remember(known: dict[bytes, int], digest: bytes, identity: int) -> None:
+def _remember(known: OrderedDict[bytes, int], digest: bytes, identity: int) -> None:
     if len(known) >= _REMEMBERED:
-        del known[next(iter(known))]
+        known.popitem(last=False)  # a plain dict's front would be searched for behind all that was there before
     known[digest] = identity
 
 

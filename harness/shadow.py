@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from harness.containing import contained
 from harness.divergence import DivergenceLog
@@ -13,15 +13,13 @@ from harness.examining import Examiner
 from harness.fingerprints import HostFingerprints, Undecided, scribble
 from harness.handover import Handover
 from harness.lending import WATCH_EVERY, LendingWatch
-from harness.operations import RECUR, WM, Checkout, Get, PoolId, init
+from harness.operations import WM, PoolId, init
 from harness.oracle import covered
-from harness.pending import DeviceFingerprints, Docket, fingerprints_for
+from harness.pending import DeviceFingerprints, Docket, Later, fingerprints_for
 from harness.side import Outcome, SeenDrop, Side
 from harness.turns import one_at_a_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
 
     from harness.caches import Cache, CacheSpec, Drop
@@ -111,95 +109,100 @@ class ShadowCache:
             complete=complete,
             history=None if evidence is None else evidence.history,
         )
+        self._peek = self.candidate.peek_for_use if self._candidate_serves else self.candidate.peek
+        self._told = self._examiner  # or what tells it later, when fingerprints are read
         self._handover = Handover()
-        self._lending = LendingWatch(self.candidate, env_num=spec.env_num, examiner=self._examiner, tell=self._tell)
+        self._lending = LendingWatch(self.candidate, env_num=spec.env_num, told=self._examiner)
         for side in (self.reference, self.candidate):
             side.listen(partial(self._dropped, side))
 
-    @one_at_a_time
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         """Store `value` on both sides.
 
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        number = self._begin("set")
-        self._key = key
-        if pool not in self._pools:
-            raise self._no_pool(pool)
-        reference, candidate = self.reference, self.candidate
-        if pool == WM:
-            self._lending.forget_working_copy()
-        self._lending.loan_ends((pool,))
-        given = self._handover.take(value)
-        copy = given.value
-        # Of the row, which is what was set, whatever a candidate did to the object's tensors earlier.
-        set_to = candidate.look(copy) if given.row is None else self._fingerprints.look_at_row(given.row, given.sizes)
-        mine = reference.set(pool, key, value, priority)
-        its = candidate.set(pool, key, copy, priority)
-        after = None if self.operations["set"] % WATCH_EVERY else candidate.look_at(copy)
-        self._tell(self._examiner.set, number, pool, key, priority, *set_to, mine, its, after)
-        if mine is not None:
-            self._raise(mine)
+        with self.lock:
+            number = self._begin("set")
+            self._key = key
+            if pool not in self._pools:
+                raise self._no_pool(pool)
+            reference, candidate = self.reference, self.candidate
+            if pool == WM:
+                self._lending.forget_working_copy()
+            self._lending.loan_ends((pool,))
+            given = self._handover.take(value)
+            copy = given.value
+            if given.row is None:
+                set_to = candidate.look(copy)
+            else:  # which is what was set, whatever a candidate did to the object's tensors earlier
+                set_to = self._fingerprints.look_at_row(given.row, given.sizes)
+            mine = reference.set(pool, key, value, priority)
+            its = candidate.set(pool, key, copy, priority)
+            after = None if self.operations["set"] % WATCH_EVERY else candidate.look_at(copy)
+            self._told.set(number, pool, key, priority, *set_to, mine, its, after)
+            if mine is not None:
+                self._raise(mine)
 
-    @one_at_a_time
     def get(self, pool: PoolId, key: int) -> Any | None:
         """Look `key` up on both sides, compare, and return the reference's answer.
 
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        number = self._begin("get")
-        if pool not in self._pools:
-            raise self._no_pool(pool)
-        reference, candidate = self.reference, self.candidate
-        if self._compare_every > 1 and self._is_skipped():
-            mine, its = reference.peek(reference.cache.get, pool, key), candidate.peek(candidate.cache.get, pool, key)
-            self._tell(self._examiner.mirrored, number, Get(pool=pool, key=key), (pool,), mine, its)
+        with self.lock:
+            number = self._begin("get")
+            if pool not in self._pools:
+                raise self._no_pool(pool)
+            reference, candidate = self.reference, self.candidate
+            if self._compare_every > 1 and self._is_skipped():
+                mine = reference.peek(reference.cache.get, pool, key)
+                its = self._peek(candidate.cache.get, pool, key)
+                self._told.mirrored(number, "get", pool, key, mine, its)
+                return self._answer(mine, its)
+            self.gets_compared += 1
+            mine = reference.ask(reference.cache.get, pool, key)
+            its = candidate.ask(candidate.cache.get, pool, key)
+            if mine.fingerprint is not None and its.fingerprint is not None:
+                self.values_compared += 1
+            self._told.get(number, pool, key, mine, its)
+            if self.operations["get"] % WATCH_EVERY == 0:
+                self._lending.lent(number, pool, key, its)
             return self._answer(mine, its)
-        self.gets_compared += 1
-        mine = reference.ask(reference.cache.get, pool, key)
-        its = candidate.ask(candidate.cache.get, pool, key)
-        if mine.fingerprint is not None and its.fingerprint is not None:
-            self.values_compared += 1
-        self._tell(self._examiner.get, number, pool, key, mine, its)
-        if self.operations["get"] % WATCH_EVERY == 0:
-            self._lending.lent(number, pool, key, its)
-        return self._answer(mine, its)
 
-    @one_at_a_time
     def checkout(self, env: int, key: int) -> Any | None:
         """The search's lookup on both sides; the working copy that is returned is the reference's.
 
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        number = self._begin("checkout")
-        pool = init(env)
-        if pool not in self._pools:
-            raise self._no_pool(pool)
-        reference, candidate = self.reference, self.candidate
-        turn = self.operations["checkout"]
-        self._lending.checkout_comes(turn)
-        if self._compare_every > 1 and self._is_skipped():
-            mine = reference.peek(reference.cache.checkout, env, key)
-            its = candidate.peek(candidate.cache.checkout, env, key)
-            self._tell(self._examiner.mirrored, number, Checkout(env=env, key=key), (pool, RECUR), mine, its)
+        with self.lock:
+            number = self._begin("checkout")
+            pool = init(env)
+            if pool not in self._pools:
+                raise self._no_pool(pool)
+            reference, candidate = self.reference, self.candidate
+            turn = self.operations["checkout"]
+            self._lending.checkout_comes(turn)
+            if self._compare_every > 1 and self._is_skipped():
+                mine = reference.peek(reference.cache.checkout, env, key)
+                its = self._peek(candidate.cache.checkout, env, key)
+                self._told.mirrored(number, "checkout", pool, key, mine, its)
+                return self._answer(mine, its)
+            self.gets_compared += 1
+            mine = reference.ask(reference.cache.checkout, env, key)
+            its = candidate.ask(candidate.cache.checkout, env, key)
+            if mine.fingerprint is not None and its.fingerprint is not None:
+                self.values_compared += 1
+            self._told.checkout(number, env, key, mine, its)
+            if its.fingerprint is not None and not self._candidate_serves:
+                try:  # as a consumer does, who owns the working copy
+                    scribble(its.value, turn)
+                    if turn % WATCH_EVERY == 0:
+                        self._lending.wrote_into(number, env, key, its.value, turn)
+                except BaseException as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
+                    self._told.unwritable(number, env, contained(error))
             return self._answer(mine, its)
-        self.gets_compared += 1
-        mine = reference.ask(reference.cache.checkout, env, key)
-        its = candidate.ask(candidate.cache.checkout, env, key)
-        if mine.fingerprint is not None and its.fingerprint is not None:
-            self.values_compared += 1
-        self._tell(self._examiner.checkout, number, env, key, mine, its)
-        if its.fingerprint is not None and not self._candidate_serves:
-            try:  # as a consumer does, who owns the working copy
-                scribble(its.value, turn)
-                if turn % WATCH_EVERY == 0:
-                    self._lending.wrote_into(number, env, key, its.value, turn)
-            except BaseException as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
-                self._tell(self._examiner.unwritable, number, env, contained(error))
-        return self._answer(mine, its)
 
     @one_at_a_time
     def clear(self, pool: PoolId) -> None:
@@ -217,7 +220,7 @@ class ShadowCache:
         its = self.candidate.clear(pool)
         if WM in pools:
             self._lending.forget_working_copy()
-        self._tell(self._examiner.clear, number, pool, pools, mine, its)
+        self._told.clear(number, pool, pools, mine, its)
         if mine is not None:
             self._raise(mine)
 
@@ -292,14 +295,7 @@ class ShadowCache:
             self._until_sample = SAMPLE_EVERY - 1
 
     def _dropped(self, side: Side, drop: Drop) -> None:
-        self._tell(self._examiner.dropped, side, SeenDrop(self.number, self._key, drop))
-
-    def _tell(self, examine: Callable[..., None], *facts: Any) -> None:
-        """Have the examiner told, now or when the fingerprints are read."""
-        if self._docket is None:
-            examine(*facts)
-        else:
-            self._docket.enter(examine, *facts)
+        self._told.dropped(side, SeenDrop(self.number, self._key, drop))
 
     def _decide(self, device: torch.device | None) -> Fingerprints:
         """Take fingerprints from now on where entries are: the first one came, and is on that device."""
@@ -307,6 +303,7 @@ class ShadowCache:
         fingerprints = HostFingerprints() if self._tolerance is not None else fingerprints_for(device)
         if isinstance(fingerprints, DeviceFingerprints):
             self._docket = Docket(fingerprints)
+            self._told = self._lending.told = cast("Examiner", Later(self._docket, self._examiner))
         self._fingerprints = fingerprints
         self.reference.look = self.candidate.look = fingerprints.look
         return fingerprints

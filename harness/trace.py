@@ -2,7 +2,7 @@
 
 A trace is one SQLite database, told from others by its application id, and holds data only: nothing in it is ever
 executed or unpickled. Tensors are stored once per distinct content, cut into tokens, because a search's contexts
-share all tokens but their last ones. `harness.recording` writes what this module reads.
+share all tokens but their last ones (`harness.layout`). `harness.recording` writes what this module reads.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import json
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import xxhash
 
 from harness.caches import CacheSpec
 from harness.errors import TraceError
 from harness.fingerprints import fingerprint
-from harness.layout import Layout, stand_in
+from harness.layout import INDEX_BITS, Layout, digest_of, stand_in
 from harness.operations import RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
 from harness.tracefile import DAMAGE, damaged, open_trace_file
 
@@ -31,12 +30,12 @@ if TYPE_CHECKING:
 MOST_LOST = 512  # operations, where a recording ended early
 _FINGERPRINT_BYTES = 16
 _STAND_IN_BYTES = 64
+_CHUNKS, _SMALL_CHUNKS = 64, 8192  # kept of those read last; of schema 1, in which each was one token or tensor
 _MOST_SLOTS, _MOST_ENVIRONMENTS = 1_000_000, 16_384  # of all streams
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a lookup returned.
+class Answer(NamedTuple):
+    """What a lookup returned. A tuple, as `Recorded`: there is one for each operation, and those are made fastest.
 
     Attributes:
         fingerprint: of the value, see `harness.fingerprints.fingerprint`; None for a miss.
@@ -49,8 +48,7 @@ class Answer:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class Recorded(NamedTuple):
     """One line of a trace.
 
     Attributes:
@@ -117,6 +115,7 @@ class Trace:
         self.path = Path(path)
         self._database = open_trace_file(self.path)
         try:
+            self._packed = self._rows("PRAGMA user_version")[0][0] > 1
             self.header = self._read_header()
             self.streams = self._read_streams()
             self._length = self._count_operations()
@@ -127,7 +126,7 @@ class Trace:
         except DAMAGE as error:
             self._database.close()
             raise self._damaged(error) from None
-        self.chunk = lru_cache(maxsize=8192)(self._chunk)
+        self._chunk = lru_cache(maxsize=_CHUNKS if self._packed else _SMALL_CHUNKS)(self._read_chunk)
 
     def __len__(self) -> int:
         return self._length
@@ -143,7 +142,8 @@ class Trace:
     def operations(self, start: int = 0, stop: int | None = None, *, stream: int | None = None) -> Iterator[Recorded]:
         """The operations from `start` up to `stop`, those of one stream or all, read as they are asked for."""
         query = (
-            "SELECT number, stream, kind, family, env, key, value, amount, outcome FROM operation"
+            "SELECT number, stream, kind, family, env, key, value, amount, outcome, fingerprint, layout, sizes, chunks"
+            " FROM operation LEFT JOIN value ON value.id = operation.value"
             " WHERE number >= ? AND number < ? AND (? IS NULL OR stream = ?) ORDER BY number"
         )
         try:
@@ -171,7 +171,7 @@ class Trace:
     # ------------------------------------------------------------------ inside
 
     def _recorded(self, row: tuple[Any, ...]) -> Recorded:
-        number, stream, kind, family, env, key, value, amount, outcome = row
+        number, stream, kind, family, env, key, value, amount, outcome, digest, *parts = row
         if stream not in self.streams:
             raise ValueError(f"operation {number} names stream {stream}, which is not in the file")
         env_num = self.streams[stream].spec.env_num
@@ -183,7 +183,9 @@ class Trace:
         match kind, family:
             case "S", "i" | "r" | "w":
                 priority = None if amount is None else float(amount)
-                operation = Set(pool=pool, key=_unsigned(key), value=self._value(value), priority=priority)
+                operation = Set(
+                    pool=pool, key=_unsigned(key), value=self._value(value, digest, *parts), priority=priority
+                )
             case "G", "i" | "r" | "w":
                 operation = Get(pool=pool, key=_unsigned(key))
             case "C", None:
@@ -194,10 +196,10 @@ class Trace:
                 operation = Clear(pool=pool)
             case _:
                 raise ValueError(f"operation {number} is of unknown kind {kind!r} in pool {family!r}")
-        answer = None if outcome is None else self._answer(outcome, value)
-        return Recorded(number=number, stream=stream, operation=operation, answer=answer)
+        answer = None if outcome is None else self._answer(outcome, value, digest)
+        return Recorded(number, stream, operation, answer)
 
-    def _answer(self, outcome: str, value: int | None) -> Answer:
+    def _answer(self, outcome: str, value: int | None, digest: Any) -> Answer:
         if outcome == "miss":
             return Answer()
         if outcome.startswith("error "):
@@ -205,29 +207,37 @@ class Trace:
         if outcome not in ("hit", "hit init", "hit recur"):
             raise ValueError(f"outcome {outcome!r} is not one")
         source = outcome.removeprefix("hit").strip() or None
-        digest = _fingerprint(self._row("SELECT fingerprint FROM value WHERE id = ?", value)[0])
+        digest = _fingerprint(value, digest)
         if self.header.tensors == "fingerprint":
             digest = fingerprint(stand_in(digest))
         return Answer(fingerprint=digest, source=source)
 
-    def _value(self, value_id: int) -> KeysValues:
-        digest, layout_id, sizes, chunks = self._row(
-            "SELECT fingerprint, layout, sizes, chunks FROM value WHERE id = ?", value_id
-        )
+    def _value(self, value_id: int | None, digest: Any, layout_id: Any, sizes: Any, chunks: Any) -> KeysValues:
+        digest = _fingerprint(value_id, digest)
         if layout_id is None:
             if self.header.tensors == "fingerprint":
-                return stand_in(_fingerprint(digest))
+                return stand_in(digest)
             raise ValueError(f"value {value_id} has no tensors")
         if layout_id not in self._layouts:
             raise ValueError(f"value {value_id} has layout {layout_id}, which is not in the file")
-        ids = np.frombuffer(chunks, dtype="<i8").tolist()
-        return self._layouts[layout_id].join(ids, _lengths(sizes), self.chunk)
+        addresses = np.frombuffer(chunks, dtype="<i8").tolist()
+        return self._layouts[layout_id].join(addresses, _lengths(sizes), self._part)
 
-    def _chunk(self, chunk_id: int) -> bytes:
-        digest, data = self._row("SELECT digest, data FROM chunk WHERE id = ?", chunk_id)
-        if xxhash.xxh3_128_digest(data) != digest:
+    def _part(self, address: int, length: int) -> memoryview:
+        """One token or tensor of that many bytes, or fewer where the file is damaged."""
+        if not self._packed:
+            return self._chunk(address)
+        begin = length * (address & _INDICES)
+        return self._chunk(address >> INDEX_BITS)[begin : begin + length]
+
+    def _read_chunk(self, chunk_id: int) -> memoryview:
+        row = self._database.execute("SELECT digest, data FROM chunk WHERE id = ?", (chunk_id,)).fetchone()
+        if row is None:
+            raise ValueError(f"row {chunk_id} is missing")
+        digest, data = row
+        if digest_of(data, chunk_id if self._packed else 0) != digest:
             raise ValueError(f"chunk {chunk_id} is not what was written")
-        return bytes(data)
+        return memoryview(data)
 
     def _read_header(self) -> TraceHeader:
         fields = {name: json.loads(value) for name, value in self._rows("SELECT name, value FROM header")}
@@ -261,12 +271,6 @@ class Trace:
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._database.execute(query).fetchall()
 
-    def _row(self, query: str, key: int | None) -> tuple[Any, ...]:
-        row: tuple[Any, ...] | None = self._database.execute(query, (key,)).fetchone()
-        if row is None:
-            raise ValueError(f"row {key} is missing")
-        return row
-
     def _damaged(self, error: Exception) -> TraceError:
         return damaged(self.path, error)
 
@@ -277,19 +281,23 @@ def _unsigned(key: Any) -> int:
     return key % (1 << 64)
 
 
-def _fingerprint(digest: Any) -> bytes:
+def _fingerprint(value_id: int | None, digest: Any) -> bytes:
+    if digest is None:  # which no value's is
+        raise ValueError(f"row {value_id} is missing")
     if not isinstance(digest, bytes) or len(digest) != _FINGERPRINT_BYTES:
         raise ValueError(f"fingerprint {digest!r} is not one")
     return digest
 
 
-def _lengths(sizes: str) -> list[int]:
+@lru_cache(maxsize=1024)
+def _lengths(sizes: str) -> tuple[int, ...]:
     lengths = json.loads(sizes)
     if not isinstance(lengths, list) or not all(type(size) is int for size in lengths):
         raise ValueError(f"sizes {sizes} are not integers")
-    return lengths
+    return tuple(lengths)
 
 
+_INDICES = (1 << INDEX_BITS) - 1
 _FAMILIES = {"i": "init", "r": "recur", "w": "wm", "a": "all"}
 _HEADER_TYPES = {
     "tensors": str,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 APPLICATION_ID = 0x6B767472  # "kvtr"
-SCHEMA = 1
+SCHEMA = 2  # the tables are those of schema 1; what a chunk holds is not, see `harness.layout`
 TABLES = {
     "header": "CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "stream": "CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT NOT NULL, spec TEXT NOT NULL)",

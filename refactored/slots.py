@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.autograd.graph import increment_version
 
-from harness.values import KeysValues, check, clone, read, row_of, size_bytes
+from harness.values import KeysValues, check, clone, expose, read, row_of, size_bytes
 
 
 class Slot:
@@ -24,7 +25,7 @@ class Slot:
             of a working copy may write into them, or put others in their place, which `store` undoes.
     """
 
-    __slots__ = ("_allocated", "_device", "_dtype", "_end", "_row", "_shape", "_slices", "_start", "_tokens", "value")
+    __slots__ = ("_allocated", "_dtype", "_end", "_row", "_shape", "_slices", "_start", "_tokens", "value")
 
     def __init__(self) -> None:
         self.value: KeysValues | None = None
@@ -41,8 +42,7 @@ class Slot:
             NotKeysValuesError: `value` is not a key/value object.
         """
         tensors, sizes = read(value)
-        row = self._row
-        if row is None or not self._overwrite(row, tensors, row_of(value)):
+        if self._row is None or not (self._takes_row_of(value) or self._takes(tensors)):
             check(value)
             earlier = self._allocated
             self._adopt(clone(value))
@@ -53,27 +53,31 @@ class Slot:
             token._size = size
         return 0
 
-    def _overwrite(self, row: torch.Tensor, tensors: list[torch.Tensor], source: torch.Tensor | None) -> bool:
-        """Copy `tensors`, or `source` of which they are the slices, over `row`; False if they do not fit."""
-        sources = tensors if source is None else [source]
+    def _takes_row_of(self, value: Any) -> bool:
+        """Copy in one move what is the slices of a row like this one; False where torch has to do it."""
+        source, row = row_of(value), self._row
+        if source is None or row is None or self.value is None or torch.is_grad_enabled():
+            return False
+        own, its = expose(self.value), expose(value)
+        if own is None or its is None or source.dtype is not row.dtype or source.shape != row.shape:
+            return False
+        own[:] = its
+        increment_version(row)  # as torch does: autograd refuses to go on with what it saved of the row
+        return True
+
+    def _takes(self, tensors: list[torch.Tensor]) -> bool:
+        """Copy `tensors` over the row; False if they do not fit."""
+        dtype, start, end = self._dtype, self._start, self._end
         try:
-            if (
-                len(tensors) != len(self._slices)
-                or tensors[0].shape != self._shape
-                or tensors[0].device != self._device
-            ):
+            if len(tensors) != len(self._slices) or tensors[0].shape != self._shape:
                 return False
-            dtype, start, end = self._dtype, self._start, self._end
-            for tensor in sources:
+            for tensor in tensors:
                 # Torch would cast another dtype, and not notice every source that lies in the row itself.
                 if tensor.dtype is not dtype or start <= tensor.data_ptr() < end:
                     return False
             if torch.is_grad_enabled():
-                sources = [tensor.detach() if tensor.requires_grad else tensor for tensor in sources]
-            if source is None:
-                torch.stack(sources, out=row)
-            else:
-                row.copy_(sources[0])
+                tensors = [tensor.detach() if tensor.requires_grad else tensor for tensor in tensors]
+            torch.stack(tensors, out=self._row)
         except (AttributeError, RuntimeError):
             # No tensors, or of several shapes or devices, or a row born in inference mode: all refused by torch
             # before it writes.
@@ -88,6 +92,6 @@ class Slot:
         row = self._row = row_of(value)
         if row is not None:
             self._slices = tuple(token._cache for token in self._tokens)
-            self._shape, self._dtype, self._device = row.shape[1:], row.dtype, row.device
+            self._shape, self._dtype = row.shape[1:], row.dtype
             self._start = row.data_ptr()
             self._end = self._start + row.nbytes

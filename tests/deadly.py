@@ -1,4 +1,4 @@
-"""Candidates that end, or interrupt, the process that they are in: found by name in a worker of a campaign."""
+"""Candidates that end, interrupt or hold up the process that they are in: found by name in a worker of a campaign."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ class Interrupts(SoundCache):
         if Interrupts.built == 2 and _first_time():
             os.kill(os.getppid(), signal.SIGINT)
             signal.pause()
+
+
+class Hangs(SoundCache):
+    """Never comes back from a lookup."""
+
+    def get(self, *_: Any) -> None:
+        while True:
+            pass
+
+    checkout = get  # type: ignore[assignment]
 
 
 def _first_time() -> bool:

@@ -31,7 +31,7 @@ HERE = str(Path(__file__).parent)
 
 def setting(candidate: str = "refactored-lru", **options: Any) -> Setting:
     """Of a campaign whose caches may lie beside this file."""
-    fields: dict[str, Any] = {"tolerance": None, "known": (), "folder": HERE, "inputs": {}}
+    fields: dict[str, Any] = {"tolerance": None, "known": (), "patience_s": 60.0, "folder": HERE, "inputs": {}}
     return Setting(reference="refactored-fifo", candidate=candidate, **(fields | options))
 
 
@@ -99,6 +99,7 @@ def test_a_result_is_kept_under_everything_that_it_depends_on() -> None:
         digest(setting(), other),
         digest(setting("refactored-priority"), part),
         digest(setting(inputs={"torch": "2.13.0"}), part),
+        digest(setting(patience_s=None), part),
         digest(setting(), replace(part, identity="changed")),
         digest(setting(), replace(part, steps=10)),
         *(digest(setting(), each) for each in examples(200, seed=0)),
@@ -202,6 +203,17 @@ def test_a_task_that_kills_every_worker_is_missing(tmp_path: Path) -> None:
     assert seen == [0, 1]
 
 
+@pytest.mark.parametrize(
+    "task", [trace_parts([CARTPOLE], steps=200)[0], examples(5, seed=0)[0]], ids=lambda task: type(task).__name__
+)
+def test_a_candidate_that_hangs_holds_no_worker_up(task: Task, tmp_path: Path) -> None:
+    """It is given up after the patience that the command has, and the task comes to its result."""
+    hanging = setting("deadly:Hangs", patience_s=0.2)
+    result = run(hanging, [task], Local(1), Folder(tmp_path, hanging))
+    assert result.missing == []
+    assert any("is not asked again" in each.candidate for each in result.kept)
+
+
 def test_ctrl_c_ends_a_campaign_that_the_same_command_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -249,19 +261,37 @@ def test_fuzzing_as_a_campaign_keeps_each_finding_once(
     ],
     ids=lambda command: command[0],
 )
-def test_two_workers_of_ray_come_to_the_same(command: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_two_workers_come_to_the_same(command: list[str], engine: str, tmp_path: Path) -> None:
     """Bit for bit what one process comes to, but for what is of the moment."""
-    pytest.importorskip("ray", reason="Ray is an extra")
+    if engine == "ray":
+        pytest.importorskip("ray", reason="Ray is an extra")
     told, statuses = [], []
-    for name, engine in (("one", ["--jobs", "1"]), ("ray", ["--engine", "ray", "--jobs", "2"])):
-        path = tmp_path / f"{name}.json"
-        line = [sys.executable, "-m", "harness.cli", *command, *engine, "--quiet", "--json", str(path)]
+    for jobs in ("1", "2"):
+        path = tmp_path / f"{jobs}.json"
+        who = ["--jobs", "1"] if jobs == "1" else ["--engine", engine, "--jobs", jobs]
+        line = [sys.executable, "-m", "harness.cli", *command, *who, "--quiet", "--json", str(path)]
         done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
         assert done.stderr == ""
         statuses.append(done.returncode)
         told.append(comparable(json.loads(path.read_text())))
     assert told[0] == told[1]
     assert statuses[0] == statuses[1]
+
+
+def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed once, it comes to its result all the same."""
+    pytest.importorskip("ray", reason="Ray is an extra")
+    monkeypatch.setenv("KVPARITY_TEST_MARK", str(tmp_path / "mark"))
+    path = tmp_path / "r.json"
+    caches = ["--reference", "refactored-fifo", "--candidate", "deadly:DiesOnce"]
+    who = ["--engine", "ray", "--jobs", "1", "--quiet", "--json", str(path)]
+    line = [sys.executable, "-m", "harness.cli", "replay", CARTPOLE, "--steps", "200", *caches, *who]
+    subprocess.run(line, cwd=HERE, capture_output=True, check=True)  # noqa: S603
+    assert (tmp_path / "mark").exists()
+    result = json.loads(path.read_text())
+    assert "missing" not in result
+    assert sum(result["operations"].values()) == 200
 
 
 # ---------------------------------------------------------------------- bad input

@@ -24,7 +24,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ELSEWHERE = {"testing-your-cache.md"}  # tests/test_docs_testing.py compares its outputs, too
-PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in ELSEWHERE)]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+    *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in ELSEWHERE),
+]
 BLOCK = re.compile(
     r"^(?:<!-- run: (?P<how>.*?) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )

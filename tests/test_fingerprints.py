@@ -339,7 +339,7 @@ def change(value: KeysValues, how: str, at: int) -> KeysValues:
     octets = tensor.view(torch.uint8).reshape(-1) if tensor.numel() else torch.zeros(1, dtype=torch.uint8)
     if how == "bit":
         octets[at % len(octets)] ^= 1
-    elif how == "two signs" and tensor.dtype is torch.float32:
+    elif how == "two signs" and tensor.dtype is torch.float32 and tensor.numel():
         octets[[3, -1]] ^= 0x80
     elif how == "tokens" and tensor.shape[2] > 1:
         tensor.copy_(tensor.roll(1, dims=2))

@@ -11,7 +11,19 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from harness import RECUR, Answer, CacheSpec, Comparison, Get, Result, Set, TraceWriter, UsageError, load_scenario
+from harness import (
+    RECUR,
+    Answer,
+    CacheSpec,
+    Comparison,
+    Get,
+    Result,
+    Set,
+    TraceWriter,
+    UsageError,
+    load_scenario,
+    program,
+)
 from harness.cli import main
 from harness.report import read_result, render, verdict_line, write_json
 from harness.report.harmless import Harmless, harmless, one_line, open_console
@@ -21,6 +33,7 @@ pytest_plugins = ["pytester"]
 
 # Clears the screen, turns the line around, rings, is half a character, makes a link, and is bold.
 EVIL = "\x1b[2J\u202eevil\x07\x9b1m\ud800[link=https://example.org]here[/link][bold]x"
+UPWARDS = "../../upwards"
 SPELLED_OUT = "\\x1b[2J\\u202eevil\\x07\\x9b1m\\ud800[link=https://example.org]here[/link][bold]x"
 
 
@@ -110,14 +123,43 @@ def test_a_path_with_markup_is_a_path(tmp_path: Path, capsys: pytest.CaptureFixt
     assert shown.count("\n") == 1
 
 
-def regression(path: Path, **names: str) -> None:
+def test_no_name_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a trace or a result says of itself decides over no file that is written."""
+    folder = tmp_path / "a" / "b" / "c"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    regression(folder / "t.kvtrace", served_by=UPWARDS, note=UPWARDS, stream=UPWARDS)
+    write_json(result(workload=UPWARDS, reference=UPWARDS, candidate=UPWARDS), folder / "r.json")
+    assert (
+        main(["replay", "t.kvtrace", "--candidate", "fault:raises-always", "--report", "one", "--json", "s.json"]) == 1
+    )
+    assert main(["minimize", "t.kvtrace", "-o", "small.kvtrace", "--candidate", "fault:raises-always"]) == 1
+    assert main(["report", "r.json", "-o", "other"]) == 0
+    written = {path.relative_to(folder) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {path.parts[0] for path in written} == {
+        *("t.kvtrace", "r.json", "s.json", "one", "other", "small.kvtrace", "test_small.py")
+    }
+
+
+def test_a_message_in_a_program_is_a_comment(tmp_path: Path) -> None:
+    """Of one line, whatever it holds."""
+    names, path = ("refactored-fifo", "refactored-lru"), tmp_path / "t.kvtrace"
+    usual = program.test_file(path, names=names, title="x").splitlines()
+    evil = program.test_file(path, names=names, title=f"{EVIL}\r\nimport os\x0cimport os\x00").encode().splitlines()
+    assert len(evil) == len(usual)
+    assert [at for at, line in enumerate(usual) if line.encode() != evil[at]] == [1]
+    assert evil[1].startswith(b"# ")
+    compile(b"\n".join(evil), "test", "exec")
+
+
+def regression(path: Path, *, stream: str = "only", **names: str) -> None:
     """A trace that names its caches."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with TraceWriter(path, **names) as writer:  # type: ignore[arg-type]
-        stream = writer.stream("only", CacheSpec())
+        number = writer.stream(stream, CacheSpec())
         value = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, size=1)
-        writer.record(stream, Set(pool=RECUR, key=1, value=value))
-        writer.record(stream, Get(pool=RECUR, key=1))
+        writer.record(number, Set(pool=RECUR, key=1, value=value))
+        writer.record(number, Get(pool=RECUR, key=1))
 
 
 @pytest.mark.parametrize("side", ["served_by", "candidate"])

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-import xxhash
 
 from harness.caches import CacheSpec
 from harness.errors import TraceError
+from harness.layout import digest_of
 from harness.operations import RECUR, Get, Set
 from harness.recording import TraceWriter
 from harness.replay import Comparison
@@ -200,11 +200,19 @@ def test_a_layout_of_more_than_any_value_has_is_refused(path: Path, fields: dict
 def test_a_chunk_named_a_million_times_is_refused(path: Path) -> None:
     """Chunks are stored once and named often: a value is made of as many as it has room for, and no others are read."""
     megabyte = bytes(1 << 20)
-    change(path, "INSERT INTO chunk VALUES (999, ?, ?)", values=(xxhash.xxh3_128_digest(megabyte), megabyte))
+    change(path, "PRAGMA user_version = 1")  # in which a chunk is a token, not several
+    change(path, "INSERT INTO chunk VALUES (999, ?, ?)", values=(digest_of(megabyte, 0), megabyte))
     change(path, "UPDATE value SET chunks = ? WHERE id = 1", values=(np.full(1_000_000, 999, dtype="<i8").tobytes(),))
     assert refusal(path) == "is damaged: 1000000 chunks where 4 tokens were expected"
     change(path, "UPDATE value SET chunks = ? WHERE id = 1", values=(np.full(4, 999, dtype="<i8").tobytes(),))
     assert refusal(path) == "is damaged: 1048576 bytes where a tensor [2, 1, 2, 8] of torch.float32 was expected"
+
+
+@pytest.mark.parametrize("address", [1 << 20 | 32 * 4, (1 << 21) - 1, 1 << 62, -1])
+def test_a_part_that_is_not_in_its_chunk_is_refused(path: Path, address: int) -> None:
+    """Behind its end, and in no chunk that there is."""
+    change(path, "UPDATE value SET chunks = ? WHERE id = 1", values=(np.full(4, address, dtype="<i8").tobytes(),))
+    assert refusal(path).startswith(("is damaged: 0 bytes where a tensor [2, 1, 2, 8]", "is damaged: row "))
 
 
 @pytest.mark.parametrize(
@@ -259,5 +267,5 @@ def test_what_is_refused_takes_no_memory(path: Path) -> None:
     command = [sys.executable, "-c", READ_IN_LITTLE_MEMORY, str(path)]
     told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)  # noqa: S603
     message, grown_mb = told.stdout.splitlines()
-    assert message.endswith("128 bytes where a tensor [2, 1, 1, 268435456] of torch.uint8 was expected")
+    assert message.endswith("4096 bytes where a tensor [2, 1, 1, 268435456] of torch.uint8 was expected")
     assert int(grown_mb) < 64

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 from threading import Event, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +19,10 @@ from harness.operations import ALL, RECUR, Checkout, Clear, Get, Operation, Set,
 from refactored import EvictionStrategy, KVCacheManager
 from scenarios.faults import FAULTS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HISTORIES = int(os.environ.get("KVPARITY_HISTORIES", "25"))
 SPEC = CacheSpec(env_num=1, init_pool_size=2, num_simulations=2)
 VALUES = [entry(seed, layers=1) for seed in range(40)]
 PRINTS = [fingerprint(value) for value in VALUES]
@@ -148,24 +153,36 @@ def program(seed: int, thread: int, length: int, *, clears: bool = False) -> lis
 
 
 @pytest.mark.parametrize("strategy", ["fifo", "lru", "priority"])
-def test_the_thread_safe_manager_is_linearisable(strategy: str) -> None:
+def test_the_thread_safe_manager_is_linearisable(strategy: str, record_property: Callable[[str, object], None]) -> None:
     """What four real threads see of it, a cache with one thread could have shown them."""
-    for seed in range(25):
+    calls = 0
+    for seed in range(HISTORIES):
         cache = thread_safe(strategy)
         programs = [program(seed, thread, 10, clears=True) for thread in range(4)]
         # One environment has one working copy: with four threads at once it may be gone before it is looked at.
         programs = [[each for each in one if not isinstance(each, Checkout)] for one in programs]
-        checked = check(record(cache, programs), Model(SPEC, strategy))
+        history = record(cache, programs)
+        checked = check(history, Model(SPEC, strategy))
         assert checked.verdict is Verdict.LINEARISABLE, checked.stuck
+        calls += sum(len(thread) for thread in history)
+    record_property("tried", HISTORIES)
+    record_property("threads", 4)
+    record_property("calls", calls)
 
 
-def test_lookups_through_two_pools_are_one_step() -> None:
+def test_lookups_through_two_pools_are_one_step(record_property: Callable[[str, object], None]) -> None:
     """`hierarchical_get` never misses a key that was in one of the two pools at all times."""
-    for seed in range(10):
+    calls = 0
+    for seed in range(HISTORIES):
         manager = thread_safe("fifo").manager
         programs = [program(seed, thread, 10) for thread in range(3)]
-        checked = check(record(Hierarchical(manager), programs), Model(SPEC))
+        history = record(Hierarchical(manager), programs)
+        checked = check(history, Model(SPEC))
         assert checked.verdict is Verdict.LINEARISABLE, checked.stuck
+        calls += sum(len(thread) for thread in history)
+    record_property("tried", HISTORIES)
+    record_property("threads", 3)
+    record_property("calls", calls)
 
 
 def thread_safe(strategy: str) -> ManagerCache:

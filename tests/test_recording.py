@@ -285,10 +285,43 @@ def test_the_same_content_is_stored_once(tmp_path: Path) -> None:
     recorded(path, [Set(pool=RECUR, key=key, value=entry(key % 3)) for key in range(300)])
     with Trace(path) as trace:
         counts = [
-            trace._database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
-            for table in ("value", "chunk", "layout")
+            trace._database.execute(f"SELECT {what} FROM {table}").fetchone()[0]  # noqa: S608
+            for what, table in (("count(*)", "value"), ("sum(length(data))", "chunk"), ("count(*)", "layout"))
         ]
-    assert counts == [3, 3 * SHAPE[2], 1]
+    assert counts == [3, 3 * size_bytes(entry(0)), 1]
+
+
+def test_values_without_anything_in_common_take_hardly_more_room_than_their_tensors(tmp_path: Path) -> None:
+    """Two in a hundred more, and what an empty file takes."""
+    empty, path = tmp_path / "empty.kvtrace", tmp_path / "t.kvtrace"
+    recorded(empty, [])
+    operations = [
+        Set(pool=RECUR, key=key, value=KeysValues.from_row(numbers(key, shape=(4, 1, 8, 20, 96)), [20] * 4))
+        for key in range(40)
+    ]
+    tensors = sum(size_bytes(each.value) for each in operations)
+    recorded(path, operations)
+    assert path.stat().st_size - empty.stat().st_size < 1.02 * tensors
+
+
+def test_tokens_that_are_forgotten_are_stored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In chunks of the same bytes, which are not mistaken for one another."""
+    monkeypatch.setattr(recording, "_REMEMBERED", 2)
+    monkeypatch.setattr(recording, "_BATCH_OPERATIONS", 1)
+    rows = [numbers(seed, shape=(4, *SHAPE)) for seed in (1, 2, 1)]
+    operations = [Set(pool=RECUR, key=n, value=KeysValues.from_row(row, [n] * 4)) for n, row in enumerate(rows)]
+    found = values(recorded(tmp_path / "t.kvtrace", operations))
+    assert [fingerprint(value) for value in found] == [fingerprint(each.value) for each in operations]
+
+
+def test_a_chunk_that_is_full_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value may have its tokens in several."""
+    monkeypatch.setattr(recording, "_CHUNK_BYTES", 3 * size_bytes(entry(0)) // SHAPE[2])
+    path = tmp_path / "t.kvtrace"
+    found = values(recorded(path, [Set(pool=RECUR, key=seed, value=entry(seed)) for seed in range(5)]))
+    assert [fingerprint(value) for value in found] == [fingerprint(entry(seed)) for seed in range(5)]
+    with Trace(path) as trace:
+        assert trace._database.execute("SELECT count(*) FROM chunk").fetchone() == (7,)
 
 
 def test_contexts_that_share_tokens_share_their_storage(tmp_path: Path) -> None:

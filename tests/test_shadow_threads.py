@@ -77,7 +77,7 @@ def at_once(works: list[Callable[[], None]]) -> None:
 
 
 @pytest.mark.parametrize("candidate", ["refactored-fifo", "fault:forgets-v"])
-def test_eight_threads_lose_no_event(candidate: str) -> None:
+def test_eight_threads_lose_no_event(candidate: str, record_property: Callable[[str, object], None]) -> None:
     """Counts, lookups compared and divergences are those of the same operations done by one thread."""
     alone, shared = shadow(candidate), shadow(candidate)
     for thread in range(THREADS):
@@ -92,6 +92,8 @@ def test_eight_threads_lose_no_event(candidate: str) -> None:
     assert bool(shared.log.total) == (candidate == "fault:forgets-v")
     assert shared.candidate.account() == alone.candidate.account()
     assert shared.number == alone.number
+    record_property("threads", THREADS)
+    record_property("calls", shared.operations.total())
 
 
 def test_shadows_that_share_a_log_lose_no_divergence() -> None:

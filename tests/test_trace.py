@@ -8,14 +8,14 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
-import xxhash
 
 from harness.caches import CacheSpec
 from harness.errors import TraceError
 from harness.fingerprints import fingerprint
-from harness.layout import stand_in
+from harness.layout import digest_of, stand_in
 from harness.operations import RECUR, Checkout, Clear, Get, Operation, Set, Write, init
 from harness.recording import TraceWriter
 from harness.trace import Answer, Recorded, Trace
@@ -326,7 +326,18 @@ def test_a_chunk_that_changed(path: Path) -> None:
 def test_a_chunk_of_the_wrong_length(path: Path, length: int) -> None:
     """A value is made of as many bytes as its layout says: here four tokens of 128."""
     data = bytes(length)
-    change(path, "UPDATE chunk SET data = ?, digest = ? WHERE id = 1", values=(data, xxhash.xxh3_128_digest(data)))
+    change(path, "UPDATE chunk SET data = ?, digest = ? WHERE id = 1", values=(data, digest_of(data, 1)))
+    there = length if length < 128 else length - 128  # of the first token that is not whole
+    assert refusal(path) == (f"is damaged: {there} bytes where a tensor [2, 1, 2, 8] of torch.float32 was expected")
+
+
+@pytest.mark.parametrize("length", [0, 1, 127, 129])
+def test_a_chunk_of_the_wrong_length_in_schema_1(path: Path, length: int) -> None:
+    """There it is one token."""
+    data = bytes(length)
+    change(path, "PRAGMA user_version = 1")
+    change(path, "UPDATE value SET chunks = ?", values=(np.ones(4, dtype="<i8").tobytes(),))
+    change(path, "UPDATE chunk SET data = ?, digest = ? WHERE id = 1", values=(data, digest_of(data, 0)))
     assert refusal(path) == (f"is damaged: {length} bytes where a tensor [2, 1, 2, 8] of torch.float32 was expected")
 
 

@@ -36,6 +36,7 @@ class Setting:
         candidate: name of the cache on trial.
         tolerance: how far numbers may lie apart; None asks for equal bits.
         known: differences that are accepted.
+        patience_s: how long a call of a cache may take; None for no limit.
         folder: where caches named `package.module:attribute` are found.
         inputs: what else a result depends on: versions, and digests of the caches' sources.
     """
@@ -44,6 +45,7 @@ class Setting:
     candidate: str
     tolerance: Tolerance | None
     known: tuple[KnownDifference, ...]
+    patience_s: float | None
     folder: str
     inputs: Mapping[str, str]
 

@@ -18,6 +18,7 @@ from harness.campaign.tasks import Examples
 from harness.commands.fuzz import fuzz
 from harness.fetching import local_trace
 from harness.fuzz import Fuzzer
+from harness.patience import Patience
 from harness.trace import Trace
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def attempt(setting: Setting, task: Task) -> Done | Lost:
     if setting.folder not in sys.path:
         sys.path.insert(0, setting.folder)
     try:
-        return _examples(setting, task) if isinstance(task, Examples) else _trace(setting, task)
+        with Patience(setting.patience_s).always():
+            return _examples(setting, task) if isinstance(task, Examples) else _trace(setting, task)
     except Exception as error:  # noqa: BLE001  one bad trace ends no campaign
         return Lost(f"{type(error).__name__}: {error}")
 

@@ -90,6 +90,7 @@ class Campaign:
             candidate=options.candidate,
             tolerance=tolerance,
             known=tuple(known),
+            patience_s=options.patience,
             folder=str(Path.cwd()),
             inputs={**origin.versions, **origin.inputs},
         )

@@ -1,0 +1,133 @@
+"""Where the time of a shadowed search goes: microseconds of each part of one step.
+
+    python benchmarks/anatomy.py [--repeats 30] [--markdown]
+
+A step is one checkout and one set, with the consumer's writes between, as in `benchmarks/lines/searching.py`. Each
+part is timed where it happens, with what it finds in the processor's caches there, in processor time; what the clock
+itself takes is subtracted. Each figure is the lower quartile over repeats, since all that disturbs only adds. "the
+books" is what is left of the two calls of the shadow: the oracle, the judge's quick look, the lock, the counters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lines.entries import GEOMETRIES, Producer
+from lines.measuring import US
+from lines.searching import STEPS, cycles, legacy
+from lines.shadowing import shadowed
+from rich.console import Console
+from rich.table import Table
+
+import harness.shadow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.shadow import ShadowCache
+
+ALONE, WHOLE, BOOKS = "the search on the original alone", "the search in shadow", "the books"
+PARTS = (
+    "original: checkout", "original: set", "candidate: checkout", "candidate: set", "copy handed to the candidate",
+    "fingerprint of what is set", "fingerprint of the original's answer", "fingerprints of the candidate's",
+    "writes into the candidate's working copy",
+)  # fmt: skip
+
+
+class Parts:
+    """Times what it is put around; `whole` are the shadow's own calls, which contain all the others."""
+
+    def __init__(self) -> None:
+        self.taken: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self._clock_s = min(-time.thread_time() + time.thread_time() for _ in range(1000))
+
+    def timed(self, part: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        """`work`, of which the time is added to `part`."""
+
+        def watched(*arguments: Any, **options: Any) -> Any:
+            began = time.thread_time()
+            try:
+                return work(*arguments, **options)
+            finally:
+                self.taken[part] += time.thread_time() - began - self._clock_s  # type: ignore[assignment]
+                self.calls[part] += 1
+
+        return watched
+
+    def watch(self, shadow: ShadowCache) -> None:
+        """Put it around every part."""
+        places: tuple[tuple[str, Any, str], ...] = (
+            (PARTS[0], shadow.reference.cache, "checkout"),
+            (PARTS[1], shadow.reference.cache, "set"),
+            (PARTS[2], shadow.candidate.cache, "checkout"),
+            (PARTS[3], shadow.candidate.cache, "set"),
+            (PARTS[4], shadow._handover, "take"),
+            (PARTS[5], shadow._fingerprints, "look_at_row"),
+            (PARTS[6], shadow.reference, "look"),
+            (PARTS[7], shadow.candidate, "look"),
+            (PARTS[8], harness.shadow, "scribble"),
+            (WHOLE, shadow, "checkout"),
+            (WHOLE, shadow, "set"),
+        )
+        for part, owner, name in places:
+            setattr(owner, name, self.timed(part, getattr(owner, name)))
+
+    def of_a_step(self) -> dict[str, float]:
+        """Microseconds of each part; forgets them."""
+        taken = {part: seconds / STEPS * US for part, seconds in self.taken.items()}
+        taken[BOOKS] = taken.pop(WHOLE) - sum(taken.values())
+        self.taken.clear()
+        return taken
+
+
+def anatomy(entry: str, repeats: int) -> dict[str, float]:
+    """Microseconds of a step alone and in shadow, and of each part of the latter."""
+    producer, original, shadow, watched = Producer(entry), legacy(), shadowed(), shadowed()
+    for cache in (original, shadow, watched):
+        cycles(cache, producer)
+    scribble, parts = harness.shadow.scribble, Parts()
+    parts.watch(watched)
+    seen: list[dict[str, float]] = []
+    try:
+        for _ in range(repeats):
+            alone, whole = cycles(original, producer), cycles(shadow, producer)
+            parts.taken.clear()
+            cycles(watched, producer)
+            seen.append({ALONE: alone, WHOLE: whole, **parts.of_a_step()})
+    finally:
+        harness.shadow.scribble = scribble
+    return {part: statistics.quantiles([each[part] for each in seen], n=4)[0] for part in (ALONE, WHOLE, *PARTS, BOOKS)}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--repeats", type=int, default=30, help="default 30")
+    parser.add_argument("--markdown", action="store_true", help="as in docs/performance.md")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        taken = {entry: anatomy(entry, options.repeats) for entry in GEOMETRIES}
+    rows = [(part, *(f"{taken[entry][part]:.1f}" for entry in taken)) for part in (ALONE, WHOLE, *PARTS, BOOKS)]
+    if options.markdown:
+        print(f"| us of a step | {' | '.join(taken)} |\n| --- |{' --: |' * len(taken)}")
+        for row in rows:
+            print(f"| {' | '.join(row)} |")
+        return
+    table = Table(title="microseconds of one step")
+    table.add_column("part")
+    for entry in taken:
+        table.add_column(entry, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

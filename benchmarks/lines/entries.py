@@ -1,0 +1,52 @@
+"""The entries that everything is measured with, and the one object that a producer hands over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from harness.caches import CacheSpec
+from harness.values import KeysValues
+from scenarios.context import Geometry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SMALL, MIDDLE, LARGE = "8 KB", "98 KB", "245 KB"
+GEOMETRIES = {
+    SMALL: Geometry(),  # CartPole's
+    MIDDLE: Geometry(num_heads=8, head_dim=96),  # Atari's
+    LARGE: Geometry(num_heads=8, head_dim=96, max_tokens=20),
+}
+SPEC = CacheSpec(env_num=8, num_simulations=25, init_pool_size=200)
+ANY_SIZE = ""
+
+
+def each(*targets: float | None) -> Mapping[str, float | None]:
+    """The targets for entries of 8, 98 and 245 KB; one for all three."""
+    return dict(zip(GEOMETRIES, targets if len(targets) > 1 else targets * len(GEOMETRIES), strict=True))
+
+
+class Producer:
+    """The one object that every set is handed, with sets of tensors that are put into it in turn.
+
+    Args:
+        entry: its size.
+        turns: how many sets of tensors, all of other numbers.
+    """
+
+    def __init__(self, entry: str, turns: int = 2) -> None:
+        geometry = GEOMETRIES[entry]
+        generator = torch.Generator().manual_seed(0)
+        tensors, *shape = geometry.row_shape
+        self._turns = [[torch.randn(shape, generator=generator) for _ in range(tensors)] for _ in range(turns)]
+        self.value = KeysValues(self._turns[0], [geometry.max_tokens // 2] * tensors)
+
+    def produce(self, turn: int) -> KeysValues:
+        """The object, its tensors re-pointed."""
+        tensors = iter(self._turns[turn % len(self._turns)])
+        for layer in self.value._keys_values:
+            layer._k_cache._cache = next(tensors)
+            layer._v_cache._cache = next(tensors)
+        return self.value

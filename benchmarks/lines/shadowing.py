@@ -1,0 +1,131 @@
+"""What looking costs: fingerprints, and the cycle of a search in shadow.
+
+| line | over | under |
+| --- | --- | --- |
+| fingerprint | `fingerprint` of an entry whose tensors lie apart, as the original lends it | xxh3-128 of as many bytes in one buffer |
+| fingerprint, row | the same of an entry in one row, as the refactored cache lends it | the same |
+| shadowed cycle | `cycles` on a `ShadowCache` of both caches: every set, get and working copy checked and blamed | `cycles` on `legacy-evicting` alone |
+| shadowed cycle, bare | the same without the consumer's writes, which cost both the same: for information | the same |
+| shadowed cycle, 1 in 16 | as the first, `compare_every=16`: all is mirrored, one lookup in 16 is compared | the same |
+| recorded cycle | `cycles` on such a shadow, each operation and answer recorded into a trace | `cycles` on one that is not |
+
+Both of the last take other bytes with each set. A recorder is a new one each time, so that its queue is empty; a cycle
+is 409 operations, and the queue full at 510: from then on a recorder waits for the disk. What it writes in the background
+meanwhile takes its share of processor, memory and Python's lock, and is in the figure: this line is timed by the clock on
+the wall, and needs a machine with a processor to spare.
+"""  # noqa: E501  a table
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from harness.fingerprints import fingerprint
+from harness.operations import Checkout, Set
+from harness.recording import TraceWriter
+from harness.shadow import ShadowCache
+from harness.trace import Answer
+from harness.values import KeysValues, clone, read
+from lines.entries import SPEC, Producer, each
+from lines.measuring import Line, Ratio, timed
+from lines.searching import STEPS, cycles, legacy, refactored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.operations import PoolId
+    from lines.measuring import Effort
+
+_ENTRIES = 16  # looked at in turn, so that no cache of the processor's holds but one
+_LOOKS = 20
+
+
+def shadowed(*, compare_every: int = 1) -> ShadowCache:
+    """Both caches, empty, one in the shadow of the other."""
+    return ShadowCache(reference=legacy(), candidate=refactored(), spec=SPEC, compare_every=compare_every)
+
+
+class Recorded:
+    """A shadow of which a writer takes down what a search does, as a replay's does."""
+
+    def __init__(self, shadow: ShadowCache, writer: TraceWriter) -> None:
+        self._shadow = shadow
+        self._writer = writer
+        self._stream = writer.stream("benchmark", SPEC)
+
+    def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
+        """Set, and record it."""
+        self._shadow.set(pool, key, value, priority=priority)
+        self._writer.record(self._stream, Set(pool=pool, key=key, value=value, priority=priority))
+
+    def checkout(self, env: int, key: int) -> Any | None:
+        """Check out, and record it with its answer."""
+        copy = self._shadow.checkout(env, key)
+        digest = self._shadow.answers[0].fingerprint
+        assert digest is None or isinstance(digest, bytes)
+        self._writer.record(self._stream, Checkout(env=env, key=key), Answer(fingerprint=digest))
+        return copy
+
+    def get(self, pool: PoolId, key: int) -> Any | None:
+        """A search does none."""
+        return self._shadow.get(pool, key)
+
+    def clear(self, pool: PoolId) -> None:
+        """Before a search, which is all that is recorded."""
+        self._shadow.clear(pool)
+
+
+def _fingerprint(entry: str, _: Effort, *, apart: bool) -> Iterator[Ratio]:
+    producer = Producer(entry, _ENTRIES)
+    rows = [clone(producer.produce(turn)) for turn in range(_ENTRIES)]
+    entries = [KeysValues([t.clone() for t in read(row)[0]], read(row)[1]) for row in rows] if apart else rows
+    buffers = [b"".join(tensor.numpy().tobytes() for tensor in read(row)[0]) for row in rows]
+
+    def buffered() -> None:
+        for _ in range(_LOOKS):
+            for buffer in buffers:
+                xxhash.xxh3_128_digest(buffer)
+
+    def looked() -> None:
+        for _ in range(_LOOKS):
+            for value in entries:
+                fingerprint(value)
+
+    while True:
+        under = timed(buffered, _LOOKS * _ENTRIES)
+        yield Ratio(timed(looked, _LOOKS * _ENTRIES), under)
+
+
+def _shadowed(entry: str, _: Effort, *, compare_every: int = 1, new_tokens: int = 2) -> Iterator[Ratio]:
+    producer, original, shadow = Producer(entry), legacy(), shadowed(compare_every=compare_every)
+    while True:
+        under = cycles(original, producer, new_tokens=new_tokens)
+        yield Ratio(cycles(shadow, producer, new_tokens=new_tokens), under)
+
+
+def _recorded(entry: str, _: Effort) -> Iterator[Ratio]:
+    producer = Producer(entry, STEPS)
+    plain, shadow = shadowed(), shadowed()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "benchmark.kvtrace"
+        while True:
+            under = cycles(plain, producer, clock=time.perf_counter)
+            with TraceWriter(path, served_by="legacy-evicting") as writer:
+                over = cycles(Recorded(shadow, writer), producer, clock=time.perf_counter)
+            path.unlink()
+            yield Ratio(over, under)
+
+
+LINES = (
+    Line(name="fingerprint", target=each(2.5, 1.3, 1.3), begin=partial(_fingerprint, apart=True)),
+    Line(name="fingerprint, row", target=each(2.5, 1.3, 1.3), begin=partial(_fingerprint, apart=False)),
+    Line(name="shadowed cycle", target=each(1.9, 2.0, 2.1), begin=_shadowed),
+    Line(name="shadowed cycle, bare", target=each(None), begin=partial(_shadowed, new_tokens=0)),
+    Line(name="shadowed cycle, 1 in 16", target=each(1.5), begin=partial(_shadowed, compare_every=16)),
+    Line(name="recorded cycle", target=each(1.3), begin=_recorded),
+)
