@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness import recording
+from harness import recording, storing
 from harness.caches import CacheSpec
 from harness.errors import TraceError
 from harness.fingerprints import fingerprint
@@ -306,7 +306,7 @@ def test_values_without_anything_in_common_take_hardly_more_room_than_their_tens
 
 def test_tokens_that_are_forgotten_are_stored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In chunks of the same bytes, which are not mistaken for one another."""
-    monkeypatch.setattr(recording, "_REMEMBERED", 2)
+    monkeypatch.setattr(storing, "_REMEMBERED", 2)
     monkeypatch.setattr(recording, "_BATCH_OPERATIONS", 1)
     rows = [numbers(seed, shape=(4, *SHAPE)) for seed in (1, 2, 1)]
     operations = [Set(pool=RECUR, key=n, value=KeysValues.from_row(row, [n] * 4)) for n, row in enumerate(rows)]
@@ -316,7 +316,7 @@ def test_tokens_that_are_forgotten_are_stored_again(tmp_path: Path, monkeypatch:
 
 def test_a_chunk_that_is_full_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A value may have its tokens in several."""
-    monkeypatch.setattr(recording, "_CHUNK_BYTES", 3 * size_bytes(entry(0)) // SHAPE[2])
+    monkeypatch.setattr(storing, "_CHUNK_BYTES", 3 * size_bytes(entry(0)) // SHAPE[2])
     path = tmp_path / "t.kvtrace"
     found = values(recorded(path, [Set(pool=RECUR, key=seed, value=entry(seed)) for seed in range(5)]))
     assert [fingerprint(value) for value in found] == [fingerprint(entry(seed)) for seed in range(5)]
@@ -338,7 +338,7 @@ def test_contexts_that_share_tokens_share_their_storage(tmp_path: Path) -> None:
 
 def test_what_is_forgotten_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With room to remember only two contents, each is still stored once and comes back."""
-    monkeypatch.setattr(recording, "_REMEMBERED", 2)
+    monkeypatch.setattr(storing, "_REMEMBERED", 2)
     path = tmp_path / "t.kvtrace"
     found = values(recorded(path, [Set(pool=RECUR, key=key, value=entry(key % 5)) for key in range(20)]))
     assert [fingerprint(value) for value in found] == [fingerprint(entry(key % 5)) for key in range(20)]
@@ -482,7 +482,7 @@ def test_a_finished_trace_is_one_file(tmp_path: Path) -> None:
 
 def test_a_failing_disk_warns_and_never_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was written before the failure is readable, the rest is passed over, and closing says why."""
-    add = recording._Store.add
+    add = storing.Store.add
 
     def fails(store: Any, item: tuple[Any, ...]) -> None:
         if item[0] == "operation" and item[1] == 20:
@@ -490,7 +490,7 @@ def test_a_failing_disk_warns_and_never_raises(tmp_path: Path, monkeypatch: pyte
         add(store, item)
 
     monkeypatch.setattr(recording, "_BATCH_OPERATIONS", 8)
-    monkeypatch.setattr(recording._Store, "add", fails)
+    monkeypatch.setattr(storing.Store, "add", fails)
     writer = TraceWriter(tmp_path / "t.kvtrace", served_by="test")
     stream = writer.stream("only", SPEC)
     for key in range(2000):
