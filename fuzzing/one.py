@@ -10,7 +10,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["harness", "tomllib", "json"]):
-    from targets import TARGETS
+    from readers import TARGETS
 
 
 def main() -> None:

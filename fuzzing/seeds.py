@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import torch
-from targets import CORPUS
+from readers import CORPUS
 
 from harness.caches import CacheSpec
 from harness.fingerprints import fingerprint

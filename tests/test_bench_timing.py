@@ -235,6 +235,20 @@ def test_a_cache_that_raises_when_it_is_timed_is_out_too() -> None:
     assert found.ratios["other"]["time"].median == 1.0
 
 
+def test_where_all_raise_there_is_nothing() -> None:
+    """But what each raised, when it was timed."""
+    clock = Clock()
+
+    class Tires(RaisesLater):
+        def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
+            super().set(pool, key, value, priority=priority)
+            self.clock.now += 10
+
+    found = run({"one": lambda _: Tires(clock, until=150)}, clock, *ROOTS)
+    assert (found.figures, found.ratios) == ({}, {})
+    assert found.failures["one"].endswith("while it was timed")
+
+
 def test_without_the_reference_there_are_no_ratios() -> None:
     """But the figures of the others."""
     clock = Clock()

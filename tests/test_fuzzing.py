@@ -22,10 +22,10 @@ MOST_BYTES = 1_000_000
 
 
 def _targets() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("targets", FUZZING / "targets.py")
+    spec = importlib.util.spec_from_file_location("readers", FUZZING / "readers.py")
     assert spec is not None
     assert spec.loader is not None
-    sys.modules["targets"] = module = importlib.util.module_from_spec(spec)
+    sys.modules["readers"] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

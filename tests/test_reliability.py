@@ -18,6 +18,7 @@ import reliability
 from reliability import FAULTS, FILES, PLANTED, THREADS, Row, fuzzed, scaled, soaked
 
 TESTS = Path(__file__).parent
+_PYPROJECT = (TESTS.parent / "pyproject.toml").read_text(encoding="utf-8")
 NAMES = [
     name
     for file in FILES
@@ -87,3 +88,15 @@ def test_figures_say_when_and_where_and_by_what(tmp_path: Path, monkeypatch: pyt
         ("two", 3, "python benchmarks/soak.py --keep"),
     ]
     assert all({"measured", "machine", "versions"} < set(each) for each in kept.values())
+
+
+def test_the_lowest_versions_are_those_that_are_declared() -> None:
+    """What CI runs with is what pyproject.toml promises; of torch only one version runs there."""
+    declared = dict(re.findall(r'^ +"([\w-]+)>=([\d.]+)', _PYPROJECT, re.MULTILINE))
+    extras = re.findall(r"^(?:report|test) = (\[.*\])", _PYPROJECT, re.MULTILINE)
+    declared |= dict(re.findall(r'"([\w-]+)>=([\d.]+)"', "".join(extras)))
+    del declared["torch"], declared["tomli"]
+    pinned = dict(re.findall(r"^([\w-]+)==(.+)$", (TESTS.parent / "constraints-lowest.txt").read_text(), re.MULTILINE))
+    assert pinned.pop("torch") == "2.13.0"
+    assert declared.keys() == pinned.keys()
+    assert [name for name, lowest in declared.items() if pinned[name] not in (lowest, f"{lowest}.0")] == []

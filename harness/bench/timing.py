@@ -162,6 +162,8 @@ class Race:
         clocks = (self._clock, self._interruptions)
         passes = self._in_turns({name: _pass(caches[name], self._workload, *clocks) for name in caches})
         clocked = self._in_turns({name: _clocked_pass(caches[name], self._workload, *clocks) for name in passes})
+        if not clocked:
+            return
         calm = _calm([passes[name] for name in clocked])
         calm_clocked = self._kinds.enough_of(_calm(list(clocked.values())))
         for name, turns in clocked.items():

@@ -26,9 +26,9 @@ _SCRIPTS = ("charts.js", "browser.js")
 def page(result: Result, *, fail_on: str, thresholds: Thresholds | None = None) -> str:
     """The whole page, judged by `thresholds`, or by those that come along.
 
-    Nothing in it is fetched: Plotly travels inside it, packed, and is unpacked when the browser has time, or a chart comes into view.
-    Its policy allows these very scripts and no others, and no connection at all, so that nothing that a trace, a path
-    or a cache's message says could do anything even if it got past the escaping.
+    Nothing in it is fetched: Plotly travels inside it, packed, and is unpacked when the browser has time, or a chart
+    comes into view. Its policy allows these very scripts and no others, and no connection at all, so that nothing that
+    a trace, a path or a cache's message says could do anything even if it got past the escaping.
 
     Raises:
         UsageError: a package is missing that pages are made with.
