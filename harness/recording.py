@@ -40,7 +40,7 @@ _BATCH_OPERATIONS = 170  # three batches may be lost: being written, waiting, an
 _BATCH_SECONDS = 1.0
 _QUEUED_BATCHES = 1
 # Two threads run Python in turns. So a batch waits until a search's burst of operations is over, or the queue is full.
-_PAUSE_SECONDS = 0.05
+_PAUSE_SECONDS = 0.2
 
 
 class TraceWriter:

@@ -2,8 +2,8 @@
 
     python benchmarks/lines/limits.py
 
-Each is done among 100 entries of 8 KB and among 100,000, in turns: the copy into the next row, where first in, first
-out ends; into a random row, where eviction by priority does; reading where an entry has its tensors and sizes; a heap of
+Each is done among 100 entries of 8 KB and among 100,000, in turns: the copy into the next row, as first in, first out
+does; into a random row, as eviction by priority does; reading where an entry has its tensors and sizes; a heap of
 priorities, of which the least leaves for a new one. The entries of a large pool lie in no cache of the processor's.
 """
 

@@ -38,7 +38,7 @@ class Effort:
     slots: int = 100_000
     traced: int = 4_000
     trace_bytes: int = 64_000_000
-    steps: int = 20_000
+    steps: int = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
