@@ -236,7 +236,6 @@ RULES = (
         (("        if not pending or pending >= ", "        if True or pending >= "),),
         (
             "pending::no_get_waits_and_a_batch_is_one_transfer[100]",
-            "pending::no_operation_waits",
             "pending::memory_that_nobody_can_read_is_not_read",
         ),
     ),
@@ -376,7 +375,7 @@ RULES = (
         "working copies are written into",
         "a working copy that is the entry (`LendsTheEntry`, `working-copy-is-entry`)",
         SHADOW,
-        (("                scribble(its.value, turn)\n", ""),),
+        (("                    scribble(its.value, turn)\n", ""),),
         ("shadow_judging::an_entry_that_is_its_own_working_copy_is_found",),
     ),
     Rule(

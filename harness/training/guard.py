@@ -54,9 +54,13 @@ class Limits:
     def where_it_serves(self) -> Limits:
         """Those of a candidate whose answers the model gets: ten times the share, as its work is the run's own.
 
-        To take it out changes what the model is fed, so that only one which holds the run up is worth that.
+        To take it out changes what the model is fed, so that only one which holds the run up is worth that. What it may
+        spend in advance stays as it is.
         """
-        return self if self.share is None else replace(self, share=min(_SERVING * self.share, 1.0))
+        if self.share is None:
+            return self
+        share = min(_SERVING * self.share, 1.0)
+        return replace(self, share=share, warm_up_s=self.warm_up_s * self.share / share)
 
 
 class Guard:
