@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,7 +90,7 @@ class Side:
         self.lost_track: set[PoolId] = set()  # pools whose hits and misses can no longer be told from outside
         self.deviated: set[PoolId] = set()  # pools that were seen to leave their ideal
         self.stopwatch: Stopwatch | None = None  # times what is done while it is there
-        self._drops: dict[PoolId, dict[int, SeenDrop]] = {pool: {} for pool in spec.pools}
+        self._drops: dict[PoolId, OrderedDict[int, SeenDrop]] = {pool: OrderedDict() for pool in spec.pools}
 
     def listen(self, tell: Callable[[Drop], None]) -> None:
         """Tell of each drop that the cache reports from now on. One of a pool that there is not is its own error."""
@@ -145,7 +146,7 @@ class Side:
         drops.pop(seen.drop.key, None)
         drops[seen.drop.key] = seen
         if len(drops) > _REMEMBERED_DROPS:
-            del drops[next(iter(drops))]
+            drops.popitem(last=False)
 
     def last_drop(self, pool: PoolId, key: int) -> SeenDrop | None:
         """The last reported drop of `key` from `pool` since its last clear."""

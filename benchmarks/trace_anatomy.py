@@ -1,0 +1,106 @@
+"""Where the time of a replay and of a recording goes: microseconds of each part, in processor time.
+
+    python benchmarks/trace_anatomy.py [--entry '8 KB'] [--repeats 7]
+
+Of one operation of a simulated search: driving both caches by a bare loop; opening its trace; reading it; driving a
+shadow of both from memory; replaying it. Of one step of a search (a checkout and a set of other bytes than ever
+before): in shadow; the same recorded, as far as the recorded thread does it; and what the writing thread does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lines.entries import GEOMETRIES, SPEC, Producer
+from lines.measuring import timed
+from lines.recorded import CANDIDATE, REFERENCE, Pair, search, trace_of
+from lines.searching import STEPS, cycles
+from lines.shadowing import Recorded, shadowed
+
+from harness import recording
+from harness.loading import build_cache
+from harness.replay import Comparison, Driver
+from harness.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_OPERATIONS = 4_000
+
+
+def replay(entry: str, repeats: int) -> Iterator[tuple[str, float]]:
+    """Each part, and its microseconds for one operation."""
+    with trace_of(search(entry), _OPERATIONS) as path:
+        with Trace(path) as trace:
+            operations = [recorded.operation for recorded in trace]
+
+        def drive(cache: Any) -> None:
+            driver = Driver(cache)
+            for operation in operations:
+                driver.apply(operation)
+
+        def read() -> None:
+            with Trace(path) as trace:
+                for _ in trace:
+                    pass
+
+        def replayed() -> None:
+            with Trace(path) as trace:
+                Comparison(REFERENCE, CANDIDATE).trace(trace, workload=entry)
+
+        for name, work in (
+            ("bare loop", lambda: drive(Pair(build_cache(REFERENCE, SPEC), build_cache(CANDIDATE, SPEC)))),
+            ("opening", lambda: Trace(path).close()),
+            ("opening and reading", read),
+            ("shadow, from memory", lambda: drive(Comparison(REFERENCE, CANDIDATE).shadow(SPEC))),
+            ("replay", replayed),
+        ):
+            yield name, statistics.median(timed(work, len(operations)) for _ in range(repeats))
+
+
+def record(entry: str, repeats: int) -> Iterator[tuple[str, float]]:
+    """Each part, and its microseconds for one step."""
+    producer, shadow = Producer(entry, STEPS), shadowed()
+    taken: list[tuple[float, float, float]] = []
+    with TemporaryDirectory() as folder:
+        for repeat in range(repeats):
+            alone, items = cycles(shadow, producer), []
+            writer = recording.TraceWriter(Path(folder) / f"{repeat}", served_by=REFERENCE)
+            put = writer._put
+            writer._put = items.append  # type: ignore[method-assign]  # nothing is written meanwhile
+            recorded = cycles(Recorded(shadow, writer), producer)
+            writer._put = put  # type: ignore[method-assign]
+            writer.close()
+            with closing(recording._connect(writer.path)) as database:
+                store = recording.Store(database)
+                began = time.thread_time()
+                with database:
+                    for item in items:
+                        store.add(item)
+                    store.finish_batch()
+                taken.append((alone, recorded, (time.thread_time() - began) / STEPS * 1e6))
+    names = ("shadowed step", "recorded step", "writing it")
+    yield from zip(names, map(statistics.median, zip(*taken, strict=True)), strict=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Where the time of a replay and of a recording goes.")
+    parser.add_argument("--entry", choices=list(GEOMETRIES), default="8 KB", help="size of the values (default 8 KB)")
+    parser.add_argument("--repeats", type=int, default=7, help="of each (default 7)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        for name, us in (*replay(options.entry, options.repeats), *record(options.entry, options.repeats)):
+            print(f"{name:20} {us:6.1f} us")
+
+
+if __name__ == "__main__":
+    main()
