@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import random
 import signal
 import sys
@@ -455,7 +456,9 @@ def test_a_leak_is_taken_out(said: int | None) -> None:
 
         def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
             super().set(pool, key, value, priority=priority)
-            self.kept.append(np.ones(1 << 18))
+            pages = mmap.mmap(-1, 2 << 20)  # new ones, whatever the process has freed before
+            pages.write(bytes(2 << 20))
+            self.kept.append(pages)
 
         def stats(self, pool: PoolId) -> PoolStats:
             del pool
