@@ -232,6 +232,7 @@ def scaled(show: Show) -> list[str]:
     cells = [
         (
             f"two workers, {engine}",
+            f"`{it['work']}`",
             ", ".join(f"{turn['one_s']:g}" for turn in it["turns"]),
             ", ".join(f"{turn['two_s']:g}" for turn in it["turns"]),
             f"{it['share']:.2f}",
@@ -240,7 +241,7 @@ def scaled(show: Show) -> list[str]:
         )
         for engine, it in record.items()
     ]
-    show(("scaling", "one process, s", "two, s", "share", "two cores are worth", "result"), cells)
+    show(("scaling", "work", "one process, s", "two, s", "share", "two cores are worth", "result"), cells)
     return [f"the result of {engine}" for engine, it in record.items() if not it["same"]]
 
 
