@@ -122,7 +122,7 @@ def step(driver: Driver, shadow: ShadowCache, operation: Operation, number: int)
         if error is not shadow.raised:
             raise
     if isinstance(operation, Write):
-        shadow.operations["write"] += 1
+        shadow.wrote()
 
 
 class Comparison:

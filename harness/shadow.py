@@ -55,7 +55,6 @@ class ShadowCache:
         evidence: what to keep of the run besides its divergences; None for nothing.
 
     Attributes:
-        operations: how many of each kind there were.
         gets_compared: lookups, of which `values_compared` were hits on both sides.
         number: of the operation under way or last done.
         next_number: of the next one; whoever drives a part of a longer stream may set it.
@@ -90,7 +89,7 @@ class ShadowCache:
         look = self._fingerprints.look
         self.reference = Side("reference", names[0], reference, spec, look=look)
         self.candidate = Side("candidate", names[1], candidate, spec, look=look)
-        self.operations: Counter[str] = Counter()
+        self._done = dict.fromkeys(("set", "get", "checkout", "clear", "write"), 0)
         self.gets_compared = 0
         self.values_compared = 0
         self.number = -1
@@ -139,7 +138,7 @@ class ShadowCache:
                 set_to = self._fingerprints.look_at_row(given.row, given.sizes)
             mine = reference.set(pool, key, value, priority)
             its = candidate.set(pool, key, copy, priority)
-            after = None if self.operations["set"] % WATCH_EVERY else candidate.look_at(copy)
+            after = None if self._done["set"] % WATCH_EVERY else candidate.look_at(copy)
             self._told.set(number, pool, key, priority, *set_to, mine, its, after)
             if mine is not None:
                 self._raise(mine)
@@ -166,7 +165,7 @@ class ShadowCache:
             if mine.fingerprint is not None and its.fingerprint is not None:
                 self.values_compared += 1
             self._told.get(number, pool, key, mine, its)
-            if self.operations["get"] % WATCH_EVERY == 0:
+            if self._done["get"] % WATCH_EVERY == 0:
                 self._lending.lent(number, pool, key, its)
             return self._answer(mine, its)
 
@@ -182,7 +181,7 @@ class ShadowCache:
             if pool not in self._pools:
                 raise self._no_pool(pool)
             reference, candidate = self.reference, self.candidate
-            turn = self.operations["checkout"]
+            turn = self._done["checkout"]
             self._lending.checkout_comes(turn)
             if self._compare_every > 1 and self._is_skipped():
                 mine = reference.peek(reference.cache.checkout, env, key)
@@ -225,6 +224,15 @@ class ShadowCache:
             self._raise(mine)
 
     @property
+    def operations(self) -> Counter[str]:
+        """How many of each kind there were."""
+        return +Counter(self._done)
+
+    def wrote(self) -> None:
+        """The caller wrote into a working copy, which is counted as an operation."""
+        self._done["write"] += 1
+
+    @property
     def log(self) -> DivergenceLog:
         """The divergences of all operations so far."""
         self.settle()
@@ -251,7 +259,7 @@ class ShadowCache:
         self.settle()
         self._examiner.judge.stats(self.number)
         if self.evidence is not None:
-            self.evidence.add_point(self.operations.total(), (self.reference, self.candidate), self._log)
+            self.evidence.add_point(sum(self._done.values()), (self.reference, self.candidate), self._log)
 
     @one_at_a_time
     def coverage(self) -> Coverage:
@@ -260,7 +268,7 @@ class ShadowCache:
         return self._examiner.coverage(
             kinds=self._handover.kinds,
             kind_changes=self._handover.kind_changes,
-            working_copies=self.operations["checkout"],
+            working_copies=self._done["checkout"],
         )
 
     # ------------------------------------------------------------------ inside
@@ -272,7 +280,7 @@ class ShadowCache:
         """Count another operation; its number."""
         number = self.number = self.next_number
         self.next_number = number + 1
-        self.operations[kind] += 1
+        self._done[kind] += 1
         self._until_stats -= 1
         if not self._until_stats:
             self._until_stats = _STATS_EVERY
@@ -290,7 +298,7 @@ class ShadowCache:
         for side in sides:
             side.stopwatch = evidence.watch(side.role, kind) if sampled else None
         if sampled:
-            evidence.look(self.operations.total(), sides, self._log)
+            evidence.look(sum(self._done.values()), sides, self._log)
         else:
             self._until_sample = SAMPLE_EVERY - 1
 

@@ -50,7 +50,7 @@ class Seen:
         evidence = shadow.evidence
         return cls(
             spec=shadow.spec,
-            operations=Counter(shadow.operations),
+            operations=shadow.operations,
             gets_compared=shadow.gets_compared,
             values_compared=shadow.values_compared,
             stats={
