@@ -222,7 +222,7 @@ def soaked(show: Show) -> list[str]:
         )
         for name, it in record.items()
     ]
-    show(("soaked", "operations", "minutes", "Python, B", "process, B", "pace, ns", "verdict"), cells)
+    show(("soaked", "operations", "minutes", "allocated, B", "process, B", "pace, ns", "verdict"), cells)
     return [f"{name} leaks" for name, it in record.items() if it["verdict"] == "LEAK"]
 
 
@@ -245,7 +245,7 @@ def scaled(show: Show) -> list[str]:
     return [f"the result of {engine}" for engine, it in record.items() if not it["same"]]
 
 
-_SLOPES = ("python", "process", "pace")
+_SLOPES = ("allocated", "process", "pace")
 
 
 def _interval(growth: dict[str, float] | None) -> str:

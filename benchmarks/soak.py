@@ -1,14 +1,16 @@
 """Endurance: scenarios for a long time. Does memory grow, do operations slow down?
 
-    python benchmarks/soak.py [--hours 1] [--operations 10000000] [--candidate NAME] [--alone] [--keep] [SCENARIO ...]
+    python benchmarks/soak.py [--hours 3] [--operations 10000000] [--candidate NAME] [--alone] [--keep] [SCENARIO ...]
 
 Each scenario runs in a process of its own, through the shadow (both caches and the comparison) or, with --alone,
 through the candidate only, for so many operations or its share of the hours. Over the second half of a run, when pools
-and books are full, it tells with 95 % intervals: how many bytes Python's own allocations (tracemalloc, after a garbage
-collection) and the process grow in 1,000 sets, and by how many nanoseconds of processor time an operation takes longer
-after 1,000 more. Processor time, because a run of hours seldom has a machine to itself.
+and books are full, it tells with 95 % intervals: by how many bytes what is allocated (after a garbage collection) and
+the process grow in 1,000 sets, and by how many nanoseconds of processor time an operation takes longer after 1,000
+more. Processor time, because a run of hours seldom has a machine to itself.
 
-What the scenario and this script hold is not counted: the same operations once more, to no cache, tell how much it is.
+What is allocated is what glibc's malloc has given out and not got back, to the byte: Python's objects, which are made
+to come from there (PYTHONMALLOC=malloc), and the memory of tensors, which Python knows nothing of. What the scenario
+holds is not counted: the same operations, to no cache, tell how much it is. Linux with glibc 2.33 or later.
 
 With `--keep` the figures go to benchmarks/records/soak.json, from which benchmarks/reliability.py takes its rows.
 
@@ -19,14 +21,16 @@ A leak is what grows by more than 0.5 KiB in 1,000 sets, with its whole interval
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import multiprocessing
+import os
 import sys
 import time
-import tracemalloc
-from dataclasses import asdict, dataclass, field, replace
+from array import array
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from records import keep
@@ -38,45 +42,76 @@ from harness.replay import Comparison, Driver
 from harness.verdict.growth import growth_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from harness.caches import Cache, CacheSpec
     from harness.operations import Operation, PoolId
     from harness.verdict.growth import Growth
 
+T = TypeVar("T")
+
 LEAK_BYTES = 512.0  # in 1,000 sets
-POINTS = 512
+EVERY = 2_000  # operations from one look to the next
 LEAK, STEADY, UNKNOWN = "LEAK", "steady", "too short to tell"
 
 
-@dataclass(slots=True, kw_only=True)
+_SAID = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
+
+
+class MallInfo2(ctypes.Structure):
+    """What glibc's malloc says of itself."""
+
+    _fields_ = tuple((name, ctypes.c_size_t) for name in _SAID)
+
+
+mallinfo2 = getattr(ctypes.CDLL(None), "mallinfo2", None)
+if mallinfo2:
+    mallinfo2.restype = MallInfo2
+
+
+def allocated_bytes() -> int | None:
+    """What malloc has given out and not got back; None where it does not say."""
+    if mallinfo2 is None:
+        return None
+    said = mallinfo2()
+    return int(said.uordblks + said.hblkhd)
+
+
+def apart(function: Callable[..., T], *arguments: Any) -> T:
+    """What it returns in a process of its own, in which all of Python's objects come from malloc."""
+    os.environ["PYTHONMALLOC"] = "malloc"
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Soaked:
-    """What was seen of one run, at up to `POINTS` moments.
+    """What was seen of one run, at one moment after another.
 
     Attributes:
         operations: done by then; `sets` of them.
-        traced: bytes that Python has allocated; `resident` those of the process, None where nobody can tell.
+        allocated: bytes given out by malloc; `resident` those of the process in RAM; None where nobody can tell.
         pace_ns: of processor time for an operation, since the moment before.
         elapsed_s: in all.
     """
 
-    operations: list[int] = field(default_factory=list)
-    sets: list[int] = field(default_factory=list)
-    traced: list[int | None] = field(default_factory=list)
-    resident: list[int | None] = field(default_factory=list)
-    pace_ns: list[int | None] = field(default_factory=list)
-    elapsed_s: float = 0.0
+    operations: Sequence[int]
+    sets: Sequence[int]
+    allocated: Sequence[int | None]
+    resident: Sequence[int | None]
+    pace_ns: Sequence[int]
+    elapsed_s: float
 
     def less(self, other: Soaked) -> Soaked:
-        """The same without what Python had allocated in another run of the same operations."""
-        both = zip(self.traced, other.traced, strict=True)
-        traced = [None if mine is None or its is None else mine - its for mine, its in both]
-        return replace(self, traced=traced)
+        """The same without what was allocated in another run of the same operations."""
+        both = zip(self.allocated, other.allocated, strict=True)
+        allocated = [None if mine is None or its is None else mine - its for mine, its in both]
+        return replace(self, allocated=allocated)
 
     @property
     def leak(self) -> Growth | None:
-        """Bytes that Python allocates and does not give back, in 1,000 sets."""
-        return growth_of(self.sets, self.traced)
+        """Bytes that are allocated and not given back, in 1,000 sets."""
+        return growth_of(self.sets, self.allocated)
 
     @property
     def process_growth(self) -> Growth | None:
@@ -113,34 +148,47 @@ class Nothing:
         """Nothing was there."""
 
 
-def soak(cache: Cache, operations: Iterable[Operation], *, every: int, seconds: float = float("inf")) -> Soaked:
-    """Drive `cache`, and look at it after each `every` operations, until they or the seconds are over."""
-    seen = Soaked()
-    driver, sets, resident = Driver(cache), 0, Resident()
+def soak(
+    cache: Cache, operations: Iterable[Operation], *, count: int, every: int = EVERY, seconds: float = float("inf")
+) -> Soaked:
+    """Drive `cache` through the first `count` operations, or as many as there are or the seconds allow.
+
+    It is looked at after each `every` of them. What was seen goes where there is room for all of it from the start:
+    notes that grow would be found as a leak.
+    """
+    driver, resident, sets, points = Driver(cache), Resident(), 0, 0
+    notes = {name: array("q", bytes(8 * (count // every))) for name in ("sets", "allocated", "resident", "pace_ns")}
     gc.collect()
     gc.freeze()  # what is there already is looked through no more
-    tracemalloc.start()
     began, last = time.perf_counter(), time.process_time_ns()
     try:
-        for done, operation in enumerate(operations, start=1):
+        for done, operation in enumerate(islice(operations, count), start=1):
             driver.apply(operation)
             sets += isinstance(operation, Set)
             if done % every:
                 continue
-            seen.pace_ns.append((time.process_time_ns() - last) // every)
-            seen.operations.append(done)
-            seen.sets.append(sets)
+            notes["pace_ns"][points] = (time.process_time_ns() - last) // every
+            notes["sets"][points] = sets
             gc.collect()
-            seen.traced.append(tracemalloc.get_traced_memory()[0])
-            seen.resident.append(resident())
+            notes["allocated"][points] = _or_less(allocated_bytes())
+            notes["resident"][points] = _or_less(resident())
+            points += 1
             if time.perf_counter() - began > seconds:
                 break
             last = time.process_time_ns()
     finally:
-        tracemalloc.stop()
         gc.unfreeze()
-    seen.elapsed_s = time.perf_counter() - began
-    return seen
+    seen = {name: [_or_none(number) for number in numbers[:points]] for name, numbers in notes.items()}
+    moments = range(every, every * (points + 1), every)
+    return Soaked(operations=moments, elapsed_s=time.perf_counter() - began, **seen)  # type: ignore[arg-type]
+
+
+def _or_less(number: int | None) -> int:
+    return -1 if number is None else number
+
+
+def _or_none(number: int) -> int | None:
+    return None if number < 0 else number
 
 
 def run(name: str, options: argparse.Namespace, seconds: float) -> Soaked:
@@ -152,17 +200,15 @@ def run(name: str, options: argparse.Namespace, seconds: float) -> Soaked:
         cache = build_cache(options.candidate, spec)
     else:
         cache = Comparison(options.reference, options.candidate).shadow(spec)
-    every = max(1, min(options.operations // POINTS, 2_000))
-    seen = soak(cache, islice(scenario.operations(options.seed), options.operations), every=every, seconds=seconds)
-    done = every * len(seen.operations)
-    return seen.less(soak(Nothing(), islice(scenario.operations(options.seed), done), every=every))
+    seen = soak(cache, scenario.operations(options.seed), count=options.operations, seconds=seconds)
+    return seen.less(soak(Nothing(), scenario.operations(options.seed), count=EVERY * len(seen.operations)))
 
 
 def told(name: str, seen: Soaked) -> str:
     """One line for people."""
     parts = [f"{name}: {seen.operations[-1] if seen.operations else 0:,} operations in {seen.elapsed_s:.0f} s"]
     for title, growth, unit in (
-        ("Python", seen.leak, "B/1,000 sets"),
+        ("allocated", seen.leak, "B/1,000 sets"),
         ("process", seen.process_growth, "B/1,000 sets"),
         ("pace", seen.drift, "ns/1,000 operations"),
     ):
@@ -173,7 +219,7 @@ def told(name: str, seen: Soaked) -> str:
 
 def figures(seen: Soaked) -> dict[str, Any]:
     """What is kept of a run."""
-    growths = {"python": seen.leak, "process": seen.process_growth, "pace": seen.drift}
+    growths = {"allocated": seen.leak, "process": seen.process_growth, "pace": seen.drift}
     return {
         "operations": seen.operations[-1] if seen.operations else 0,
         "seconds": round(seen.elapsed_s),
@@ -186,7 +232,7 @@ def main() -> int:
     """Soak and print; see above for the exit status."""
     parser = argparse.ArgumentParser(description="Does memory grow, do operations slow down?")
     parser.add_argument("scenario", nargs="*", help="all without a name")
-    parser.add_argument("--hours", type=float, default=1.0, help="for all of them together (default 1)")
+    parser.add_argument("--hours", type=float, default=3.0, help="for all of them together (default 3)")
     parser.add_argument("--operations", type=int, default=10_000_000, help="of each at most (default 10,000,000)")
     parser.add_argument("--reference", default="legacy-evicting")
     parser.add_argument("--candidate", default="refactored-fifo")
@@ -194,12 +240,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", action="store_true", help="in benchmarks/records/soak.json")
     options = parser.parse_args()
+    if mallinfo2 is None:
+        parser.error("this needs glibc 2.33 or later, whose malloc says what it has given out")
     names = options.scenario or list(installed(SCENARIOS))
     verdicts = []
     for name in names:
         # A process of its own: what an earlier scenario left behind is not this one's.
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            seen = pool.apply(run, (name, options, 3600 * options.hours / len(names)))
+        seen = apart(run, name, options, 3600 * options.hours / len(names))
         print(told(name, seen), flush=True)
         if options.keep:
             keep("soak", {name: figures(seen)})
