@@ -1,9 +1,10 @@
+from .adapting import adapt
 from .caches import Cache, CacheSpec, Drop, PoolStats
 from .compare import Difference, Tolerance
 from .divergence import Divergence, DivergenceLog, KnownDifference
 from .errors import KVParityError, NotKeysValuesError, TraceError, UnusableCacheError, UsageError
 from .fingerprints import fingerprint
-from .loading import Scenario, adapt, build_cache, load_scenario, trace_path
+from .loading import Scenario, build_cache, load_scenario, trace_path
 from .operations import (
     ALL,
     ALL_INIT,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.adapting import ManagerCache
 from harness.caches import CacheSpec
 from harness.contract import entry
 from harness.errors import UsageError
 from harness.fingerprints import fingerprint
 from harness.linearity import Call, Model, Verdict, check, perform, record
-from harness.loading import ManagerCache, build_cache
+from harness.loading import build_cache
 from harness.operations import ALL, RECUR, Checkout, Clear, Get, Operation, Set, Write, init
 from refactored import EvictionStrategy, KVCacheManager
 from scenarios.faults import FAULTS

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import refactored
-from harness import loading
+from harness import adapting, loading
 from harness.contract import SPEC, CacheContract, entry, same
 from harness.operations import init
 from legacy import EvictingCache
@@ -263,7 +263,7 @@ def test_either_side_of_the_switch_is_driven_alike() -> None:
     for wanted in (True, False):
         config = SPEC.config()
         config.use_new_cache_manager = wanted
-        cache = loading.adapt(build_cache(config, 2, legacy=EvictingCache))
+        cache = adapting.adapt(build_cache(config, 2, legacy=EvictingCache))
         cache.set(SPEC.pools[0], 1, entry(1))
         assert same(cache.checkout(0, 1), entry(1))
 

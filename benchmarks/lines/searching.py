@@ -17,7 +17,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.loading import adapt
+from harness.adapting import adapt
 from harness.operations import RECUR, init
 from harness.values import write_token
 from legacy import EvictingCache, ReleasedCache

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from harness.adapting import MANAGER_METHODS
 from harness.caches import CacheSpec
 from harness.errors import UnusableCacheError
-from harness.loading import MANAGER_METHODS
 from harness.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, Operation, PoolId, Set, init
 from harness.training.tap import StandsIn, Tap, attempt, number_of
 
