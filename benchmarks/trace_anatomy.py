@@ -79,7 +79,7 @@ def record(entry: str, repeats: int) -> Iterator[tuple[str, float]]:
             writer._put = put  # type: ignore[method-assign]
             writer.close()
             with closing(recording._connect(writer.path)) as database:
-                store = recording.Store(database)
+                store = recording.Store(database, writer._copies)
                 began = time.thread_time()
                 with database:
                     for item in items:

@@ -27,7 +27,7 @@ import torch
 from harness.errors import TraceError
 from harness.fingerprints import fingerprint
 from harness.operations import Operation, Set
-from harness.storing import Store, copy_of
+from harness.storing import Copies, Store
 from harness.trace import Answer, TraceHeader
 from harness.tracefile import APPLICATION_ID, SCHEMA, TABLES
 
@@ -90,10 +90,11 @@ class TraceWriter:
         )
         self._keep_tensors = tensors == "full"
         self._process = os.getpid()
+        self._copies = Copies()
         self._streams = 0
         self._number = 0
         self._batch: list[tuple[Any, ...]] = []
-        self._batch_began = time.monotonic()
+        self._batch_began = 0.0
         self._queue: queue.Queue[list[tuple[Any, ...]] | None] = queue.Queue(_QUEUED_BATCHES)
         self._hurry = threading.Event()
         self._closed = False
@@ -113,7 +114,7 @@ class TraceWriter:
         """Record one operation and its answer. A value is copied before this returns."""
         content: Any = None
         if isinstance(operation, Set):
-            content = copy_of(operation.value) if self._keep_tensors else fingerprint(operation.value)
+            content = self._copies.of(operation.value) if self._keep_tensors else fingerprint(operation.value)
         self._put(("operation", self._number, stream, operation, content, answer))
         self._number += 1
 
@@ -142,12 +143,14 @@ class TraceWriter:
         # A forked child has the object but not the thread: only the process that opened the file writes.
         if self._closed or self.failure is not None or os.getpid() != self._process:
             return
+        if not self._batch:
+            self._batch_began = time.monotonic()
         self._batch.append(item)
         if len(self._batch) >= _BATCH_OPERATIONS or time.monotonic() - self._batch_began > _BATCH_SECONDS:
             if self._queue.full():
                 self._hurry.set()
             self._queue.put(self._batch)
-            self._batch, self._batch_began = [], time.monotonic()
+            self._batch = []
 
     def _create(self) -> None:
         try:
@@ -175,7 +178,7 @@ class TraceWriter:
         batch: list[tuple[Any, ...]] | None = []
         try:
             with closing(_connect(self.path)) as database:
-                store = Store(database)
+                store = Store(database, self._copies)
                 while (batch := self._queue.get()) is not None:
                     self._hurry.wait(_PAUSE_SECONDS)
                     with database:

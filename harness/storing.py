@@ -35,18 +35,40 @@ class Row(NamedTuple):
     sizes: Sequence[int]
 
 
-def copy_of(value: Any) -> Row | KeysValues:
-    """A copy of `value`, in one row where it can be."""
-    tensors, sizes = read(value)
-    dtype = getattr(tensors[0], "dtype", None) if tensors else None
-    for tensor in tensors:
-        if getattr(tensor, "dtype", None) is not dtype:  # torch would cast
+class Copies:
+    """Copies of values, in rows that are used again.
+
+    Memory that is new to a process takes several times as long to write as memory that it has written before. One
+    thread may copy, and another give back.
+    """
+
+    def __init__(self) -> None:
+        self._spare: list[torch.Tensor] = []  # its `append` and `pop` are one step each
+
+    def of(self, value: Any) -> Row | KeysValues:
+        """A copy of `value`, in one row where it can be."""
+        tensors, sizes = read(value)
+        dtype = getattr(tensors[0], "dtype", None) if tensors else None
+        for tensor in tensors:
+            if getattr(tensor, "dtype", None) is not dtype:  # torch would cast
+                return clone(value)
+        try:
+            row = torch.stack(tensors, out=self._spare_like(tensors))
+        except (RuntimeError, TypeError):  # no tensors, of several shapes or devices, or with a gradient to record
             return clone(value)
-    try:
-        row = torch.stack(tensors)
-    except (RuntimeError, TypeError):  # no tensors, or of several shapes or devices
-        return clone(value)
-    return Row(row.detach() if row.requires_grad else row, sizes)
+        return Row(row.detach() if row.requires_grad else row, sizes)
+
+    def give_back(self, row: torch.Tensor) -> None:
+        """Nobody reads this copy any more."""
+        if row.is_cpu:
+            self._spare.append(row)
+
+    def _spare_like(self, tensors: list[torch.Tensor]) -> torch.Tensor | None:
+        if not (self._spare and tensors):
+            return None
+        spare, first = self._spare.pop(), tensors[0]
+        fits = spare.dtype is first.dtype and len(spare) == len(tensors) and spare.shape[1:] == first.shape
+        return spare if fits and isinstance(first, torch.Tensor) and first.is_cpu else None
 
 
 class Store:
@@ -56,8 +78,9 @@ class Store:
     nothing done twice.
     """
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, copies: Copies) -> None:
         self._database = database
+        self._copies = copies
         self._operations: list[tuple[Any, ...]] = []
         self._parts: OrderedDict[bytes, int] = OrderedDict()
         self._open: dict[int, _Chunk] = {}
@@ -75,6 +98,8 @@ class Store:
             return
         _, number, stream, operation, content, answer = item
         self._operations.append((number, stream, *self._columns(operation, content, answer)))
+        if isinstance(content, Row):
+            self._copies.give_back(content.row)
 
     def finish_batch(self) -> None:
         """Write what is not written yet; chunks that are not full, since what refers to them is in the file."""
@@ -111,7 +136,7 @@ class Store:
         if row.dtype is self._at_hand.dtype and row.shape == self._at_hand.shape:
             self._at_hand.copy_(row)  # to look at one and the same row is so much faster that the copy pays
         else:
-            self._at_hand = row
+            self._at_hand = row.clone()
         return self._fingerprints.look_at_row(self._at_hand, content.sizes)[0], Row(row, content.sizes)
 
     def _value(self, digest: bytes, value: Row | KeysValues | None) -> int:

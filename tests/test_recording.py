@@ -73,6 +73,56 @@ def values(found: Sequence[Recorded]) -> list[Any]:
     return [each.operation.value for each in found if isinstance(each.operation, Set)]
 
 
+# ---------------------------------------------------------------------- copies
+
+
+def test_a_copys_memory_is_used_again_when_it_is_given_back() -> None:
+    """And no sooner; a copy that is kept stays what it was."""
+    copies = storing.Copies()
+    first, second = copies.of(entry(1)), copies.of(entry(2))
+    assert isinstance(first, storing.Row)
+    assert isinstance(second, storing.Row)
+    place = first.row.data_ptr()
+    copies.give_back(first.row)
+    third = copies.of(entry(3))
+    assert isinstance(third, storing.Row)
+    assert third.row.data_ptr() == place
+    assert fingerprint(KeysValues.from_row(third.row, third.sizes)) == fingerprint(entry(3))
+    assert fingerprint(KeysValues.from_row(second.row, second.sizes)) == fingerprint(entry(2))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        entry(2, dtype=torch.float64),
+        KeysValues.from_row(numbers(2, shape=(4, 2, *SHAPE[1:])), (0, 1, 2, 4)),
+        KeysValues.from_row(numbers(2, shape=(2, *SHAPE)), (0, 1)),
+        KeysValues.from_row(numbers(2, shape=(4, *SHAPE)).requires_grad_(), (0, 1, 2, 4)),
+    ],
+    ids=["another dtype", "another shape", "fewer layers", "a gradient"],
+)
+def test_a_copy_of_another_kind_gets_memory_of_its_own(other: KeysValues) -> None:
+    """Nothing is cast, nothing is resized."""
+    copies = storing.Copies()
+    spare = copies.of(entry(1))
+    assert isinstance(spare, storing.Row)
+    copies.give_back(spare.row)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        copy = copies.of(other)
+    value = KeysValues.from_row(copy.row, copy.sizes) if isinstance(copy, storing.Row) else copy
+    assert fingerprint(value) == fingerprint(other)
+    assert fingerprint(KeysValues.from_row(spare.row, spare.sizes)) == fingerprint(entry(1))
+
+
+def test_what_is_recorded_for_long_is_what_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many batches, whose copies lie in memory of the batches before."""
+    monkeypatch.setattr(recording, "_BATCH_OPERATIONS", 8)
+    monkeypatch.setattr(recording, "_PAUSE_SECONDS", 0.0)
+    found = recorded(tmp_path / "t.kvtrace", [Set(pool=RECUR, key=key, value=entry(key)) for key in range(200)])
+    assert [fingerprint(value) for value in values(found)] == [fingerprint(entry(key)) for key in range(200)]
+
+
 # ---------------------------------------------------------------------- round trips
 
 

@@ -16,7 +16,7 @@ _REMEMBERED = 32_768  # operations
 _SHOWN = 24
 _DIMENSIONS = 4  # [N, H, T, D]
 
-Heat: TypeAlias = "tuple[tuple[str, tuple[tuple[float | None, ...], ...]], ...]"
+Heat: TypeAlias = tuple[tuple[str, tuple[tuple[float | None, ...], ...]], ...]
 Did: TypeAlias = "bytes | BaseException | str | None"
 
 

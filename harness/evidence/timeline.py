@@ -14,9 +14,9 @@ _FIRST_INTERVAL = 64  # operations
 _NEAR_S = 1e-9
 COUNTED = ("hits", "misses", "evictions", "length", "size_bytes")
 
-Column: TypeAlias = "list[int | None]"
-Columns: TypeAlias = "dict[str, dict[str, dict[str, Column]]]"
-Account: TypeAlias = "dict[str, dict[str, dict[str, int | None]]]"
+Column: TypeAlias = list[int | None]
+Columns: TypeAlias = dict[str, dict[str, dict[str, Column]]]
+Account: TypeAlias = dict[str, dict[str, dict[str, int | None]]]
 
 
 @dataclass(slots=True, kw_only=True)
