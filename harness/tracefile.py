@@ -11,7 +11,7 @@ import os
 import sqlite3
 import stat
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import TraceError
 
@@ -113,6 +113,12 @@ def _limit(database: sqlite3.Connection, on_disk: int) -> None:
         }
         for limit, at_most in limits.items():
             database.setlimit(limit, at_most)
+    else:
+        database.set_authorizer(_refuse_to_attach)
+
+
+def _refuse_to_attach(action: int, *_: Any) -> int:
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK
 
 
 def _budget(steps: int) -> Callable[[], int]:

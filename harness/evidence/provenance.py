@@ -19,7 +19,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_PACKAGES = ("kvparity", "torch", "numpy", "hypothesis", "LightZero")
+_PACKAGES = ("kvparity", "numpy", "hypothesis", "LightZero")
 _BLOCK = 1 << 20
 
 
@@ -74,7 +74,7 @@ def _versions() -> dict[str, str]:
     for package in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-    return found
+    return {**found, "torch": str(torch.__version__)}  # which says for what it was built
 
 
 def _sources(factory: Any) -> list[Path]:
