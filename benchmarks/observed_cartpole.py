@@ -1,9 +1,9 @@
 """examples/cartpole_unizero.py, with each loss and each reward kept to the last bit, and the time that it took.
 
-    python benchmarks/observed_cartpole.py FOLDER [STEPS [SIMULATIONS]]
+    python benchmarks/observed_cartpole.py FOLDER [--own-learner] [STEPS [SIMULATIONS]]
 
 For the benchmarks that hold one training against another; `kvparity shadow` runs it like any other script. Time counts
-from when everything is imported.
+from when everything is imported. With --own-learner batches and updates of the learner are as LightZero has them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from harness.commands.script import run_as_main
 from harness.training.curves import CurveLog
@@ -22,12 +23,31 @@ EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "cartpole_unizer
 CURVES, TIMES = "curves.jsonl", "times.json"
 IMPORTED_BY_IT = ("lzero.entry", "lzero.policy.unizero", "zoo.classic_control.cartpole.config.cartpole_unizero_config")
 
+OWN_LEARNER = "--own-learner"
+LEARNER = ("batch_size", "update_per_collect", "replay_buffer_size")
+
+
+def keep_learner() -> None:
+    """Train with LightZero's own settings of the learner, whatever a script makes of them."""
+    entry, config = (importlib.import_module(name) for name in (IMPORTED_BY_IT[0], IMPORTED_BY_IT[-1]))
+    train, own = entry.train_unizero, {name: config.main_config.policy.get(name) for name in LEARNER}
+
+    def trains(configs: Any, **options: Any) -> Any:
+        configs[0].policy.update(own)
+        return train(configs, **options)
+
+    entry.train_unizero = trains
+
+
 if __name__ == "__main__":
     folder, arguments = Path(sys.argv[1]), sys.argv[2:]
     with CurveLog(folder / CURVES) as log:
         Observer(log).install()
         for name in IMPORTED_BY_IT:
             importlib.import_module(name)
+        if OWN_LEARNER in arguments:
+            arguments.remove(OWN_LEARNER)
+            keep_learner()
         began, began_cpu = time.perf_counter(), time.process_time()
         status = run_as_main(str(EXAMPLE), arguments, module=False)
         times = {"wall_s": time.perf_counter() - began, "cpu_s": time.process_time() - began_cpu}

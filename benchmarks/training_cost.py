@@ -1,11 +1,14 @@
 """What shadowing costs a real training: whole runs in turn, as ratios to the run alone in the same round.
 
-    LD_PRELOAD=$PWD/still_clock.so python benchmarks/training_cost.py [--rounds 5] [--steps 400] [--candidate NAME]
+    LD_PRELOAD=$PWD/still_clock.so python benchmarks/training_cost.py [--rounds 5] [--own-learner] ...
 
 Each round trains LightZero's CartPole UniZero alone, shadowed, and shadowed and recorded, every other round in the
-opposite order. Time is the training's own, without imports. CPU time says what shadowing costs also where others use
-the machine; wall time is what is waited for. Beside the ratios stands the harness's own account: the time that it
-measured in its own calls. In an environment with LightZero (`scenarios/recorded/requirements.txt`).
+opposite order. The learner of the example has batches of 8, so that a training takes seconds and is mostly search: the
+worst case for a shadow. With --own-learner it has LightZero's batches of 256 and as many updates as LightZero does.
+
+Time is the training's own, without imports. CPU time says what shadowing costs also where others use the machine; wall
+time is what is waited for. Beside the ratios stands the harness's own account: the time that it measured in its own
+calls. In an environment with LightZero (`scenarios/recorded/requirements.txt`).
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from observed_cartpole import OWN_LEARNER
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -39,13 +43,14 @@ class Took(NamedTuple):
     account_s: float
 
 
-def train(kind: str, folder: Path, *, steps: int, candidate: str) -> Took:
+def train(kind: str, folder: Path, options: argparse.Namespace) -> Took:
     """One training in a process of its own."""
     folder.mkdir(parents=True)
     result, trace = folder / "result.json", folder / "new.kvtrace"
-    shadow = ["-m", "harness.cli", "shadow", "--quiet", "--max-share", "none", "--candidate", candidate]
+    shadow = ["-m", "harness.cli", "shadow", "--quiet", "--max-share", "none", "--candidate", options.candidate]
     shadow += ["--json", str(result), *(["--record", str(trace)] if kind == RECORDED else [])]
-    command = [sys.executable, *([] if kind == ALONE else shadow), str(SCRIPT), str(folder), str(steps)]
+    command = [sys.executable, *([] if kind == ALONE else shadow), str(SCRIPT), str(folder)]
+    command += [*([OWN_LEARNER] if options.own_learner else []), str(options.steps)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)  # noqa: S603
     if done.returncode:
         sys.exit(f"{kind}: status {done.returncode}\n{done.stderr[-2000:]}")
@@ -59,6 +64,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="default 5")
     parser.add_argument("--steps", type=int, default=400, help="of the environment (default 400)")
+    parser.add_argument(OWN_LEARNER, action="store_true", help="LightZero's batches of 256, not the example's of 8")
     parser.add_argument("--candidate", default=DEFAULT_CANDIDATE, metavar="NAME")
     options = parser.parse_args()
     kinds = (ALONE, SHADOWED, RECORDED)
@@ -68,7 +74,7 @@ def main() -> int:
             rounds.append({})
             for kind in kinds if number % 2 == 0 else reversed(kinds):
                 folder = Path(temporary) / f"{number}-{kind.replace(' ', '-')}"
-                rounds[-1][kind] = train(kind, folder, steps=options.steps, candidate=options.candidate)
+                rounds[-1][kind] = train(kind, folder, options)
     table = Table("run", "wall time", "CPU time", "own account", "seconds alone", box=None, pad_edge=False)
     for kind in (SHADOWED, RECORDED):
         table.add_row(
