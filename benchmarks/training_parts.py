@@ -1,0 +1,124 @@
+"""Which part of shadowing costs a real training what: the same training, with one part after the other left out.
+
+    LD_PRELOAD=$PWD/still_clock.so python benchmarks/training_parts.py [--rounds 3] [--own-learner] [--steps 400]
+
+By the harness's own account, for each operation. What is left out of a run is left out of all that follow it in the
+table; the last row is what is left: the guard, the counts, and the way from the model to the shadow. A shadow that
+leaves something out finds nothing, or nonsense; the training is the same. In an environment with LightZero, as
+`benchmarks/training_cost.py`, which says what shadowing costs in all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from observed_cartpole import OWN_LEARNER
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from harness import cli, shadow
+from harness.adapting import ManagerCache
+from harness.examining import Examiner
+from harness.fingerprints import HostFingerprints
+from harness.handover import Given, Handover
+from harness.report import read_result
+from harness.values import clone
+
+SCRIPT = Path(__file__).resolve().parent / "observed_cartpole.py"
+WITHOUT = "--without"
+PARTS = {
+    "examiner": "holding both sides against what is right",
+    "fingerprints": "fingerprints of what is set and of both answers",
+    "candidate": "the candidate's own work, and writes into its working copies",
+    "handover": "the copy that the candidate is given",
+}
+
+
+def leave_out(parts: int) -> None:
+    """So many of the parts do nothing from now on."""
+    leave = [_no_examiner, _no_fingerprints, _no_candidate, _no_handover]
+    for each in leave[:parts]:
+        each()
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """Does nothing."""
+
+
+def _no_examiner() -> None:
+    for name in ("set", "get", "checkout"):
+        setattr(Examiner, name, nothing)
+
+
+def _no_fingerprints() -> None:
+    seen = b"", torch.device("cpu")
+    for name in ("look", "look_at_row"):
+        setattr(HostFingerprints, name, lambda *_: seen)
+
+
+def _no_candidate() -> None:
+    for name in ("set", "get", "checkout"):
+        setattr(ManagerCache, name, nothing)
+    vars(shadow)["scribble"] = nothing
+
+
+def _no_handover() -> None:
+    given: list[Given] = []
+
+    def take(_: Handover, value: Any) -> Given:
+        if not given:
+            given.append(Given(clone(value)))
+        return given[0]
+
+    Handover.take = take  # type: ignore[method-assign]
+
+
+def account(parts: int, folder: Path, options: argparse.Namespace) -> tuple[float, float]:
+    """Of a training with so many parts left out: microseconds of an operation, and the share of wall time."""
+    folder.mkdir(parents=True)
+    result = folder / "result.json"
+    command = [sys.executable, __file__, WITHOUT, str(parts), "shadow", "--quiet", "--max-share", "none"]
+    command += ["--json", str(result), str(SCRIPT), str(folder)]
+    command += [*([OWN_LEARNER] if options.own_learner else []), str(options.steps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if not result.exists():
+        sys.exit(f"status {done.returncode}\n{done.stderr[-2000:]}")
+    read = read_result(result)
+    assert read.training is not None
+    return read.training.shadow_s / sum(read.operations.values()) * 1e6, read.training.share
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3, help="default 3")
+    parser.add_argument(OWN_LEARNER, action="store_true", help="LightZero's batches of 256, not the example's of 8")
+    parser.add_argument("--steps", type=int, default=400, help="of the environment (default 400)")
+    options = parser.parse_args()
+    seen: list[list[tuple[float, float]]] = [[] for _ in range(len(PARTS) + 1)]
+    with tempfile.TemporaryDirectory() as temporary:
+        for turn in track(range(options.rounds), description="rounds", transient=True):
+            for parts, accounts in enumerate(seen):
+                accounts.append(account(parts, Path(temporary) / f"{turn}-{parts}", options))
+    table = Table("left out, one after the other", "us of an operation", "of wall time", box=None, pad_edge=False)
+    for words, accounts in zip(["nothing", *(f"and {words}" for words in PARTS.values())], seen, strict=True):
+        times, shares = zip(*accounts, strict=True)
+        spread = f"{statistics.median(times):.1f} ({min(times):.1f} to {max(times):.1f})"
+        table.add_row(words, spread, f"{statistics.median(shares):.1%}")
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [WITHOUT]:
+        leave_out(int(sys.argv[2]))
+        del sys.argv[1:3]
+        sys.exit(cli.main())
+    main()
