@@ -18,6 +18,7 @@ import reliability
 from reliability import FAULTS, FILES, PLANTED, THREADS, Row, fuzzed, scaled, soaked
 
 TESTS = Path(__file__).parent
+SOAKED = 10_000_000  # operations
 _PYPROJECT = (TESTS.parent / "pyproject.toml").read_text(encoding="utf-8")
 NAMES = [
     name
@@ -52,10 +53,12 @@ def test_nothing_that_fuzzing_found_is_open() -> None:
 
 
 def test_each_scenario_was_soaked_and_none_leaks() -> None:
-    """As far as the soak went, which the table says."""
+    """For as long as it takes to tell."""
     table = Table()
     assert soaked(table) == []
     assert {row[0] for row in table.rows} == set(installed(SCENARIOS))
+    assert {it["verdict"] for it in records.kept("soak").values()} == {"steady"}
+    assert min(it["operations"] for it in records.kept("soak").values()) >= SOAKED
 
 
 def test_each_engine_came_to_the_same() -> None:
