@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness import tracefile
 from harness.caches import CacheSpec
 from harness.errors import TraceError
 from harness.layout import digest_of
@@ -115,6 +116,15 @@ def test_nothing_can_be_written_through_a_reader(path: Path) -> None:
         for statement in ("DELETE FROM operation", "PRAGMA user_version = 2", f"ATTACH '{path}' AS other"):
             with pytest.raises(sqlite3.DatabaseError, match=r"readonly|too many attached|not authorized"):
                 database.execute(statement)
+
+
+def test_attaching_is_refused_where_limits_cannot_be_set(path: Path) -> None:
+    """As on Python 3.10."""
+    with closing(sqlite3.connect(path)) as database:
+        database.set_authorizer(tracefile._refuse_to_attach)
+        with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+            database.execute(f"ATTACH '{path}' AS other")
+        assert database.execute("SELECT count(*) FROM operation").fetchone()[0] > 0
 
 
 # ---------------------------------------------------------------------- pages that lead back to themselves

@@ -6,12 +6,14 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from recordings import DTYPES, SHAPE, SPEC, entry, hit, numbers, recorded, values
 
 from harness import recording, storing
 from harness.caches import CacheSpec
@@ -21,107 +23,10 @@ from harness.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, O
 from harness.recording import TraceWriter
 from harness.replay import Comparison
 from harness.trace import Answer, Recorded, Stream, Trace
-from harness.values import KeysValues, read, row_of, size_bytes
+from harness.values import KeysValues, read, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-
-SPEC = CacheSpec(env_num=4, init_pool_size=3, num_simulations=4)
-SHAPE = (1, 2, 4, 3)
-DTYPES = [
-    torch.float16, torch.float32, torch.float64, torch.bfloat16, torch.complex64, torch.complex128,
-    torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool,
-    *(getattr(torch, name) for name in dir(torch) if name.startswith("float8_")),
-]  # fmt: skip
-
-
-def numbers(seed: int, *, shape: tuple[int, ...] = SHAPE, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """A tensor of random bytes."""
-    generator = torch.Generator().manual_seed(seed)
-    if dtype == torch.bool:
-        return torch.randint(0, 2, shape, generator=generator).bool()
-    octets = torch.randint(0, 256, (*shape[:-1], shape[-1] * dtype.itemsize), dtype=torch.uint8, generator=generator)
-    return octets.view(dtype)
-
-
-def entry(seed: int, *, dtype: torch.dtype = torch.float32) -> KeysValues:
-    """Two layers in one row, each K and V of another size."""
-    return KeysValues.from_row(numbers(seed, shape=(4, *SHAPE), dtype=dtype), (0, 1, 2, 4))
-
-
-def hit(seed: int, source: str | None = None) -> Answer:
-    """An answer that is the entry of that seed."""
-    return Answer(fingerprint=fingerprint(entry(seed)), source=source)
-
-
-def recorded(
-    path: Path, operations: Sequence[Operation | tuple[Operation, Answer | None]], **options: Any
-) -> list[Recorded]:
-    """What is read back after recording these operations, some with answers, as one stream."""
-    with TraceWriter(path, **{"served_by": "test", **options}) as writer:
-        stream = writer.stream("only", SPEC)
-        for each in operations:
-            writer.record(stream, *(each if isinstance(each, tuple) else (each,)))
-    with Trace(path) as trace:
-        assert trace.header.complete
-        return list(trace)
-
-
-def values(found: Sequence[Recorded]) -> list[Any]:
-    """Those of the sets."""
-    return [each.operation.value for each in found if isinstance(each.operation, Set)]
-
-
-# ---------------------------------------------------------------------- copies
-
-
-def test_a_copys_memory_is_used_again_when_it_is_given_back() -> None:
-    """And no sooner; a copy that is kept stays what it was."""
-    copies = storing.Copies()
-    first, second = copies.of(entry(1)), copies.of(entry(2))
-    assert isinstance(first, storing.Row)
-    assert isinstance(second, storing.Row)
-    place = first.row.data_ptr()
-    copies.give_back(first.row)
-    third = copies.of(entry(3))
-    assert isinstance(third, storing.Row)
-    assert third.row.data_ptr() == place
-    assert fingerprint(KeysValues.from_row(third.row, third.sizes)) == fingerprint(entry(3))
-    assert fingerprint(KeysValues.from_row(second.row, second.sizes)) == fingerprint(entry(2))
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        entry(2, dtype=torch.float64),
-        KeysValues.from_row(numbers(2, shape=(4, 2, *SHAPE[1:])), (0, 1, 2, 4)),
-        KeysValues.from_row(numbers(2, shape=(2, *SHAPE)), (0, 1)),
-        KeysValues.from_row(numbers(2, shape=(4, *SHAPE)).requires_grad_(), (0, 1, 2, 4)),
-    ],
-    ids=["another dtype", "another shape", "fewer layers", "a gradient"],
-)
-def test_a_copy_of_another_kind_gets_memory_of_its_own(other: KeysValues) -> None:
-    """Nothing is cast, nothing is resized."""
-    copies = storing.Copies()
-    spare = copies.of(entry(1))
-    assert isinstance(spare, storing.Row)
-    copies.give_back(spare.row)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        copy = copies.of(other)
-    value = KeysValues.from_row(copy.row, copy.sizes) if isinstance(copy, storing.Row) else copy
-    assert fingerprint(value) == fingerprint(other)
-    assert fingerprint(KeysValues.from_row(spare.row, spare.sizes)) == fingerprint(entry(1))
-
-
-def test_what_is_recorded_for_long_is_what_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many batches, whose copies lie in memory of the batches before."""
-    monkeypatch.setattr(recording, "_BATCH_OPERATIONS", 8)
-    monkeypatch.setattr(recording, "_PAUSE_SECONDS", 0.0)
-    found = recorded(tmp_path / "t.kvtrace", [Set(pool=RECUR, key=key, value=entry(key)) for key in range(200)])
-    assert [fingerprint(value) for value in values(found)] == [fingerprint(entry(key)) for key in range(200)]
-
 
 # ---------------------------------------------------------------------- round trips
 
@@ -326,76 +231,6 @@ def test_the_header_says_how_the_trace_came_about(tmp_path: Path) -> None:
     assert header.versions["torch"] == torch.__version__
 
 
-# ---------------------------------------------------------------------- stored once
-
-
-def test_the_same_content_is_stored_once(tmp_path: Path) -> None:
-    """However often and under however many keys it is set."""
-    path = tmp_path / "t.kvtrace"
-    recorded(path, [Set(pool=RECUR, key=key, value=entry(key % 3)) for key in range(300)])
-    with Trace(path) as trace:
-        counts = [
-            trace._database.execute(f"SELECT {what} FROM {table}").fetchone()[0]  # noqa: S608
-            for what, table in (("count(*)", "value"), ("sum(length(data))", "chunk"), ("count(*)", "layout"))
-        ]
-    assert counts == [3, 3 * size_bytes(entry(0)), 1]
-
-
-def test_values_without_anything_in_common_take_hardly_more_room_than_their_tensors(tmp_path: Path) -> None:
-    """Two in a hundred more, and what an empty file takes."""
-    empty, path = tmp_path / "empty.kvtrace", tmp_path / "t.kvtrace"
-    recorded(empty, [])
-    operations = [
-        Set(pool=RECUR, key=key, value=KeysValues.from_row(numbers(key, shape=(4, 1, 8, 20, 96)), [20] * 4))
-        for key in range(40)
-    ]
-    tensors = sum(size_bytes(each.value) for each in operations)
-    recorded(path, operations)
-    assert path.stat().st_size - empty.stat().st_size < 1.02 * tensors
-
-
-def test_tokens_that_are_forgotten_are_stored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In chunks of the same bytes, which are not mistaken for one another."""
-    monkeypatch.setattr(storing, "_REMEMBERED", 2)
-    monkeypatch.setattr(recording, "_BATCH_OPERATIONS", 1)
-    rows = [numbers(seed, shape=(4, *SHAPE)) for seed in (1, 2, 1)]
-    operations = [Set(pool=RECUR, key=n, value=KeysValues.from_row(row, [n] * 4)) for n, row in enumerate(rows)]
-    found = values(recorded(tmp_path / "t.kvtrace", operations))
-    assert [fingerprint(value) for value in found] == [fingerprint(each.value) for each in operations]
-
-
-def test_a_chunk_that_is_full_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A value may have its tokens in several."""
-    monkeypatch.setattr(storing, "_CHUNK_BYTES", 3 * size_bytes(entry(0)) // SHAPE[2])
-    path = tmp_path / "t.kvtrace"
-    found = values(recorded(path, [Set(pool=RECUR, key=seed, value=entry(seed)) for seed in range(5)]))
-    assert [fingerprint(value) for value in found] == [fingerprint(entry(seed)) for seed in range(5)]
-    with Trace(path) as trace:
-        assert trace._database.execute("SELECT count(*) FROM chunk").fetchone() == (7,)
-
-
-def test_contexts_that_share_tokens_share_their_storage(tmp_path: Path) -> None:
-    """A hundred contexts that grow by a token each take far less room than their tensors."""
-    path, row = tmp_path / "t.kvtrace", torch.zeros(4, 1, 2, 128, 32)
-    operations: list[Operation] = []
-    for size in range(100):
-        row[..., size, :] = numbers(size, shape=(4, 1, 2, 32))
-        operations.append(Set(pool=RECUR, key=size, value=KeysValues.from_row(row.clone(), [size + 1] * 4)))
-    found = values(recorded(path, operations))
-    assert [fingerprint(value) for value in found] == [fingerprint(each.value) for each in operations]
-    assert path.stat().st_size * 20 < sum(size_bytes(value) for value in found)
-
-
-def test_what_is_forgotten_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With room to remember only two contents, each is still stored once and comes back."""
-    monkeypatch.setattr(storing, "_REMEMBERED", 2)
-    path = tmp_path / "t.kvtrace"
-    found = values(recorded(path, [Set(pool=RECUR, key=key, value=entry(key % 5)) for key in range(20)]))
-    assert [fingerprint(value) for value in found] == [fingerprint(entry(key % 5)) for key in range(20)]
-    with Trace(path) as trace:
-        assert trace._database.execute("SELECT count(*) FROM value").fetchone() == (5,)
-
-
 # ---------------------------------------------------------------------- fingerprints only
 
 
@@ -510,6 +345,19 @@ def test_a_disk_that_takes_no_database_is_refused(tmp_path: Path, monkeypatch: p
 
 
 # ---------------------------------------------------------------------- the recorded program goes on
+
+
+def test_a_pause_sends_no_batch_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch's time begins with its first operation: after a pause there is room for as many as ever."""
+    monkeypatch.setattr(recording, "_BATCH_SECONDS", 0.05)
+    with TraceWriter(tmp_path / "t.kvtrace", served_by="test") as writer:
+        stream = writer.stream("only", SPEC)
+        time.sleep(0.1)
+        writer.record(stream, Get(pool=RECUR, key=1))
+        assert writer._batch == []
+        time.sleep(0.1)
+        writer.record(stream, Get(pool=RECUR, key=2))
+        assert len(writer._batch) == 1
 
 
 def test_closing_twice_is_closing_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
-from harness.evidence import provenance
+from harness.evidence import history, provenance, timeline
 from harness.report import read_result, write_json
 from harness.result import KeptCase, TrainingAccount
 
@@ -153,3 +153,9 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     """With its name."""
     with pytest.raises(UsageError, match=r"none\.json cannot be read: No such file or directory"):
         read_result(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("alias", [timeline.Column, timeline.Columns, timeline.Account, history.Heat], ids=str)
+def test_what_results_hold_is_declared_without_quotes(alias: object) -> None:
+    """Python 3.10 does not look into a quoted alias within another, and would refuse every result."""
+    assert not isinstance(alias, str)
