@@ -51,6 +51,7 @@ class Patience:
         self._enough = _TICKS
         self._began: float | None = None  # the visit under way, on the main thread
         self._left: threading.Event | None = None  # no visit comes any more; None before the first one
+        self._main: int | None = None  # the main thread, from the first visit on
 
     @contextmanager
     def always(self) -> Iterator[None]:
@@ -69,7 +70,7 @@ class Patience:
 
     def begin(self) -> None:
         """A visit begins, in a process that belongs to somebody else."""
-        if self._seconds is None or threading.get_ident() != threading.main_thread().ident:
+        if self._seconds is None or threading.get_ident() != (self._main or threading.main_thread().ident):
             return
         if self._left is None:
             if not _can_be_used() or signal.getitimer(signal.ITIMER_REAL)[0]:
@@ -92,7 +93,7 @@ class Patience:
     def _watch(self, seconds: float) -> None:
         """Have a thread look now and then whether the visit under way has lasted too long."""
         left = self._left = threading.Event()
-        main = threading.get_ident()
+        main = self._main = threading.get_ident()
         self._call, self._ticks, self._enough = None, 0, 0
         signal.signal(signal.SIGALRM, self._tick)
 

@@ -156,6 +156,13 @@ class Result:
     runs: list[Result] = field(default_factory=list)
 
     @property
+    def candidate_s(self) -> float | None:
+        """Wall time of the candidate's own calls, as a sample of them tells; None where none was timed."""
+        timed = {kind: latency.mean_ns for kind, latency in self.latencies.get("candidate", {}).items()}
+        means = [(self.operations[kind], mean_ns) for kind, mean_ns in timed.items() if mean_ns is not None]
+        return sum([count * mean_ns for count, mean_ns in means]) / 1e9 if means else None
+
+    @property
     def operations_total(self) -> int:
         """All operations."""
         return sum(self.operations.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -217,6 +218,16 @@ def test_quantiles_are_true_to_a_bucket() -> None:
     assert latency.quantile_ns(1.0) <= 100_990
 
 
+def test_the_mean_is_true_to_some_percent() -> None:
+    """Buckets are narrow enough for it, and of many durations the errors even out."""
+    latency = Latency()
+    durations = [1000 + 37 * number for number in range(1000)]
+    for duration in durations:
+        latency.add(duration)
+    assert latency.mean_ns == pytest.approx(sum(durations) / 1000, rel=0.02)
+    assert Latency().mean_ns is None
+
+
 def test_without_samples_there_is_no_quantile() -> None:
     """Not a zero."""
     assert Latency().quantile_ns(0.5) is None
@@ -241,6 +252,17 @@ def test_both_sides_are_timed_on_the_same_operations() -> None:
     assert mine == its
     assert mine["set"] > 50
     assert mine["checkout"] > 50
+
+
+def test_what_the_candidate_itself_took_is_told_by_the_sample() -> None:
+    """For each kind, the mean of those that were timed times all of them."""
+    result = Comparison("legacy-evicting", "refactored-fifo").scenario(load_scenario("mcts"), seed=0, steps=100)
+    result.operations = Counter(set=1_000_000, get=500_000, clear=1)
+    result.latencies = {"reference": {}, "candidate": {"set": Latency(), "get": Latency()}}
+    assert result.candidate_s is None
+    result.latencies["candidate"]["set"].add(1000)
+    result.latencies["candidate"]["get"].add(4000)
+    assert result.candidate_s == pytest.approx(3.0, rel=0.05)
 
 
 # ---------------------------------------------------------------------- coverage

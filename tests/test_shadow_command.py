@@ -79,6 +79,7 @@ def test_a_sound_candidate_ends_in_parity(script: Callable[..., str], capsys: py
     assert shadow(script()) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "the reference served; 60 of 60 lookups compared; shadowing took" in printed
+    assert re.search(r"% of wall time, about \d+\.\d\d s of it in the candidate's own calls", printed)
     assert "PARITY: no corruption found; 60 gets compared" in printed
     assert printed.endswith("of wall time")
 

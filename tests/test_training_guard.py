@@ -431,7 +431,7 @@ def test_in_the_long_run_some_operations_are_weighed_for_all() -> None:
     assert (resident, guard.stopped) == (2048, None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for _ in range(7 * 200):
+        for _ in range(31 * 200):
             guard.finish(guard.begin())
     assert str(guard.stopped).startswith("the process grew by")
     assert resident <= 2048 + 2 * 201

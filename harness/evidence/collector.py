@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 SAMPLE_EVERY = 17  # a prime: searches alternate between lookups and sets
 SIDES = ("reference", "candidate")
 _POOLS_APART = 16
-_SHARE = 0.005  # of wall time: a cache's statistics may be slow
+_SHARE = 0.001  # of wall time: a cache's statistics may be slow
+_ALLOWED_S = 0.02  # in advance, so that short runs have a timeline, too
 
 
 class Evidence:
@@ -62,7 +63,7 @@ class Evidence:
         """Add a point to the timeline where one is due, and looking has not taken too much time so far."""
         if operations < self._pace.next_at:
             return
-        if self._looking_s <= _SHARE * (time.perf_counter() - self.began):
+        if self._looking_s <= _ALLOWED_S + _SHARE * (time.perf_counter() - self.began):
             self.add_point(operations, sides, log)
 
     def add_point(self, operations: int, sides: tuple[Side, Side], log: DivergenceLog) -> None:

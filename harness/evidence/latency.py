@@ -30,6 +30,13 @@ class Latency:
         """How many were counted."""
         return sum(self.counts.values())
 
+    @property
+    def mean_ns(self) -> float | None:
+        """Their mean, to within a few percent; None where there are none."""
+        if not self.counts:
+            return None
+        return sum([lower_ns(bucket + 0.5) * count for bucket, count in self.counts.items()]) / self.samples
+
     def add(self, elapsed_ns: int) -> None:
         """Count one."""
         bucket = math.floor(_PER_OCTAVE * math.log2(max(elapsed_ns, 1)))

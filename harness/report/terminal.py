@@ -170,6 +170,8 @@ def _training(run: Result, training: TrainingAccount) -> RenderableType:
         f" {training.shadow_s:.2f} s of {training.wall_s:.1f} s, {training.share:.1%} of wall time",
         style="dim",
     )
+    if run.candidate_s is not None:
+        text.append(f", about {run.candidate_s:.2f} s of it in the candidate's own calls")
     if training.stopped:
         text.append(f"\nthe candidate was taken out early{_when(training)}: {training.stopped}", "bold not dim yellow")
     return text

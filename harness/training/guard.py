@@ -24,7 +24,7 @@ _SERVING = 10  # times the share: a candidate that serves does the run's own wor
 _GIB = 1 << 30
 # Operations: so many from the start on, and after them each N-th. Whoever does a thing in many operations is found out.
 _DICE_ALWAYS, _DICE_EVERY = 64, 1024
-_WEIGH_ALWAYS, _WEIGH_EVERY = 1024, 7
+_WEIGH_ALWAYS, _WEIGH_EVERY = 1024, 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +131,9 @@ class Guard:
         self._visits = visits = self._visits + 1
         weighs = visits <= _WEIGH_ALWAYS or visits % _WEIGH_EVERY == 0
         looks = visits <= _DICE_ALWAYS or visits % _DICE_EVERY == 0
-        visit = Visit(self._clock(), self._resident() if weighs else None, Dice() if looks else None)
+        began = self._clock()
         self.patience.begin()
-        return visit
+        return Visit(began, self._resident() if weighs else None, Dice() if looks else None)
 
     def finish(self, visit: Visit) -> None:
         """The guest leaves: account for what it took, and open where that was too much."""

@@ -137,6 +137,8 @@ def _training(result: Result) -> list[tuple[str, str]]:
         ("Lookups in all", f"{lookups:,}, of which {training.passed_over:,} came while shadowing paused"),
         ("Shadowing took", f"{training.shadow_s:.2f} s of {training.wall_s:.1f} s, {training.share:.1%} of wall time"),
     ]
+    if result.candidate_s is not None:
+        rows.append(("Of that, the candidate's own calls", f"about {result.candidate_s:.2f} s"))
     if training.stopped:
         rows.append(("Taken out early", training.stopped))
     return rows
