@@ -8,7 +8,7 @@ worst case for a shadow. With --own-learner it has LightZero's batches of 256 an
 
 Time is the training's own, without imports. CPU time says what shadowing costs also where others use the machine; wall
 time is what is waited for. Beside the ratios stands the harness's own account: the time that it measured in its own
-calls. In an environment with LightZero (`scenarios/recorded/requirements.txt`).
+calls, and that without the candidate's, which do what they will do for the model after the switch. In an environment with LightZero (`scenarios/recorded/requirements.txt`).
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ ALONE, SHADOWED, RECORDED = "alone", "shadowed", "shadowed and recorded"
 
 
 class Took(NamedTuple):
-    """One training, in seconds; `account_s` is what the harness says that it took of them."""
+    """One training, in seconds; by the harness's own account, what it took of them, and what of that the candidate."""
 
     wall_s: float
     cpu_s: float
-    account_s: float
+    account_s: float = 0.0
+    candidate_s: float = 0.0
 
 
 def train(kind: str, folder: Path, options: argparse.Namespace) -> Took:
@@ -55,8 +56,12 @@ def train(kind: str, folder: Path, options: argparse.Namespace) -> Took:
     if done.returncode:
         sys.exit(f"{kind}: status {done.returncode}\n{done.stderr[-2000:]}")
     times = json.loads((folder / "times.json").read_text(encoding="utf-8"))
-    account = None if kind == ALONE else read_result(result).training
-    return Took(times["wall_s"], times["cpu_s"], 0.0 if account is None else account.shadow_s)
+    if kind == ALONE:
+        return Took(times["wall_s"], times["cpu_s"])
+    read = read_result(result)
+    assert read.training is not None
+    assert read.candidate_s is not None
+    return Took(times["wall_s"], times["cpu_s"], read.training.shadow_s, read.candidate_s)
 
 
 def main() -> int:
@@ -75,16 +80,18 @@ def main() -> int:
             for kind in kinds if number % 2 == 0 else reversed(kinds):
                 folder = Path(temporary) / f"{number}-{kind.replace(' ', '-')}"
                 rounds[-1][kind] = train(kind, folder, options)
-    table = Table("run", "wall time", "CPU time", "own account", "seconds alone", box=None, pad_edge=False)
+    heads = ("run", "wall time", "CPU time", "own account", "without the candidate's calls", "seconds alone")
+    table = Table(*heads, box=None, pad_edge=False)
     for kind in (SHADOWED, RECORDED):
         table.add_row(
             kind,
             spread([took[kind].wall_s / took[ALONE].wall_s - 1 for took in rounds]),
             spread([took[kind].cpu_s / took[ALONE].cpu_s - 1 for took in rounds]),
             spread([took[kind].account_s / took[kind].wall_s for took in rounds]),
+            spread([(took[kind].account_s - took[kind].candidate_s) / took[kind].wall_s for took in rounds]),
             f"{statistics.median(took[ALONE].wall_s for took in rounds):.1f}",
         )
-    Console().print(f"more than alone, of {options.rounds} rounds the median, least and most", table, sep="\n")
+    Console(width=150).print(f"more than alone, of {options.rounds} rounds the median, least and most", table, sep="\n")
     return 0
 
 
