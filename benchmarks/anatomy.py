@@ -24,12 +24,12 @@ from lines.shadowing import shadowed
 from rich.console import Console
 from rich.table import Table
 
-import harness.shadow
+import harness.mirror
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.shadow import ShadowCache
+    from harness.mirror import ShadowCache
 
 ALONE, WHOLE, BOOKS = "the search on the original alone", "the search in shadow", "the books"
 PARTS = (
@@ -71,7 +71,7 @@ class Parts:
             (PARTS[5], shadow._fingerprints, "look_at_row"),
             (PARTS[6], shadow.reference, "look"),
             (PARTS[7], shadow.candidate, "look"),
-            (PARTS[8], harness.shadow, "scribble"),
+            (PARTS[8], harness.mirror, "scribble"),
             (WHOLE, shadow, "checkout"),
             (WHOLE, shadow, "set"),
         )
@@ -91,7 +91,7 @@ def anatomy(entry: str, repeats: int) -> dict[str, float]:
     producer, original, shadow, watched = Producer(entry), legacy(), shadowed(), shadowed()
     for cache in (original, shadow, watched):
         cycles(cache, producer)
-    scribble, parts = harness.shadow.scribble, Parts()
+    scribble, parts = harness.mirror.scribble, Parts()
     parts.watch(watched)
     seen: list[dict[str, float]] = []
     try:
@@ -101,7 +101,7 @@ def anatomy(entry: str, repeats: int) -> dict[str, float]:
             cycles(watched, producer)
             seen.append({ALONE: alone, WHOLE: whole, **parts.of_a_step()})
     finally:
-        harness.shadow.scribble = scribble
+        harness.mirror.scribble = scribble
     return {part: statistics.quantiles([each[part] for each in seen], n=4)[0] for part in (ALONE, WHOLE, *PARTS, BOOKS)}
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("harness", "legacy", "refactored", "scenarios", "tests", "pyproject.toml")
 
-SHADOW, JUDGE, ORACLE = "harness/shadow.py", "harness/judge.py", "harness/oracle.py"
+MIRROR, JUDGE, ORACLE = "harness/mirror.py", "harness/judge.py", "harness/oracle.py"
 EXAMINING, PENDING, MULTILINEAR = "harness/examining.py", "harness/pending.py", "harness/multilinear.py"
 LENDING, HANDOVER = "harness/lending.py", "harness/handover.py"
 VALUES, FINGERPRINTS = "harness/values.py", "harness/fingerprints.py"
@@ -242,7 +242,7 @@ RULES = (
     Rule(
         "what waits is examined when somebody asks for what was found",
         "a wrong answer in the last hundred lookups",
-        SHADOW,
+        MIRROR,
         (('        """The divergences of all operations so far."""\n        self.settle()\n', '        """."""\n'),),
         (
             "pending::a_divergence_is_told_when_somebody_asks",
@@ -374,8 +374,8 @@ RULES = (
     Rule(
         "working copies are written into",
         "a working copy that is the entry (`LendsTheEntry`, `working-copy-is-entry`)",
-        SHADOW,
-        (("                    scribble(its.value, turn)\n", ""),),
+        MIRROR,
+        (("            scribble(working_copy, turn)\n", ""),),
         ("shadow_judging::an_entry_that_is_its_own_working_copy_is_found",),
     ),
     Rule(
@@ -411,21 +411,21 @@ RULES = (
     Rule(
         "a clear of wm takes working copies back",
         "a sound cache that uses the slot at once",
-        SHADOW,
+        MIRROR,
         (("        if WM in pools:\n            self._lending.forget_working_copy()\n", ""),),
         tuple(f"shadow_judging::a_clear_of_wm_takes_working_copies_back[{pool}]" for pool in ("pool0", "pool1")),
     ),
     Rule(
         "so does a set in wm",
         "a sound cache that takes any slot for it",
-        SHADOW,
-        (("            if pool == WM:\n                self._lending.forget_working_copy()\n", ""),),
+        MIRROR,
+        (("        if pool == WM:\n            self._lending.forget_working_copy()\n", ""),),
         ("shadow_judging::a_set_in_wm_takes_working_copies_back",),
     ),
     Rule(
         "a loan stays as it is until the next set of its pool",
         "`lends-one-buffer`",
-        SHADOW,
+        MIRROR,
         (("        self._lending.loan_ends((pool,))\n", "        self._lending._loan = None\n"),),
         (
             "shadow_judging::a_loan_that_the_next_lookup_overwrites_is_found",
@@ -435,7 +435,7 @@ RULES = (
     Rule(
         "or until the next clear of its pool",
         "the same, where nothing is set before the clear",
-        SHADOW,
+        MIRROR,
         (("        self._lending.loan_ends(pools)\n", "        self._lending._loan = None\n"),),
         tuple(f"shadow_judging::a_loan_is_watched_until_its_pool_is_cleared[{pool}]" for pool in ("pool0", "pool1")),
     ),
@@ -459,8 +459,8 @@ RULES = (
     Rule(
         "the candidate is given a copy",
         "one that writes into it would spoil the caller's",
-        SHADOW,
-        (("candidate.set(pool, key, copy, priority)", "candidate.set(pool, key, value, priority)"),),
+        MIRROR,
+        (("return given.value, self._fingerprints.look_at_row", "return value, self._fingerprints.look_at_row"),),
         ("shadow::a_candidate_cannot_spoil_what_the_caller_sets",),
     ),
     Rule(
@@ -482,7 +482,7 @@ RULES = (
         "`ByReference`, `KeepsTensors`, `detach-taken-for-copy`",
         HANDOVER,
         (
-            ("earlier is not None and earlier.takes(tensors, sizes)", "False"),
+            ("earlier is not None and earlier.takes(value, tensors, sizes)", "False"),
             ("                earlier.spoil()\n", "                pass\n"),
         ),
         (
@@ -569,7 +569,7 @@ RULES = (
     Rule(
         "statistics are checked during a run",
         "counters that are wrong for a while",
-        SHADOW,
+        MIRROR,
         (("            self.check_stats()\n", ""),),
         ("shadow_judging::statistics_are_checked_during_a_long_run",),
     ),

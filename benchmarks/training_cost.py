@@ -8,7 +8,8 @@ worst case for a shadow. With --own-learner it has LightZero's batches of 256 an
 
 Time is the training's own, without imports. CPU time says what shadowing costs also where others use the machine; wall
 time is what is waited for. Beside the ratios stands the harness's own account: the time that it measured in its own
-calls, and that without the candidate's, which do what they will do for the model after the switch. In an environment with LightZero (`scenarios/recorded/requirements.txt`).
+calls, and that without the candidate's calls, which will be the model's own after the switch. In an environment with
+LightZero (`scenarios/recorded/requirements.txt`).
 """
 
 from __future__ import annotations

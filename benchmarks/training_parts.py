@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness import cli, shadow
+from harness import cli, mirror
 from harness.adapting import ManagerCache
 from harness.examining import Examiner
 from harness.fingerprints import HostFingerprints
@@ -67,7 +67,7 @@ def _no_fingerprints() -> None:
 def _no_candidate() -> None:
     for name in ("set", "get", "checkout"):
         setattr(ManagerCache, name, nothing)
-    vars(shadow)["scribble"] = nothing
+    vars(mirror)["scribble"] = nothing
 
 
 def _no_handover() -> None:

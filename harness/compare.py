@@ -6,13 +6,16 @@ Attributes come before numbers: layers, shape, dtype, device, size, and only the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from harness.errors import UsageError
 from harness.fingerprints import raw_bytes
-from harness.values import read
+from harness.values import KeysValues, read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,22 +57,28 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """What is left of a tensor that was looked at on its device: what it is like, and a checksum of its bytes.
+    """What is left of a tensor whose memory may have been used again: what it was like, and what tells its bytes apart.
 
     Attributes:
-        checksum: see `harness.multilinear`.
+        checksum: equal where the bytes are; None where it is only known that the entry's other tensors or these differ.
     """
 
     shape: torch.Size
     dtype: torch.dtype
     device: torch.device
-    checksum: bytes
+    checksum: bytes | None = None
 
 
 NOT_KEPT = (
-    "the tensors are not equal. Their numbers are not kept: fingerprints are read from a device in batches, and by then"
-    " the memory may have been used again"
+    "the tensors are not equal. Their numbers are not kept: operations are examined in batches, and by then the memory"
+    " may have been used again"
 )
+
+
+def remembered(value: Any, sizes: Sequence[int]) -> KeysValues:
+    """What is left of an entry in the place of which `value` is now."""
+    tensors = [Remembered(shape=tensor.shape, dtype=tensor.dtype, device=tensor.device) for tensor in read(value)[0]]
+    return KeysValues(cast("list[torch.Tensor]", tensors), sizes)
 
 
 def compare(
@@ -98,12 +107,20 @@ def compare(
             return _attribute("size", index, size, other_size)
     for index, (tensor, other) in enumerate(zip(tensors, others, strict=True)):
         if isinstance(tensor, Remembered):
-            message = "" if tensor.checksum == getattr(other, "checksum", None) else NOT_KEPT
+            difference = _left_of(index, tensor, other)
         else:
             message = _bitwise(tensor, other) if tolerance is None else _close(tensor, other, tolerance)
-        if message:
-            return Difference(kind="value", where=_where(index), message=message)
+            difference = Difference(kind="value", where=_where(index), message=message) if message else None
+        if difference is not None:
+            return difference
     return None
+
+
+def _left_of(index: int, tensor: Remembered, other: Any) -> Difference | None:
+    if tensor.checksum is None:
+        return Difference(kind="value", where="", message=NOT_KEPT)
+    same = tensor.checksum == getattr(other, "checksum", None)
+    return None if same else Difference(kind="value", where=_where(index), message=NOT_KEPT)
 
 
 def _attribute(name: str, index: int, mine: Any, its: Any) -> Difference:

@@ -210,9 +210,9 @@ class Judge:
 
     def _difference(self, lookup: Lookup) -> Difference | None:
         mine, its = lookup.outcomes
-        if mine.fingerprint is None or its.fingerprint is None:
-            return None
-        return compare(mine.value, its.value)
+        hits = mine.fingerprint is not None and its.fingerprint is not None
+        alike = mine.fingerprint == its.fingerprint and mine.device == its.device is not None
+        return compare(mine.value, its.value) if hits and not alike else None
 
     def _close(self, lookup: Lookup) -> bool:
         if self._tolerance is None:

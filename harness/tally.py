@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from harness.caches import CacheSpec
     from harness.divergence import Divergence, DivergenceLog
     from harness.evidence.timeline import Timeline
+    from harness.mirror import Mirror
     from harness.result import RecordedAnswers, TrainingAccount
-    from harness.shadow import ShadowCache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Seen:
     latencies: dict[str, dict[str, Latency]]
 
     @classmethod
-    def of(cls, shadow: ShadowCache, *, without_its_word: bool = False) -> Seen:
+    def of(cls, shadow: Mirror, *, without_its_word: bool = False) -> Seen:
         """What `shadow` saw so far; `without_its_word` leaves out what the candidate itself counted."""
         shadow.settle()
         evidence = shadow.evidence
@@ -83,7 +83,7 @@ class Tally:
         self._timelines: list[tuple[float, Timeline]] = []
         self._latencies: list[dict[str, dict[str, Latency]]] = []
 
-    def add(self, shadow: ShadowCache) -> None:
+    def add(self, shadow: Mirror) -> None:
         """Add a shadow that has seen all that it will see."""
         self.add_seen(Seen.of(shadow))
 

@@ -54,7 +54,7 @@ def on_device(monkeypatch: pytest.MonkeyPatch) -> list[DeviceFingerprints]:
         made.append(DeviceFingerprints(CPU))
         return made[-1]
 
-    monkeypatch.setattr("harness.shadow.fingerprints_for", device_fingerprints)
+    monkeypatch.setattr("harness.mirror.fingerprints_for", device_fingerprints)
     return made
 
 
@@ -170,7 +170,7 @@ def test_no_operation_waits(transfers: Transfers) -> None:
 
 def test_memory_that_nobody_can_read_is_not_read(monkeypatch: pytest.MonkeyPatch, transfers: Transfers) -> None:
     """On the device without memory every operation is done all the same, since only its batches are read."""
-    monkeypatch.setattr("harness.shadow.fingerprints_for", DeviceFingerprints)
+    monkeypatch.setattr("harness.mirror.fingerprints_for", DeviceFingerprints)
     spec = CacheSpec(env_num=2, init_pool_size=4, num_simulations=40)
     cache = ShadowCache(reference=ReleasedCache(spec.config(), 2), candidate=adapt(fifo(spec.config(), 2)), spec=spec)
     entry = KeysValues.zeros(num_layers=2, num_heads=2, max_tokens=8, head_dim=4, size=3, device=META)

@@ -29,6 +29,7 @@ from harness import (
     UnusableCacheError,
     UsageError,
 )
+from harness.mirror import Mirror
 from harness.training import Attachment, Limits, Options, attach
 from harness.training.guard import Guard, warn
 from harness.values import read
@@ -207,7 +208,7 @@ def test_ctrl_c_stops_the_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> N
     """Even where it comes while the candidate is at work, after which its shadow is of no use."""
     monkeypatch.setattr(Exits, "error", KeyboardInterrupt())
     model = ReleasedModel()
-    with attach(model, candidate=Exits) as shadow:
+    with attach(model, candidate=Exits, serve="candidate") as shadow:
         with pytest.raises(KeyboardInterrupt), pytest.warns(UserWarning, match=f"{TAKEN_OUT}an interrupt came"):
             model.root(0, 1)
         play(model)
@@ -228,7 +229,7 @@ def test_a_signals_handler_can_end_the_run_while_the_candidate_is_at_work() -> N
     try:
         model = ReleasedModel()
         with (
-            attach(model, candidate=Signalled),
+            attach(model, candidate=Signalled, serve="candidate"),
             pytest.warns(UserWarning, match=TAKEN_OUT),
             pytest.raises(SystemExit, match="7"),
         ):
@@ -245,7 +246,10 @@ def test_a_handler_that_uses_the_model_ends_the_shadow() -> None:
         def get(self, pool: PoolId, key: int) -> Any:
             model.root(1, key)
 
-    with attach(model, candidate=Nested), pytest.warns(UserWarning, match=f"{TAKEN_OUT}a signal's handler"):
+    with (
+        attach(model, candidate=Nested, serve="candidate"),
+        pytest.warns(UserWarning, match=f"{TAKEN_OUT}a signal's handler"),
+    ):
         assert model.root(0, 1) is None
 
 
@@ -259,7 +263,7 @@ def test_a_defect_of_the_harness_is_none_of_the_run(kind: type, serve: str, monk
 
     model, twin = kind(), kind()
     with attach(model, candidate="refactored-fifo", serve=serve) as shadow:
-        monkeypatch.setattr(ShadowCache, "checkout", broken)
+        monkeypatch.setattr(Mirror, "mirror_checkout", broken)
         with pytest.warns(UserWarning, match=f"{TAKEN_OUT}kvparity itself failed: ZeroDivisionError: a defect"):
             assert same(play(model), play(twin))
     assert shadow.stopped is not None
@@ -435,6 +439,20 @@ def test_in_the_long_run_some_operations_are_weighed_for_all() -> None:
             guard.finish(guard.begin())
     assert str(guard.stopped).startswith("the process grew by")
     assert resident <= 2048 + 2 * 201
+
+
+def test_a_visit_for_many_operations_is_weighed_as_it_is() -> None:
+    """It stands for itself alone; one that is left early counts for what was done."""
+    sizes = iter([0, 0, 0, 40, 40, 80, 80, 101])
+    guard = Guard(Limits(size_bytes=100), resident=lambda: next(sizes))
+    guard.finish(guard.begin(1024))
+    for _ in range(2):
+        guard.finish(guard.begin(31))
+    assert guard.stopped is None
+    visit = guard.begin(40)
+    with pytest.warns(UserWarning, match="the process grew by 101 bytes"):
+        guard.finish(visit, left=9)
+    assert guard.stopped_after_operations == 1024 + 62 + 31
 
 
 def test_what_the_run_has_freed_since_is_not_held() -> None:

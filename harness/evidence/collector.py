@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SAMPLE_EVERY = 17  # a prime: searches alternate between lookups and sets
 SIDES = ("reference", "candidate")
 _POOLS_APART = 16
-_SHARE = 0.001  # of wall time: a cache's statistics may be slow
+_SHARE = 0.005
 _ALLOWED_S = 0.02  # in advance, so that short runs have a timeline, too
 
 
@@ -29,16 +29,18 @@ class Evidence:
 
     Args:
         timed: the sides whose operations are worth timing.
+        share: of wall time that asking the caches what they count may take: their statistics may be slow.
 
     Attributes:
         history: what was done to which key.
         began: when it began, in seconds of `time.perf_counter`.
     """
 
-    def __init__(self, *, timed: tuple[str, ...] = SIDES) -> None:
+    def __init__(self, *, timed: tuple[str, ...] = SIDES, share: float = _SHARE) -> None:
         self.history = History()
         self.began = time.perf_counter()
         self._pace = Pace()
+        self._share = share
         self._looking_s = 0.0
         self._watches = {role: Stopwatch() for role in timed}
 
@@ -63,7 +65,7 @@ class Evidence:
         """Add a point to the timeline where one is due, and looking has not taken too much time so far."""
         if operations < self._pace.next_at:
             return
-        if self._looking_s <= _ALLOWED_S + _SHARE * (time.perf_counter() - self.began):
+        if self._looking_s <= _ALLOWED_S + self._share * (time.perf_counter() - self.began):
             self.add_point(operations, sides, log)
 
     def add_point(self, operations: int, sides: tuple[Side, Side], log: DivergenceLog) -> None:

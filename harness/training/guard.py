@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SAVED_S = 3600.0
 _SERVING = 10  # times the share: a candidate that serves does the run's own work
 _GIB = 1 << 30
-# Operations: so many from the start on, and after them each N-th. Whoever does a thing in many operations is found out.
+# Of operations, so many from the start on, and after them one in N. Whoever does a thing in many of them is found out.
 _DICE_ALWAYS, _DICE_EVERY = 64, 1024
 _WEIGH_ALWAYS, _WEIGH_EVERY = 1024, 31
 
@@ -73,7 +73,7 @@ class Guard:
 
     Attributes:
         stopped: why it is open; None while it is closed.
-        stopped_after_s: the wall time until it opened; `stopped_after_operations` how often the guest had come.
+        stopped_after_s: the wall time until it opened; `stopped_after_operations` how many the guest had done or tried.
         spent_s: wall time that the guest took.
         patience: with its calls.
     """
@@ -98,7 +98,7 @@ class Guard:
         self._began = self._credited = clock()
         self._ended: float | None = None
         self._credit = limits.warm_up_s * (limits.share or 0.0)
-        self._visits = 0
+        self._operations = self._weighed_at = self._looked_at = 0
 
     @property
     def is_short(self) -> bool:
@@ -113,6 +113,10 @@ class Guard:
         """Wall time from the beginning to the end, or until now."""
         return (self._clock() if self._ended is None else self._ended) - self._began
 
+    def now(self) -> float:
+        """By its clock."""
+        return self._clock()
+
     def end(self) -> None:
         """Wall time counts no further."""
         self.patience.leave()
@@ -123,35 +127,45 @@ class Guard:
         """Open, and say so, once."""
         if self.stopped is None:
             self.stopped = reason
-            self.stopped_after_s, self.stopped_after_operations = self.wall_s, self._visits
+            self.stopped_after_s, self.stopped_after_operations = self.wall_s, self._operations
             warn(f"the candidate was taken out, and the run goes on without it: {reason}")
 
-    def begin(self) -> Visit:
-        """The guest comes."""
-        self._visits = visits = self._visits + 1
-        weighs = visits <= _WEIGH_ALWAYS or visits % _WEIGH_EVERY == 0
-        looks = visits <= _DICE_ALWAYS or visits % _DICE_EVERY == 0
-        began = self._clock()
+    def begin(self, operations: int = 1) -> Visit:
+        """The guest comes, for so many operations."""
+        began, before = self._clock(), self._operations
+        self._operations = done = before + operations
+        dice = resident = None
+        if before < _DICE_ALWAYS or done - self._looked_at >= _DICE_EVERY:
+            self._looked_at, dice = done, Dice()
+        stands_for = done - self._weighed_at
+        if before < _WEIGH_ALWAYS or stands_for >= _WEIGH_EVERY:
+            self._weighed_at, resident = done, self._resident()
         self.patience.begin()
-        return Visit(began, self._resident() if weighs else None, Dice() if looks else None)
+        return Visit(began, dice, resident, stands_for / operations)
 
-    def finish(self, visit: Visit) -> None:
-        """The guest leaves: account for what it took, and open where that was too much."""
+    def finish(self, visit: Visit, *, left: int = 0) -> None:
+        """The guest leaves, with so many operations left undone: open where what it took was too much."""
         self.patience.end()
+        self._operations -= left
         if visit.dice is not None:
             touched = visit.dice.restore()
             if touched:
                 self.stop(f"it drew random numbers from {touched}, which belongs to the run; give it its own generator")
         if visit.resident is not None:
-            self._weigh(visit.resident)
+            self._weigh(visit.resident, visit.stands_for)
         now = self._clock()
-        self.spent_s += now - visit.began
         share = self._limits.share
         if share is not None:
-            earned = self._credit + share * (now - self._credited)
-            self._credit, self._credited = min(earned, share * _SAVED_S) - (now - visit.began), now
-            if self._credit < 0:
-                self.stop(f"shadowing took {self.spent_s:.1f} s of {self.wall_s:.1f} s; {share:.0%} were allowed")
+            self._credit = min(self._credit + share * (now - self._credited), share * _SAVED_S)
+            self._credited = now
+        self.spend(now - visit.began)
+        if share is not None and self._credit < 0:
+            self.stop(f"shadowing took {self.spent_s:.1f} s of {self.wall_s:.1f} s; {share:.0%} were allowed")
+
+    def spend(self, seconds: float) -> None:
+        """Account for time that shadowing took."""
+        self.spent_s += seconds
+        self._credit -= seconds
 
     def failed(self, errors: int) -> None:
         """The guest has failed so often: open where that is too often."""
@@ -162,12 +176,12 @@ class Guard:
         """The guest says that it holds so much: open where that is too much."""
         self._weighed("it holds", size_bytes)
 
-    def _weigh(self, before: int) -> None:
-        """How the process grew while the guest was there; what the run itself has freed since is not held any more."""
+    def _weigh(self, before: int, stands_for: float) -> None:
+        """How the process grew in visits of which this is one; what the run has freed since is not held any more."""
         now = self._resident() or before
         if self._first_resident is None:
             self._first_resident = before
-        self._grown += (now - before) * (1 if self._visits <= _WEIGH_ALWAYS else _WEIGH_EVERY)
+        self._grown += round((now - before) * stands_for)
         self._weighed("the process grew by", min(self._grown, now - self._first_resident))
 
     def _weighed(self, how: str, size_bytes: int) -> None:
@@ -177,11 +191,15 @@ class Guard:
 
 
 class Visit(NamedTuple):
-    """How things were when the guest came: the time, the memory of the process, the random state of the run."""
+    """How things were when the guest came: the time, the random state of the run, the memory of the process.
+
+    Where its memory was weighed, that stands for so many visits.
+    """
 
     began: float
-    resident: int | None
     dice: Dice | None
+    resident: int | None
+    stands_for: float
 
 
 class Dice:

@@ -8,10 +8,11 @@ from harness.containing import contained
 from harness.errors import DivergedError
 from harness.evidence import Evidence
 from harness.loading import build_cache, build_with
-from harness.operations import ALL, Checkout, Clear, Get, PoolId, Set, Write
-from harness.shadow import ShadowCache
+from harness.mirror import Mirror
+from harness.operations import ALL, Checkout, Clear, Get, Set, Write
 from harness.tally import Seen
-from harness.training.tap import Own, Served
+from harness.training.tap import Served
+from harness.training.trail import OPERATIONS, Trail
 from harness.values import read
 
 if TYPE_CHECKING:
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from harness.caches import CacheSpec
     from harness.operations import Operation
     from harness.training.attachment import Attachment
-    from harness.training.tap import Tap
+    from harness.training.tap import Own, Tap
 
 _WEIGH_EVERY = 1024  # operations
+_TIMELINE_SHARE = 0.001  # of wall time
+_SLOW_S = 0.05  # for several operations
 
 
 class ShadowListener:
@@ -47,9 +50,9 @@ class ShadowListener:
         self._emptied = False
         self._tap: Tap | None = tap
         self._attachment = attachment
-        self._own = _OwnCache()
-        self._shadow: ShadowCache | None = ShadowCache(
-            reference=self._own,
+        self._serves = options.serve == "candidate"
+        mirror = Mirror(
+            reference=None,
             candidate=(
                 build_cache(candidate, spec)
                 if isinstance(candidate, str)
@@ -60,10 +63,12 @@ class ShadowListener:
             log=attachment.found,
             serve=options.serve,
             compare_every=options.compare_every,
-            evidence=Evidence(timed=("candidate",)),  # the model's own caches did their part before they are asked
+            # The model's own caches did their part already, and nobody waits for the timeline of a long run.
+            evidence=Evidence(timed=("candidate",), share=_TIMELINE_SHARE),
         )
         self._seen: Seen | None = None
-        self._serves = options.serve == "candidate"
+        self._trail: Trail | None = Trail(mirror, longest=1 if options.at_once else OPERATIONS)
+        self._weighs_at = _WEIGH_EVERY
         self._kind: list[tuple[torch.Size, torch.dtype, torch.device]] | None = None
         self.under_way = False
 
@@ -74,13 +79,8 @@ class ShadowListener:
             DivergedError: the training is to stop at a divergence, and there was one.
         """
         attachment, guard = self._attachment, self._attachment.guard
-        shadow, tap = self._shadow, self._tap
-        if (
-            shadow is None
-            or tap is None
-            or guard.stopped is not None
-            or (self._paused and not self._resumes(operation))
-        ):
+        trail, tap = self._trail, self._tap
+        if trail is None or tap is None or guard.stopped is not None or (self._paused and not self._resumes(operation)):
             if guard.stopped is not None:
                 self.retire()
             return None
@@ -90,14 +90,16 @@ class ShadowListener:
                     guard.stop("a signal's handler used the model in the middle of an operation")
                     return None
                 self.under_way = True
-                visit = guard.begin()
+                began = guard.now()
                 try:
-                    served = self._mirror(shadow, operation, own)
-                    self._weigh(shadow)
+                    self._note(trail, operation, own)
                 finally:
                     self.under_way = False
-                    guard.finish(visit)
-                attachment.judge()
+                    guard.spend(guard.now() - began)
+                if not (trail.due or isinstance(operation, Clear)):
+                    return None
+                self._catch_up(trail)
+                served = self._served(trail.mirror, operation) if self._serves else None
                 # With all caches empty, nothing is lost by looking away until they are so again.
                 self._paused = isinstance(operation, Clear) and guard.is_short and not self._serves and tap.empty
         except DivergedError:
@@ -117,15 +119,15 @@ class ShadowListener:
 
     def seen(self) -> Seen:
         """What came of it so far. A candidate that was taken out is not asked any more what it counted."""
-        shadow = self._shadow  # which may go meanwhile: the garbage collector finds dead models at any moment
-        if shadow is None:
+        trail = self._trail  # which may go meanwhile: the garbage collector finds dead models at any moment
+        if trail is None:
             assert self._seen is not None
             return self._seen
         self.settle()
         if self._attachment.guard.stopped is not None:
-            return Seen.of(shadow, without_its_word=True)
-        shadow.check_stats()
-        return Seen.of(shadow)
+            return Seen.of(trail.mirror, without_its_word=True)
+        trail.mirror.check_stats()
+        return Seen.of(trail.mirror)
 
     def leave(self) -> None:
         """Listen no more, and have everything examined that was heard."""
@@ -134,20 +136,22 @@ class ShadowListener:
         self.settle()
 
     def settle(self) -> None:
-        """Examine what waits for its fingerprints; a device may fail to hand them over."""
+        """Have everything done and examined that waits for it; a device may fail to hand fingerprints over."""
         with self._attachment.lock:
-            if self._shadow is not None and not self.under_way:
+            trail = self._trail
+            if trail is not None and not self.under_way:
                 try:
-                    self._shadow.settle()
+                    while trail and self._attachment.guard.stopped is None:
+                        self._catch_up(trail)
+                    trail.mirror.settle()
                 except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
                     self.lost(contained(error))
 
     def retire(self) -> None:
         """Let go of the candidate, which was taken out or whose model is no more. What was seen of it stays."""
         with self._attachment.lock:
-            if self._shadow is not None and not self.under_way:
-                self._seen, self._shadow = self.seen(), None
-                self._own.did = Own()
+            if self._trail is not None and not self.under_way:
+                self._seen, self._trail = self.seen(), None
 
     def forget(self) -> None:
         """The model is no more: let go of its own caches, too."""
@@ -166,73 +170,58 @@ class ShadowListener:
         self._emptied = True
         return True
 
-    def _mirror(self, shadow: ShadowCache, operation: Operation, own: Own) -> Served | None:
-        if own.error is not None and _is_elsewhere(operation, shadow.spec):
-            return None  # the model's own cache refused it, too
-        self._own.did = own
+    def _note(self, trail: Trail, operation: Operation, own: Own) -> None:
+        """What is to be done, and what the model's own cache did."""
+        if own.error is not None and _is_elsewhere(operation, trail.mirror.spec):
+            return  # the model's own cache refused it, too
         if self._emptied:  # this operation is one clear; those before it, and the sets between, were passed over
             self._emptied = False
-            shadow.clear(ALL)
-        try:
-            match operation:
-                case Set():
-                    if self._serves:
-                        self._kind = _kind_of(operation.value)
-                    shadow.set(operation.pool, operation.key, operation.value, priority=operation.priority)
-                case Clear():
-                    shadow.clear(operation.pool)
-                case Get():
-                    shadow.get(operation.pool, operation.key)
-                    return self._served(shadow)
-                case Checkout():
-                    shadow.checkout(operation.env, operation.key)
-                    return self._served(shadow)
-        except Exception as error:
-            if error is not own.error:  # that one goes on to the model by itself
-                raise
-        return None
+            trail.clear(ALL, None)
+        match operation:
+            case Set():
+                if self._serves:
+                    self._kind = _kind_of(operation.value)
+                trail.set(operation.pool, operation.key, operation.value, operation.priority, own.error)
+            case Clear():
+                trail.clear(operation.pool, own.error)
+            case Get():
+                trail.get(operation.pool, operation.key, own.value, own.error)
+            case Checkout():
+                trail.checkout(operation.env, operation.key, own.value, own.error)
 
-    def _served(self, shadow: ShadowCache) -> Served | None:
-        """The candidate's answer, where it serves and can be used in the place of the model's own."""
-        its = shadow.answers[1]
-        if not self._serves or its.error is not None:
+    def _catch_up(self, trail: Trail) -> None:
+        """The candidate's turn, as far as it does the right thing: what else it does is judged at once."""
+        guard, found = self._attachment.guard, self._attachment.found
+        before = found.total
+        self.under_way = True
+        visit = guard.begin(len(trail))
+        enough = visit.began + _SLOW_S
+        try:
+            trail.catch_up(lambda: found.total != before or guard.now() > enough)
+            if guard.now() > enough:
+                trail.longest = 1  # so that the guard can take it out after any of its operations
+            self._weigh(trail.mirror)
+        finally:
+            self.under_way = False
+            guard.finish(visit, left=len(trail))
+        self._attachment.judge()
+
+    def _served(self, mirror: Mirror, operation: Operation) -> Served | None:
+        """The candidate's answer to a lookup, where it can be used in the place of the model's own."""
+        its = mirror.answers[1]
+        if its.error is not None or not isinstance(operation, Get | Checkout):
             return None
         if its.value is None or (self._kind is not None and _kind_of(its.value) == self._kind):
             return Served(its.value)
         return None
 
-    def _weigh(self, shadow: ShadowCache) -> None:
-        held = _size_bytes(shadow) if shadow.next_number % _WEIGH_EVERY == 0 else None
+    def _weigh(self, mirror: Mirror) -> None:
+        if mirror.next_number < self._weighs_at:
+            return
+        self._weighs_at = mirror.next_number + _WEIGH_EVERY
+        held = _size_bytes(mirror)
         if held is not None:
             self._attachment.guard.holds(held)
-
-
-class _OwnCache:
-    """The model's own caches as a `Cache`: they have done it already, and this says what came of it."""
-
-    def __init__(self) -> None:
-        self.did = Own()
-
-    def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        del pool, key, value, priority
-        self._outcome()
-
-    def get(self, pool: PoolId, key: int) -> Any | None:
-        del pool, key
-        return self._outcome()
-
-    def checkout(self, env: int, key: int) -> Any | None:
-        del env, key
-        return self._outcome()
-
-    def clear(self, pool: PoolId) -> None:
-        del pool
-        self._outcome()
-
-    def _outcome(self) -> Any | None:
-        if self.did.error is not None:
-            raise self.did.error
-        return self.did.value
 
 
 def _is_elsewhere(operation: Operation, spec: CacheSpec) -> bool:
@@ -241,10 +230,10 @@ def _is_elsewhere(operation: Operation, spec: CacheSpec) -> bool:
     return env is not None and not 0 <= env < spec.env_num
 
 
-def _size_bytes(shadow: ShadowCache) -> int | None:
+def _size_bytes(mirror: Mirror) -> int | None:
     """What the candidate says that it holds."""
     try:
-        sizes = [shadow.candidate.stats(pool).size_bytes for pool in shadow.spec.pools]
+        sizes = [mirror.candidate.stats(pool).size_bytes for pool in mirror.spec.pools]
     except BaseException as error:  # noqa: BLE001  a cache whose statistics fail does not say
         contained(error)
         return None

@@ -55,6 +55,11 @@ class Options:
             raise UsageError(f"compare_every must be an integer of at least 1, got {every!r}")
 
     @property
+    def at_once(self) -> bool:
+        """Whether the candidate must do each operation before the model goes on."""
+        return self.serve == "candidate" or self.on_divergence in ("raise", "detach")
+
+    @property
     def names(self) -> tuple[str, str]:
         """Of the reference and of the candidate, for people."""
         candidate = self.candidate

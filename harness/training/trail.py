@@ -1,0 +1,96 @@
+"""`Trail`: what a model's own caches have done, until the candidate does it after them, many operations at a time.
+
+The model and the shadow take the processor's caches from each other: what either comes back to is no longer at hand.
+So the candidate comes for many operations in one go. What cannot wait is done at once: what was stored is copied, and
+what was found is looked at.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from harness.values import KeysValues, copy_into
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.mirror import Mirror
+    from harness.operations import PoolId
+
+OPERATIONS = 16
+_COPIES_BYTES = 1 << 20  # of large entries fewer wait: copies of many would not be at hand any more either
+
+
+class Trail:
+    """Operations that wait for the candidate's turn.
+
+    Args:
+        mirror: has the candidate do them.
+        longest: so many come together at most; 1 where each is to be done at once.
+
+    Attributes:
+        mirror: has the candidate do them.
+        longest: may be changed.
+    """
+
+    def __init__(self, mirror: Mirror, *, longest: int = OPERATIONS) -> None:
+        self.mirror = mirror
+        self.longest = longest
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._copies: list[KeysValues | None] = []
+        self._copied = self._copied_bytes = 0
+
+    def set(self, pool: PoolId, key: int, value: Any, priority: float | None, error: BaseException | None) -> None:
+        """The model's own cache stored `value`, or raised `error`.
+
+        Raises:
+            NotKeysValuesError: `value` is no entry.
+        """
+        if self.longest > 1 or self._waiting:
+            value = self._copy(value)
+        self._waiting.append(partial(self.mirror.mirror_set, pool, key, value, priority, error))
+
+    def get(self, pool: PoolId, key: int, value: Any, error: BaseException | None) -> None:
+        """A get found `value`, nothing, or raised `error`."""
+        self._waiting.append(partial(self.mirror.mirror_get, pool, key, self.mirror.witness(value, error)))
+
+    def checkout(self, env: int, key: int, value: Any, error: BaseException | None) -> None:
+        """A checkout found `value`, nothing, or raised `error`."""
+        self._waiting.append(partial(self.mirror.mirror_checkout, env, key, self.mirror.witness(value, error)))
+
+    def clear(self, pool: PoolId, error: BaseException | None) -> None:
+        """A pool was cleared, or the model's own cache raised `error`."""
+        self._waiting.append(partial(self.mirror.mirror_clear, pool, error))
+
+    @property
+    def due(self) -> bool:
+        """Whether it is the candidate's turn."""
+        return len(self._waiting) >= self.longest or self._copied_bytes >= _COPIES_BYTES
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def catch_up(self, until: Callable[[], bool]) -> None:
+        """Have the candidate do what waits: one operation at least, and the rest unless `until` holds by then."""
+        waiting = self._waiting
+        while waiting:
+            waiting.popleft()()
+            if until():
+                break
+        if not waiting:
+            self._copied = self._copied_bytes = 0
+
+    def _copy(self, value: Any) -> KeysValues:
+        """A copy that stays as it is until the candidate's turn has come."""
+        if self._copied == len(self._copies):
+            self._copies.append(None)
+        copy = self._copies[self._copied] = copy_into(value, self._copies[self._copied])
+        self._copied += 1
+        row = copy._row
+        if row is None or row.device.type != "cpu":
+            self.longest = 1  # a copy more costs a GPU as much as what is saved
+        else:
+            self._copied_bytes += row.nbytes
+        return copy
