@@ -30,7 +30,8 @@ from harness.examining import Examiner
 from harness.fingerprints import HostFingerprints
 from harness.handover import Given, Handover
 from harness.report import read_result
-from harness.values import clone
+from harness.training.trail import Trail
+from harness.values import KeysValues, clone
 
 SCRIPT = Path(__file__).resolve().parent / "observed_cartpole.py"
 WITHOUT = "--without"
@@ -38,7 +39,7 @@ PARTS = {
     "examiner": "holding both sides against what is right",
     "fingerprints": "fingerprints of what is set and of both answers",
     "candidate": "the candidate's own work, and writes into its working copies",
-    "handover": "the copy that the candidate is given",
+    "handover": "the copies that are kept for the candidate, and that it is given",
 }
 
 
@@ -78,7 +79,11 @@ def _no_handover() -> None:
             given.append(Given(clone(value)))
         return given[0]
 
+    def copy(_: Trail, value: Any) -> KeysValues:
+        return take(Handover(), value).value
+
     Handover.take = take  # type: ignore[method-assign]
+    Trail._copy = copy  # type: ignore[method-assign]
 
 
 def account(parts: int, folder: Path, options: argparse.Namespace) -> tuple[float, float]:

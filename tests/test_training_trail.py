@@ -10,9 +10,10 @@ import pytest
 import torch
 from worldmodels import ManagedModel, ReleasedModel, entry, play
 
-from harness import RECUR, KeysValues, fingerprint
+from harness import RECUR, Clear, KeysValues, fingerprint, init
 from harness.compare import NOT_KEPT
 from harness.training import Limits, attach, listening
+from harness.training.tap import Own
 from harness.training.trail import OPERATIONS, Trail
 
 if TYPE_CHECKING:
@@ -82,6 +83,19 @@ def test_copies_are_made_into_the_same_memory_again() -> None:
         if trail.due:
             trail.catch_up(never)
     assert len({id(value._row) for value in told.values}) == 2
+
+
+def test_where_something_always_comes_between_no_more_copies_are_made() -> None:
+    """The queue is never empty then, and its memory is used again all the same."""
+    told = Told()
+    trail = Trail(told, longest=4)  # type: ignore[arg-type]
+    for number in range(100):
+        trail.set(RECUR, number, entry(number), None, None)
+        if trail.due:
+            trail.catch_up(lambda: True)
+        assert len(trail) <= 4
+    assert len({id(value._row) for value in told.values}) <= 5
+    assert told.sets == [(number, fingerprint(entry(number))) for number in range(97)]
 
 
 def test_of_large_entries_few_wait() -> None:
@@ -203,6 +217,17 @@ def test_where_the_model_must_not_go_on_nothing_waits(options: dict[str, str]) -
         for number in range(3):
             model.set_recur(number, float(number))
             assert len(done) == number + 1
+
+
+def test_a_clear_that_the_model_refused_ends_nothing() -> None:
+    """Of an environment that there is not: nothing is done, and nothing waits."""
+    model = ReleasedModel()
+    with attach(model, candidate="refactored-fifo") as attached:
+        model.clear_caches()
+        (listener,) = attached._listeners.values()
+        attached.result()
+        assert listener.heard(Clear(pool=init(99)), Own(error=IndexError("no such environment"))) is None
+    assert attached.stopped is None
 
 
 def test_no_grad_and_grad_come_to_the_same() -> None:

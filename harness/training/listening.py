@@ -96,7 +96,7 @@ class ShadowListener:
                 finally:
                     self.under_way = False
                     guard.spend(guard.now() - began)
-                if not (trail.due or isinstance(operation, Clear)):
+                if not trail or not (trail.due or isinstance(operation, Clear)):
                     return None
                 self._catch_up(trail)
                 served = self._served(trail.mirror, operation) if self._serves else None

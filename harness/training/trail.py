@@ -11,13 +11,14 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.values import KeysValues, copy_into
+from harness.values import copy_into
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.mirror import Mirror
     from harness.operations import PoolId
+    from harness.values import KeysValues
 
 OPERATIONS = 16
 _COPIES_BYTES = 1 << 20  # of large entries fewer wait: copies of many would not be at hand any more either
@@ -39,8 +40,8 @@ class Trail:
         self.mirror = mirror
         self.longest = longest
         self._waiting: deque[Callable[[], None]] = deque()
-        self._copies: list[KeysValues | None] = []
-        self._copied = self._copied_bytes = 0
+        self._free: list[KeysValues] = []  # copies of values that were set, to be overwritten
+        self._copied_bytes = 0
 
     def set(self, pool: PoolId, key: int, value: Any, priority: float | None, error: BaseException | None) -> None:
         """The model's own cache stored `value`, or raised `error`.
@@ -49,8 +50,9 @@ class Trail:
             NotKeysValuesError: `value` is no entry.
         """
         if self.longest > 1 or self._waiting:
-            value = self._copy(value)
-        self._waiting.append(partial(self.mirror.mirror_set, pool, key, value, priority, error))
+            self._waiting.append(partial(self._set, pool, key, self._copy(value), priority, error))
+        else:
+            self._waiting.append(partial(self.mirror.mirror_set, pool, key, value, priority, error))
 
     def get(self, pool: PoolId, key: int, value: Any, error: BaseException | None) -> None:
         """A get found `value`, nothing, or raised `error`."""
@@ -79,18 +81,21 @@ class Trail:
             waiting.popleft()()
             if until():
                 break
-        if not waiting:
-            self._copied = self._copied_bytes = 0
+
+    def _set(
+        self, pool: PoolId, key: int, copy: KeysValues, priority: float | None, error: BaseException | None
+    ) -> None:
+        self.mirror.mirror_set(pool, key, copy, priority, error)
+        if copy._row is not None:
+            self._copied_bytes -= copy._row.nbytes
+            self._free.append(copy)
 
     def _copy(self, value: Any) -> KeysValues:
         """A copy that stays as it is until the candidate's turn has come."""
-        if self._copied == len(self._copies):
-            self._copies.append(None)
-        copy = self._copies[self._copied] = copy_into(value, self._copies[self._copied])
-        self._copied += 1
+        copy = copy_into(value, self._free.pop() if self._free else None)
         row = copy._row
+        if row is not None:
+            self._copied_bytes += row.nbytes
         if row is None or row.device.type != "cpu":
             self.longest = 1  # a copy more costs a GPU as much as what is saved
-        else:
-            self._copied_bytes += row.nbytes
         return copy
