@@ -136,8 +136,7 @@ class Mirror:
         """The reference stored `value`, or raised `mine`: now the candidate."""
         with self.lock:
             number = self._begin("set", pool)
-            self._key = key
-            self._candidate_sets(number, pool, key, priority, self._take(value), mine)
+            self._candidate_sets(number, pool, key, priority, self._take(pool, key, value), mine)
 
     def mirror_get(self, pool: PoolId, key: int, witnessed: Witnessed) -> None:
         """The reference answered a get: now the candidate."""
@@ -209,8 +208,12 @@ class Mirror:
 
     # ------------------------------------------------------------------ inside
 
-    def _take(self, value: Any) -> tuple[KeysValues, Look]:
-        """What the candidate is given for `value`, looked at: which is what was set, whatever it did to it earlier."""
+    def _take(self, pool: PoolId, key: int, value: Any) -> tuple[KeysValues, Look]:
+        """A set comes: what the candidate is given, looked at, which is what was set, whatever it did to it earlier."""
+        self._key = key
+        if pool == WM:
+            self._lending.forget_working_copy()
+        self._lending.loan_ends((pool,))
         given = self._handover.take(value)
         if given.row is None:
             return given.value, self.candidate.look(given.value)
@@ -226,9 +229,6 @@ class Mirror:
         mine: BaseException | None,
     ) -> None:
         candidate, (copy, set_to) = self.candidate, taken
-        if pool == WM:
-            self._lending.forget_working_copy()
-        self._lending.loan_ends((pool,))
         its = candidate.set(pool, key, copy, priority)
         after = None if self._done["set"] % WATCH_EVERY else candidate.look_at(copy)
         self._told.set(number, pool, key, priority, *set_to, mine, its, after)
@@ -261,7 +261,6 @@ class Mirror:
         self.answers = mine, its
 
     def _candidate_clears(self, number: int, pool: PoolId, pools: list[PoolId], mine: BaseException | None) -> None:
-        self._lending.loan_ends(pools)
         its = self.candidate.clear(pool)
         if WM in pools:
             self._lending.forget_working_copy()
@@ -292,9 +291,11 @@ class Mirror:
         return ValueError(f"there is no pool {pool}: the caches were built with {self.spec}")
 
     def _begin_clear(self, pool: PoolId) -> tuple[int, list[PoolId]]:
-        """Count a clear; its number, and the pools that it is about."""
+        """A clear comes: its number, and the pools that it is about."""
         pools = covered(pool, self._pools)
-        return self._begin("clear", *pools), pools
+        number = self._begin("clear", *pools)
+        self._lending.loan_ends(pools)
+        return number, pools
 
     def _begin(self, kind: str, *pools: PoolId) -> int:
         """Count another operation, in these pools; its number."""

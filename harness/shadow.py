@@ -35,8 +35,7 @@ class ShadowCache(Mirror):
         """
         with self.lock:
             number = self._begin("set", pool)
-            self._key = key
-            taken = self._take(value)
+            taken = self._take(pool, key, value)
             mine = self.reference.set(pool, key, value, priority)
             self._candidate_sets(number, pool, key, priority, taken, mine)
             if mine is not None:

@@ -84,6 +84,16 @@ def test_a_loan_that_the_next_lookup_overwrites_is_found() -> None:
     assert told.explanation == "what candidate lent changed before the next set or clear of recur"
 
 
+def test_a_loan_is_looked_at_before_the_next_value_is_handed_over() -> None:
+    """What the producer does to its object for that set comes after the loan's end."""
+    cache = shadow(doubles.ByReference)
+    cache.set(RECUR, 1, value(1))
+    for _ in range(4):
+        cache.get(RECUR, 1)
+    cache.set(RECUR, 2, value(2))
+    assert cache.log.total == 0
+
+
 @pytest.mark.parametrize("pool", [RECUR, ALL])
 def test_a_loan_is_watched_until_its_pool_is_cleared(pool: PoolId) -> None:
     """By itself or with others; and then it is told once."""
