@@ -86,7 +86,7 @@ def test_a_loan_that_the_next_lookup_overwrites_is_found() -> None:
 
 def test_a_loan_is_looked_at_before_the_next_value_is_handed_over() -> None:
     """What the producer does to its object for that set comes after the loan's end."""
-    cache = shadow(doubles.ByReference)
+    cache = shadow(doubles.ByReference())
     cache.set(RECUR, 1, value(1))
     for _ in range(4):
         cache.get(RECUR, 1)
