@@ -348,7 +348,7 @@ def test_without_a_share_time_is_only_measured() -> None:
 def test_time_that_was_not_spent_is_saved_up() -> None:
     """A burst after a pause is within the share; what is saved up is that of one hour at most."""
     clock = Clock()
-    guard = Guard(Limits(share=0.1, warm_up_s=10.0), clock=clock)
+    guard = Guard(Limits(patience_s=None, share=0.1, warm_up_s=10.0), clock=clock)
 
     def take(seconds: float) -> None:
         visit = guard.begin()
@@ -412,7 +412,7 @@ def test_a_candidate_that_holds_too_much_is_taken_out() -> None:
 def test_the_process_is_weighed() -> None:
     """By how much it grew while the candidate was at work, and not in between."""
     sizes = iter([100, 150, 10_000, 10_060])
-    guard = Guard(Limits(size_bytes=100), resident=lambda: next(sizes))
+    guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
     guard.finish(guard.begin())
     assert guard.stopped is None
     visit = guard.begin()
@@ -429,7 +429,7 @@ def test_in_the_long_run_some_operations_are_weighed_for_all() -> None:
         resident += 1
         return resident
 
-    guard = Guard(Limits(size_bytes=2000), resident=grow)
+    guard = Guard(Limits(patience_s=None, size_bytes=2000), resident=grow)
     for _ in range(1024):
         guard.finish(guard.begin())
     assert (resident, guard.stopped) == (2048, None)
@@ -444,7 +444,7 @@ def test_in_the_long_run_some_operations_are_weighed_for_all() -> None:
 def test_a_visit_for_many_operations_is_weighed_as_it_is() -> None:
     """It stands for itself alone; one that is left early counts for what was done."""
     sizes = iter([0, 0, 0, 40, 40, 80, 80, 101])
-    guard = Guard(Limits(size_bytes=100), resident=lambda: next(sizes))
+    guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
     guard.finish(guard.begin(1024))
     for _ in range(2):
         guard.finish(guard.begin(31))
@@ -458,7 +458,7 @@ def test_a_visit_for_many_operations_is_weighed_as_it_is() -> None:
 def test_what_the_run_has_freed_since_is_not_held() -> None:
     """A working copy is made while the candidate is at work, and let go of by the run that it was lent to."""
     sizes = iter([1000, 1090, 1000, 1090, 1000, 1090])
-    guard = Guard(Limits(size_bytes=100), resident=lambda: next(sizes))
+    guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
     for _ in range(3):
         guard.finish(guard.begin())
     assert guard.stopped is None
