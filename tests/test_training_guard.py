@@ -455,6 +455,18 @@ def test_a_visit_for_many_operations_is_weighed_as_it_is() -> None:
     assert guard.stopped_after_operations == 1024 + 62 + 31
 
 
+def test_what_grew_in_visits_that_were_left_early_counts_in_full() -> None:
+    """A candidate that leaks and differs in each operation is left after each, with the others yet to be done."""
+    sizes = iter([0, 40, 40, 80, 80, 120])
+    guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
+    for _ in range(2):
+        guard.finish(guard.begin(16), left=15)
+    visit = guard.begin(16)
+    with pytest.warns(UserWarning, match="the process grew by 120 bytes"):
+        guard.finish(visit, left=15)
+    assert guard.stopped_after_operations == 3
+
+
 def test_what_the_run_has_freed_since_is_not_held() -> None:
     """A working copy is made while the candidate is at work, and let go of by the run that it was lent to."""
     sizes = iter([1000, 1090, 1000, 1090, 1000, 1090])

@@ -137,11 +137,10 @@ class Guard:
         dice = resident = None
         if before < _DICE_ALWAYS or done - self._looked_at >= _DICE_EVERY:
             self._looked_at, dice = done, Dice()
-        stands_for = done - self._weighed_at
-        if before < _WEIGH_ALWAYS or stands_for >= _WEIGH_EVERY:
-            self._weighed_at, resident = done, self._resident()
+        if before < _WEIGH_ALWAYS or done - self._weighed_at >= _WEIGH_EVERY:
+            resident = self._resident()
         self.patience.begin()
-        return Visit(began, dice, resident, stands_for / operations)
+        return Visit(began, operations, dice, resident)
 
     def finish(self, visit: Visit, *, left: int = 0) -> None:
         """The guest leaves, with so many operations left undone: open where what it took was too much."""
@@ -152,7 +151,8 @@ class Guard:
             if touched:
                 self.stop(f"it drew random numbers from {touched}, which belongs to the run; give it its own generator")
         if visit.resident is not None:
-            self._weigh(visit.resident, visit.stands_for)
+            self._weigh(visit.resident, (self._operations - self._weighed_at) / (visit.operations - left))
+            self._weighed_at = self._operations
         now = self._clock()
         share = self._limits.share
         if share is not None:
@@ -191,15 +191,12 @@ class Guard:
 
 
 class Visit(NamedTuple):
-    """How things were when the guest came: the time, the random state of the run, the memory of the process.
-
-    Where its memory was weighed, that stands for so many visits.
-    """
+    """How things were when the guest came: the time, for how many operations, the random state, the memory."""
 
     began: float
+    operations: int
     dice: Dice | None
     resident: int | None
-    stands_for: float
 
 
 class Dice:
