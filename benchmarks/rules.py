@@ -482,7 +482,7 @@ RULES = (
         "`ByReference`, `KeepsTensors`, `detach-taken-for-copy`",
         HANDOVER,
         (
-            ("earlier is not None and earlier.takes(value, tensors, sizes)", "False"),
+            ("earlier is not None and earlier.takes(tensors, sizes)", "False"),
             ("                earlier.spoil()\n", "                pass\n"),
         ),
         (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.evidence.coverage import kind_of
-from harness.values import KeysValues, clone, copy_row, read, stack_over, write_token
+from harness.values import KeysValues, clone, read, stack_over, write_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Handover:
         """
         earlier = self._given
         tensors, sizes = read(value)
-        if earlier is not None and earlier.takes(value, tensors, sizes):
+        if earlier is not None and earlier.takes(tensors, sizes):
             return earlier
         self._given = Given(_copied(value, tensors, sizes))
         self._note_kind(self._given.value)
@@ -69,7 +69,6 @@ class Given:
         self.value = value
         self.row = value._row
         self._slices = value._slices
-        self._target = KeysValues(self._slices, [0] * len(self._slices), row=self.row)  # which nobody else has
         self.sizes: Sequence[int] = read(value)[1]
         self._layers = value._keys_values
         self._parts = [
@@ -77,13 +76,16 @@ class Given:
             for layer in value._keys_values
         ]
 
-    def takes(self, value: Any, tensors: list[torch.Tensor], sizes: list[int]) -> bool:
-        """Copy `value`, which has these tensors, over the object, and put it together again.
-
-        False, and nothing is done, where they are of another kind or layout.
-        """
+    def takes(self, tensors: list[torch.Tensor], sizes: list[int]) -> bool:
+        """Copy these over the object, and put it together again; or tell that they are of another kind or layout."""
         row = self.row
-        if row is None or not (copy_row(value, self._target) or self._takes_each(row, tensors)):
+        if row is None:
+            return False
+        dtype = row.dtype
+        for tensor in tensors:
+            if getattr(tensor, "dtype", None) is not dtype or not tensor.is_contiguous():
+                return False
+        if not stack_over(row, self._slices, tensors):
             return False
         self.sizes = sizes
         self.value._keys_values = self._layers
@@ -92,13 +94,6 @@ class Given:
             layer._k_cache, k._cache, k._size = k, k_tensor, next(lengths)
             layer._v_cache, v._cache, v._size = v, v_tensor, next(lengths)
         return True
-
-    def _takes_each(self, row: torch.Tensor, tensors: list[torch.Tensor]) -> bool:
-        dtype = row.dtype
-        for tensor in tensors:
-            if getattr(tensor, "dtype", None) is not dtype or not tensor.is_contiguous():
-                return False
-        return stack_over(row, self._slices, tensors)
 
     def spoil(self) -> None:
         """Change every size and every tensor in place."""

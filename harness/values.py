@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.autograd.graph import increment_version
 
 from harness.errors import NotKeysValuesError
 
@@ -210,22 +209,6 @@ def expose(value: KeysValues) -> memoryview | None:
         octets: Any = row.detach().view(-1).view(torch.uint8).numpy()
         value._octets = memoryview(octets)
     return value._octets
-
-
-def copy_row(value: Any, target: KeysValues) -> bool:
-    """Copy what is the slices of a row over the row behind `target`, in one move; False where torch has to do it.
-
-    Sizes are not copied.
-    """
-    source, row = row_of(value), target._row
-    if source is None or row is None or torch.is_grad_enabled():
-        return False
-    own, its = expose(target), expose(value)
-    if own is None or its is None or source.dtype is not row.dtype or source.shape != row.shape:
-        return False
-    own[:] = its
-    increment_version(row)  # as torch does: autograd refuses to go on with what it saved of the row
-    return True
 
 
 def clone(value: Any) -> KeysValues:

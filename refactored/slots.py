@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.autograd.graph import increment_version
 
-from harness.values import KeysValues, check, clone, copy_row, read, row_of, size_bytes
+from harness.values import KeysValues, check, clone, expose, read, row_of, size_bytes
 
 
 class Slot:
@@ -41,7 +42,7 @@ class Slot:
             NotKeysValuesError: `value` is not a key/value object.
         """
         tensors, sizes = read(value)
-        if self.value is None or self._row is None or not (copy_row(value, self.value) or self._takes(tensors)):
+        if self._row is None or not (self._takes_row_of(value) or self._takes(tensors)):
             check(value)
             earlier = self._allocated
             self._adopt(clone(value))
@@ -51,6 +52,18 @@ class Slot:
             token._cache = own
             token._size = size
         return 0
+
+    def _takes_row_of(self, value: Any) -> bool:
+        """Copy in one move what is the slices of a row like this one; False where torch has to do it."""
+        source, row = row_of(value), self._row
+        if source is None or row is None or self.value is None or torch.is_grad_enabled():
+            return False
+        own, its = expose(self.value), expose(value)
+        if own is None or its is None or source.dtype is not row.dtype or source.shape != row.shape:
+            return False
+        own[:] = its
+        increment_version(row)  # as torch does: autograd refuses to go on with what it saved of the row
+        return True
 
     def _takes(self, tensors: list[torch.Tensor]) -> bool:
         """Copy `tensors` over the row; False if they do not fit."""

@@ -453,3 +453,16 @@ def test_who_left_its_strategy_in_a_lookup_that_is_not_compared_is_no_liar() -> 
         cache.get(RECUR, 1)  # not compared
         cache.check_stats()
         assert ("recur" in {each.pool for each in cache.log.kept}) == lies
+
+
+def test_new_memory_behind_a_value_that_is_set_is_what_is_set() -> None:
+    """Whoever re-points a tensor of a row in place sets the new bytes, and both sides are held against those."""
+    cache = shadow(doubles.Plain())
+    entry = value(1)
+    with torch.no_grad():
+        cache.set(RECUR, 1, entry)
+        entry._keys_values[0]._k_cache._cache.data = value(7)._keys_values[0]._k_cache._cache.clone()
+        cache.set(RECUR, 1, entry)
+        cache.set(RECUR, 2, entry)
+        cache.get(RECUR, 1)
+    assert cache.log.total == 0
