@@ -5,28 +5,31 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from itertools import chain, pairwise, repeat
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
 
 from harness.caches import CacheSpec
 from harness.divergence import DivergenceLog
-from harness.evidence import Coverage, Evidence, Exercised, Latency, Timeline, heat_of, provenance, together
+from harness.evidence import Coverage, Evidence, Exercised, Latency, Timeline, collector, heat_of, provenance, together
 from harness.evidence.history import Event, History
 from harness.evidence.latency import Stopwatch
-from harness.evidence.timeline import MOST_POINTS, Pace
+from harness.evidence.timeline import COUNTED, MOST_POINTS, Pace
 from harness.loading import load_scenario
 from harness.operations import ALL_INIT, RECUR, Checkout, Clear, Get, Set, init
 from harness.replay import Comparison, Driver
 from harness.values import KeysValues
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from harness.evidence.timeline import Account
     from harness.operations import Operation
     from harness.shadow import ShadowCache
+    from harness.side import Side
 
 
 def entry(fill: float, *, size: int = 1) -> KeysValues:
@@ -201,6 +204,45 @@ def test_a_run_has_a_timeline_that_ends_with_it() -> None:
         hits = timeline.sides[side]["recur"]["hits"]
         assert hits == sorted(hits)
         assert hits[-1] == result.stats[side]["recur"]["hits"]
+
+
+class Watched:
+    """A side and its clock: an operation takes a millisecond, and looking at the side as long as is said."""
+
+    role = "candidate"
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, looks_s: Iterator[float]) -> None:
+        self._now, self._looks_s = 0.0, looks_s
+        monkeypatch.setattr(collector.time, "perf_counter", lambda: self._now)
+
+    def account(self) -> Account:
+        """It takes its time."""
+        self._now += next(self._looks_s)
+        return {"recur": dict.fromkeys(COUNTED, 0)}
+
+    def operate(self, evidence: Evidence, operations: int) -> list[int]:
+        """So many of them; the timeline's points."""
+        for number in range(1, operations + 1):
+            self._now += 0.001
+            evidence.look(number, cast("tuple[Side, Side]", (self,)), DivergenceLog())
+        return evidence.timeline.operations
+
+
+@pytest.mark.parametrize(("share", "expected_s"), [(0.1, 2.0), (0.01, 0.2)])
+def test_slow_statistics_take_their_share_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, share: float, expected_s: float
+) -> None:
+    """Looks of 50 ms in a run of 20 s: as many as that share of it holds, and two or three in advance."""
+    side = Watched(monkeypatch, repeat(0.05))
+    spent_s = 0.05 * len(side.operate(Evidence(share=share), 20_000))
+    assert expected_s <= spent_s <= 1.3 * expected_s + 3 * 0.05
+
+
+def test_one_look_that_was_interrupted_does_not_end_the_timeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a loaded machine it may have taken a second, of which the share of eight seconds is none."""
+    side = Watched(monkeypatch, chain(repeat(1e-5, 10), [1.0], repeat(1e-5)))
+    at = side.operate(Evidence(), 8_000)
+    assert max(after - before for before, after in pairwise([*at, 8_000])) <= 64
 
 
 # ---------------------------------------------------------------------- latency

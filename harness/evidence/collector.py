@@ -41,7 +41,7 @@ class Evidence:
         self.began = time.perf_counter()
         self._pace = Pace()
         self._share = share
-        self._looking_s = 0.0
+        self._looking_s = self._last_look_s = 0.0
         self._watches = {role: Stopwatch() for role in timed}
 
     @property
@@ -82,7 +82,10 @@ class Evidence:
             sides={side.role: _grouped(side.account()) for side in sides},
         )
         self._pace.added()
-        self._looking_s += time.perf_counter() - self.began - elapsed_s
+        took_s = time.perf_counter() - self.began - elapsed_s
+        # The less of two: one look that the machine interrupted would cost a run all that were to come.
+        self._looking_s += min(took_s, self._last_look_s)
+        self._last_look_s = took_s
 
 
 def _grouped(pools: dict[str, dict[str, int | None]]) -> dict[str, dict[str, int | None]]:
