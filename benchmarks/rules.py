@@ -62,7 +62,7 @@ RULES = (
         EXAMINING,
         (("        and its.fingerprint == last.fingerprint\n", ""),),
         (
-            "shadow_judging::an_old_value_is_stale",
+            "shadow_content::an_old_value_is_stale",
             "faults::a_fault_is_found_and_blamed[keeps-old-value-on-update-revisit]",
         ),
     ),
@@ -71,7 +71,7 @@ RULES = (
         "the same fault on the side that serves",
         EXAMINING,
         (("        and mine.fingerprint == last.fingerprint\n", ""),),
-        ("shadow_judging::a_reference_at_fault_is_blamed",),
+        ("shadow_content::a_reference_at_fault_is_blamed",),
     ),
     Rule(
         "both are held to the truth, not to each other",
@@ -81,7 +81,7 @@ RULES = (
             ("        and mine.fingerprint == last.fingerprint\n", "        and mine.fingerprint == its.fingerprint\n"),
             ("        and its.fingerprint == last.fingerprint\n", ""),
         ),
-        ("shadow_judging::two_sides_that_are_wrong_alike_are_both_blamed",),
+        ("shadow_content::two_sides_that_are_wrong_alike_are_both_blamed",),
     ),
     Rule(
         "a clear makes every earlier value wrong",
@@ -89,7 +89,7 @@ RULES = (
         ORACLE,
         (("        self.last_set.clear()\n", ""),),
         (
-            "shadow_judging::a_hit_after_a_clear_is_stale",
+            "shadow_content::a_hit_after_a_clear_is_stale",
             "faults::a_fault_is_found_and_blamed[clear-keeps-newest-clear-storm]",
         ),
     ),
@@ -98,7 +98,7 @@ RULES = (
         "one zero for both (`KeepsNegativeZeroOut`)",
         FINGERPRINTS,
         (("    return tensor.numpy()\n", "    return tensor.numpy() + tensor.numpy().dtype.type(0)\n"),),
-        ("shadow_judging::bytes_are_compared_and_all_of_them[KeepsNegativeZeroOut]",),
+        ("shadow_content::bytes_are_compared_and_all_of_them[KeepsNegativeZeroOut]",),
     ),
     Rule(
         "padding counts",
@@ -122,49 +122,49 @@ RULES = (
                 "        return _hashed(list(row), [row], tuple(sizes)), _CPU\n",
             ),
         ),
-        ("shadow_judging::bytes_are_compared_and_all_of_them[ForgetsThePadding]",),
+        ("shadow_content::bytes_are_compared_and_all_of_them[ForgetsThePadding]",),
     ),
     Rule(
         "shapes count",
         "right bytes without the axis of samples (`DropsAnAxis`)",
         FINGERPRINTS,
         (('f"{dtype},{tuple(shape)}"', 'f"{dtype}"'),),
-        ("shadow_judging::tensors_of_another_kind_say_so[DropsAnAxis-shape]",),
+        ("shadow_content::tensors_of_another_kind_say_so[DropsAnAxis-shape]",),
     ),
     Rule(
         "dtypes count",
         "right bytes as integers (`Reinterprets`)",
         FINGERPRINTS,
         (('f"{dtype},{tuple(shape)}"', 'f"{tuple(shape)}"'),),
-        ("shadow_judging::tensors_of_another_kind_say_so[Reinterprets-dtype]",),
+        ("shadow_content::tensors_of_another_kind_say_so[Reinterprets-dtype]",),
     ),
     Rule(
         "sizes count",
         "right tensors with another number of valid tokens (`ForgetsTheSize`, `forgets-sizes`)",
         FINGERPRINTS,
         (('f"{kind},{size}"', 'f"{kind}"'),),
-        ("shadow_judging::tensors_of_another_kind_say_so[ForgetsTheSize-size]",),
+        ("shadow_content::tensors_of_another_kind_say_so[ForgetsTheSize-size]",),
     ),
     Rule(
         "the candidate's device is that of the value set",
         "right bytes on another device (`AnswersFromElsewhere`)",
         EXAMINING,
         (("        and its.device == last.device\n", ""),),
-        ("shadow_judging::right_bytes_on_another_device_are_found",),
+        ("shadow_content::right_bytes_on_another_device_are_found",),
     ),
     Rule(
         "so is the reference's",
         "the same fault on the side that serves",
         EXAMINING,
         (("        and mine.device == last.device\n", ""),),
-        ("shadow_judging::a_reference_that_answers_from_another_device_is_found",),
+        ("shadow_content::a_reference_that_answers_from_another_device_is_found",),
     ),
     Rule(
         "all tensors are on that device",
         "an answer of which one tensor stayed elsewhere",
         VALUES,
         (("    return device if all(same) else None\n", "    return device\n"),),
-        tuple(f"shadow_judging::one_tensor_on_another_device_is_found[{at}]" for at in (1, 2, 3)),
+        tuple(f"shadow_content::one_tensor_on_another_device_is_found[{at}]" for at in (1, 2, 3)),
     ),
     Rule(
         "the kind of a divergence names shape, dtype and device",
@@ -172,9 +172,9 @@ RULES = (
         JUDGE,
         (('difference.kind in ("shape", "dtype", "device")', "difference.kind in ()"),),
         (
-            "shadow_judging::tensors_of_another_kind_say_so[Casts-dtype]",
-            "shadow_judging::tensors_of_another_kind_say_so[Pads-shape]",
-            "shadow_judging::wrong_bytes_on_another_device_say_so",
+            "shadow_content::tensors_of_another_kind_say_so[Casts-dtype]",
+            "shadow_content::tensors_of_another_kind_say_so[Pads-shape]",
+            "shadow_content::wrong_bytes_on_another_device_say_so",
         ),
     ),
     Rule(
@@ -182,7 +182,7 @@ RULES = (
         "`ForgetsTheSize`",
         JUDGE,
         (('difference.kind == "size" and self._same_tensors(lookup)', "False"),),
-        ("shadow_judging::tensors_of_another_kind_say_so[ForgetsTheSize-size]",),
+        ("shadow_content::tensors_of_another_kind_say_so[ForgetsTheSize-size]",),
     ),
     Rule(
         "a tolerance is for the candidate only, and only where the reference is right",
@@ -192,7 +192,7 @@ RULES = (
             ("if its.verdict == STALE and mine.verdict == RIGHT and self._close(lookup):", "if self._close(lookup):"),
             ("            its = findings[1] = mine\n", "            return\n"),
         ),
-        ("shadow_judging::a_tolerance_excuses_no_wrong_reference",),
+        ("shadow_content::a_tolerance_excuses_no_wrong_reference",),
     ),
     Rule(
         "a tensor that was looked at before must have the same memory, in the same order",
@@ -255,7 +255,7 @@ RULES = (
         "another value from before the first operation that was seen",
         JUDGE,
         (('            kind, what = difference.kind, "both sides hit and differ"\n', "            return\n"),),
-        ("shadow_judging::without_a_truth_two_values_differ_and_nobody_is_blamed",),
+        ("shadow_content::without_a_truth_two_values_differ_and_nobody_is_blamed",),
     ),
     Rule(
         "a key that may have been set before blames nobody",
@@ -263,7 +263,7 @@ RULES = (
         JUDGE,
         (("return Finding(STALE if all(known) else UNKNOWN)", "return Finding(STALE)"),),
         tuple(
-            f"shadow_judging::without_a_truth_an_entry_of_one_side_alone_blames_nobody[{lookup}]"
+            f"shadow_content::without_a_truth_an_entry_of_one_side_alone_blames_nobody[{lookup}]"
             for lookup in ("get", "checkout")
         ),
     ),
@@ -272,7 +272,7 @@ RULES = (
         "a value from before the first operation that was seen, returned after a clear",
         ORACLE,
         (("        self.complete = True\n", ""),),
-        ("shadow_judging::a_clear_makes_the_truth_complete",),
+        ("shadow_content::a_clear_makes_the_truth_complete",),
     ),
     Rule(
         "what the oracle has forgotten it calls unknown",
@@ -292,7 +292,7 @@ RULES = (
                 "pass",
             ),
         ),
-        ("shadow_judging::one_side_that_raises_is_blamed", "shadow_judging::both_raising_alike_is_agreement"),
+        ("shadow_presence::one_side_that_raises_is_blamed", "shadow_presence::both_raising_alike_is_agreement"),
     ),
     Rule(
         "so is a set",
@@ -318,7 +318,7 @@ RULES = (
         "`Raises` beside `RaisesKeyError`",
         JUDGE,
         (("        if type(mine) is type(its):\n", "        if (mine is None) == (its is None):\n"),),
-        ("shadow_judging::both_raising_differently_blames_both",),
+        ("shadow_presence::both_raising_differently_blames_both",),
     ),
     Rule(
         "what is no entry is an error",
@@ -337,7 +337,7 @@ RULES = (
             ),
         ),
         (
-            "shadow_judging::rubbish_is_told_from_an_exception",
+            "shadow_presence::rubbish_is_told_from_an_exception",
             "faults::a_fault_is_found_and_blamed[lends-false-clear-storm]",
         ),
     ),
@@ -347,28 +347,28 @@ RULES = (
         "`AlwaysMisses`",
         EXAMINING,
         (("        return mine.fingerprint is its.fingerprint and mine", "        return mine"),),
-        ("shadow_judging::a_side_that_lost_a_key_is_blamed",),
+        ("shadow_presence::a_side_that_lost_a_key_is_blamed",),
     ),
     Rule(
         "who left the ideal of its own strategy is wrong, not who missed",
         "a side that holds too much; two strategies that differ by design",
         JUDGE,
         (("            if (found.source == pool) != (ideal == pool)\n", "            if found.source != pool\n"),),
-        ("shadow_judging::a_side_that_keeps_too_much_is_blamed", "shadow_judging::two_strategies_differ_by_design"),
+        ("shadow_presence::a_side_that_keeps_too_much_is_blamed", "shadow_presence::two_strategies_differ_by_design"),
     ),
     Rule(
         "each side has an ideal of its own where their strategies differ",
         "FIFO beside LRU",
         EXAMINING,
         (("        shared = its.strategies == mine.strategies\n", "        shared = True\n"),),
-        ("shadow_judging::two_strategies_differ_by_design",),
+        ("shadow_presence::two_strategies_differ_by_design",),
     ),
     Rule(
         "a checkout is answered from the pool that the ideal has the key in",
         "a key lost in the init pool, and found in recur with another value",
         JUDGE,
         ((" or mine.source != its.source:\n", ":\n"),),
-        ("shadow_judging::a_checkout_from_the_other_pool_is_a_difference_of_presence",),
+        ("shadow_presence::a_checkout_from_the_other_pool_is_a_difference_of_presence",),
     ),
     # ---------------------------------------------------------------- lent and given
     Rule(
@@ -376,7 +376,7 @@ RULES = (
         "a working copy that is the entry (`LendsTheEntry`, `working-copy-is-entry`)",
         MIRROR,
         (("            scribble(working_copy, turn)\n", ""),),
-        ("shadow_judging::an_entry_that_is_its_own_working_copy_is_found",),
+        ("shadow_lending::an_entry_that_is_its_own_working_copy_is_found",),
     ),
     Rule(
         "one that cannot be written into is an error",
@@ -388,7 +388,7 @@ RULES = (
                 "        del error",
             ),
         ),
-        ("shadow_judging::a_working_copy_that_cannot_be_written_into_is_found",),
+        ("shadow_lending::a_working_copy_that_cannot_be_written_into_is_found",),
     ),
     Rule(
         "a working copy stays its consumer's for `env_num` checkouts",
@@ -396,9 +396,9 @@ RULES = (
         EXAMINING,
         (("            self.judge.working_copy(number, env, key, self._env_num)\n", "            pass\n"),),
         (
-            "shadow_judging::a_working_copy_that_is_shared_is_found[2]",
-            "shadow_judging::a_working_copy_that_is_shared_is_found[8]",
-            "shadow_judging::a_working_copy_is_watched_through_clears_of_other_pools",
+            "shadow_lending::a_working_copy_that_is_shared_is_found[2]",
+            "shadow_lending::a_working_copy_that_is_shared_is_found[8]",
+            "shadow_lending::a_working_copy_is_watched_through_clears_of_other_pools",
         ),
     ),
     Rule(
@@ -413,14 +413,14 @@ RULES = (
         "a sound cache that uses the slot at once",
         MIRROR,
         (("        if WM in pools:\n            self._lending.forget_working_copy()\n", ""),),
-        tuple(f"shadow_judging::a_clear_of_wm_takes_working_copies_back[{pool}]" for pool in ("pool0", "pool1")),
+        tuple(f"shadow_lending::a_clear_of_wm_takes_working_copies_back[{pool}]" for pool in ("pool0", "pool1")),
     ),
     Rule(
         "so does a set in wm",
         "a sound cache that takes any slot for it",
         MIRROR,
         (("        if pool == WM:\n            self._lending.forget_working_copy()\n", ""),),
-        ("shadow_judging::a_set_in_wm_takes_working_copies_back",),
+        ("shadow_lending::a_set_in_wm_takes_working_copies_back",),
     ),
     Rule(
         "a loan stays as it is until the next set of its pool",
@@ -428,7 +428,7 @@ RULES = (
         MIRROR,
         (("        self._lending.loan_ends((pool,))\n", "        self._lending._loan = None\n"),),
         (
-            "shadow_judging::a_loan_that_the_next_lookup_overwrites_is_found",
+            "shadow_lending::a_loan_that_the_next_lookup_overwrites_is_found",
             "faults::a_fault_is_found_and_blamed[lends-one-buffer-mcts]",
         ),
     ),
@@ -437,7 +437,7 @@ RULES = (
         "the same, where nothing is set before the clear",
         MIRROR,
         (("        self._lending.loan_ends(pools)\n", "        self._lending._loan = None\n"),),
-        tuple(f"shadow_judging::a_loan_is_watched_until_its_pool_is_cleared[{pool}]" for pool in ("pool0", "pool1")),
+        tuple(f"shadow_lending::a_loan_is_watched_until_its_pool_is_cleared[{pool}]" for pool in ("pool0", "pool1")),
     ),
     Rule(
         "what was lent from wm is good until the next checkout only",
@@ -486,8 +486,8 @@ RULES = (
             ("                earlier.spoil()\n", "                pass\n"),
         ),
         (
-            "shadow_judging::references_to_the_producers_object_are_found_at_once[ByReference]",
-            "shadow_judging::references_to_the_producers_object_are_found_at_once[KeepsTensors]",
+            "shadow_lending::references_to_the_producers_object_are_found_at_once[ByReference]",
+            "shadow_lending::references_to_the_producers_object_are_found_at_once[KeepsTensors]",
             "faults::a_fault_is_found_and_blamed[by-reference-mcts]",
             "faults::a_fault_is_found_and_blamed[detach-taken-for-copy-mcts]",
         ),
@@ -497,7 +497,7 @@ RULES = (
         "`ByReference`, where each value has a shape of its own",
         HANDOVER,
         (("                earlier.spoil()\n", "                pass\n"),),
-        ("shadow_judging::references_are_found_where_the_next_value_is_of_another_kind",),
+        ("shadow_lending::references_are_found_where_the_next_value_is_of_another_kind",),
     ),
     Rule(
         "a value is handed over in its own memory layout",
@@ -508,7 +508,7 @@ RULES = (
             ("    if all(in_order) or len(in_order) < len(tensors):\n", "    if in_order is not None:\n"),
         ),
         (
-            "shadow_judging::a_value_is_handed_over_in_its_own_memory_layout",
+            "shadow_lending::a_value_is_handed_over_in_its_own_memory_layout",
             "faults::a_fault_is_found_and_blamed[reads-memory-in-order-numeric-edge]",
         ),
     ),
@@ -571,7 +571,7 @@ RULES = (
         "counters that are wrong for a while",
         MIRROR,
         (("            self.check_stats()\n", ""),),
-        ("shadow_judging::statistics_are_checked_during_a_long_run",),
+        ("shadow_statistics::statistics_are_checked_during_a_long_run",),
     ),
     Rule(
         "hits and misses are not checked where track of them was lost",
@@ -593,14 +593,14 @@ RULES = (
                 "",
             ),
         ),
-        ("shadow_judging::sides_that_leave_their_strategy_alike_are_not_called_liars[get]",),
+        ("shadow_statistics::sides_that_leave_their_strategy_alike_are_not_called_liars[get]",),
     ),
     Rule(
         "nothing is checked where nobody can tell which pool answered",
         "`checkout-prefers-recur`, where both hold the same bytes",
         EXAMINING,
         (("                self._note_ambiguity(init(env), key, last)\n", "                pass\n"),),
-        ("shadow_judging::counters_are_not_checked_where_nobody_can_tell_which_pool_answered",),
+        ("shadow_statistics::counters_are_not_checked_where_nobody_can_tell_which_pool_answered",),
     ),
     # ---------------------------------------------------------------- what is known
     Rule(
