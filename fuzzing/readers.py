@@ -16,6 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from rich.console import Console
 
@@ -38,7 +39,7 @@ _STEPS = 200
 _WIDTH = 120
 _PAGES = all(find_spec(name) is not None for name in ("jinja2", "plotly"))  # of the extra `report`
 pages = import_module("harness.report.html.page")  # the package has a function of that name
-pages._plotly = lambda: ("", "")  # type: ignore[attr-defined]  # megabytes that do not depend on the input
+_without_plotly = patch.object(pages, "_plotly", lambda: ("", ""))  # megabytes that do not depend on the input
 
 
 def trace(content: bytes, folder: Path) -> None:
@@ -64,6 +65,7 @@ def rows(content: bytes, folder: Path) -> None:
         return
 
 
+@_without_plotly
 def result(content: bytes, folder: Path) -> None:
     """A JSON result: read it, and show it in every way that there is."""
     path = folder / "r.json"
