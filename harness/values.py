@@ -133,10 +133,20 @@ class KeysValues:
     def __getitem__(self, layer: int) -> LayerCache:
         return self._keys_values[layer]
 
-    def __getstate__(self) -> tuple[None, dict[str, Any]]:
-        """All but the view of its memory, which belongs to this process."""
-        kept = ("_keys_values", "_row", "_slices")
-        return None, {**{name: getattr(self, name) for name in kept}, "_octets": None}
+    def __getstate__(self) -> tuple[torch.Tensor | None, list[torch.Tensor], list[int]]:
+        """The row, or the tensors where they are not its slices; and the sizes.
+
+        Not both: a pickle keeps no memory shared between tensors, and has all of the row again for each slice.
+        """
+        self._octets = None  # a pickle for another process moves the memory (`torch.multiprocessing`)
+        row = row_of(self)
+        tensors, sizes = read(self)
+        return row, tensors if row is None else [], sizes
+
+    def __setstate__(self, state: tuple[torch.Tensor | None, list[torch.Tensor], list[int]]) -> None:
+        """As `from_row` does where there is a row; layers and slices are new objects."""
+        row, tensors, sizes = state
+        KeysValues.__init__(self, tensors if row is None else row.unbind(0), sizes, row=row)
 
     def clone(self) -> KeysValues:
         """A copy that shares nothing with this entry."""
@@ -222,7 +232,8 @@ def clone(value: Any) -> KeysValues:
         check(value)
     first = tensors[0]
     if all(t.shape == first.shape and t.dtype == first.dtype and t.device == first.device for t in tensors):
-        return KeysValues.from_row(torch.stack([t.detach() for t in tensors]), sizes)
+        row = torch.stack([t.detach() for t in tensors])
+        return KeysValues.from_row(row.contiguous(), sizes)  # a stack of what is channels-last is channels-last
     return KeysValues([t.detach().clone(memory_format=torch.contiguous_format) for t in tensors], sizes)
 
 
@@ -269,9 +280,14 @@ def stack_over(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: lis
 
 
 def write_token(cache: TokenCache, fill: float) -> None:
-    """Append one token of the constant `fill` in place, as a consumer does; over the first where there is no room."""
+    """Append one token of the constant `fill` in place, as a consumer does; over the first where there is no room.
+
+    A tensor of no tokens stays as it is.
+    """
     tensor, size = cache._cache, cache._size
     tokens = tensor.shape[2]
+    if not tokens:
+        return
     tensor.detach().select(2, size % tokens).fill_(fill)
     cache._size = size % tokens + 1
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict
 from enum import Enum
-from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class EvictionStrategy(Enum):
@@ -70,18 +72,18 @@ class FifoOrder:
 
 
 class LruOrder:
-    """Least recently used: slots in order of use, the front one leaves. All O(1).
+    """Least recently used: slots in order of use, the front one leaves. All O(1)."""
 
-    Attributes:
-        used: every lookup calls it, so it is the dictionary's own method and not one of ours around that.
-    """
-
-    __slots__ = ("_slots", "used")
+    __slots__ = ("_slots",)
     refreshed_by_get = True
 
     def __init__(self, size: int) -> None:  # noqa: ARG002 - orders are built alike
         self._slots: OrderedDict[int, None] = OrderedDict()
-        self.used = self._slots.move_to_end
+
+    @property
+    def used(self) -> Callable[[int], None]:
+        """To the back. Every lookup calls it, so it is the dictionary's own method and not one of ours around that."""
+        return self._slots.move_to_end
 
     def added(self, slot: int, priority: float | None) -> None:  # noqa: ARG002 - see Order
         """To the back."""
@@ -104,18 +106,19 @@ class PriorityOrder:
     rebuilt when outdated entries outnumber the slots, so it stays within about twice the pool.
     """
 
-    __slots__ = ("_ages", "_current", "_heap", "_limit")
+    __slots__ = ("_age", "_current", "_heap", "_limit")
     refreshed_by_get = False
 
     def __init__(self, size: int) -> None:
         self._limit = 2 * size + 16
         self._heap: list[tuple[float, int, int]] = []
         self._current: dict[int, tuple[float, int, int]] = {}
-        self._ages = count()
+        self._age = 0
 
     def added(self, slot: int, priority: float | None) -> None:
         """A new entry, younger than all others."""
-        self._push((0.0 if priority is None else priority, next(self._ages), slot))
+        self._age += 1
+        self._push((0.0 if priority is None else priority, self._age, slot))
 
     def updated(self, slot: int, priority: float | None) -> None:
         """A new priority at the old age; without one, nothing changes."""

@@ -6,6 +6,7 @@ lock is released, while the caller still reads. So here whoever looks up gets a 
 
 from __future__ import annotations
 
+from _thread import RLock
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -14,13 +15,21 @@ from refactored.pool import KVCachePool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from threading import RLock
 
     from harness.values import KeysValues
     from refactored.eviction import EvictionStrategy
 
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
+
+
+class SharedLock(RLock):  # type: ignore[misc] # typeshed has it as final, which it is not
+    """A re-entrant lock whose copy, or pickle, is a new one that nobody holds; what shares it shares the new one."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type[SharedLock], tuple[()]]:
+        return type(self), ()
 
 
 class LockedPool(KVCachePool):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from refactored.eviction import EvictionStrategy
-from refactored.locking import LockedPool, one_at_a_time
+from refactored.locking import LockedPool, SharedLock, one_at_a_time
 from refactored.pool import KVCachePool
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ class KVCacheManager:
     - Every lookup gives a copy, `get_wm_cache` and `keys_values_wm_list` too. It is the caller's own: no `set` changes
       it, and writing into it changes no pool.
     - It does not promise that two calls in a row are one step, nor that a value may change while a `set` copies it.
+
+    A deep copy of it, or a pickle, has pools and a lock of its own; no other thread may call it while that is made.
 
     Args:
         config: the recur pool has `num_simulations` (50 when absent) times `env_num` slots, an init pool has
@@ -61,7 +62,7 @@ class KVCacheManager:
         simulations = getattr(config, "num_simulations", _DEFAULT_NUM_SIMULATIONS)
         _check_size("num_simulations", simulations)
         init_size = _init_pool_size(config)
-        lock = RLock() if thread_safe else None
+        self._lock = lock = SharedLock() if thread_safe else None
 
         def pool(name: str, size: int) -> KVCachePool:
             if lock is None:
@@ -73,9 +74,22 @@ class KVCacheManager:
         self.init_pools = [pool(f"init[{env_id}]", init_size) for env_id in range(env_num)]
         self.recur_pool = pool("recur", simulations * env_num)
         self.wm_pool = pool("wm", env_num)
-        if lock is not None:  # bound anew, so that the methods as written take no lock
+        self._bind()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the methods that `_bind` binds, which are of this manager alone."""
+        bound = () if self._lock is None else _SEVERAL_POOLS
+        return {name: value for name, value in vars(self).items() if name not in bound}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._bind()
+
+    def _bind(self) -> None:
+        """Under a lock, bind the methods that go through several pools anew, so that as written they take none."""
+        if self._lock is not None:
             for method in _SEVERAL_POOLS:
-                setattr(self, method, one_at_a_time(lock, getattr(self, method)))
+                setattr(self, method, one_at_a_time(self._lock, getattr(self, method)))
 
     def get_init_cache(self, env_id: int, cache_key: int) -> KeysValues | None:
         """Lend what the init pool of `env_id` holds under `cache_key`, or None.

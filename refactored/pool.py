@@ -62,6 +62,17 @@ class KVCachePool:
         self._keys = [0] * pool_size
         self._slots = [Slot() for _ in range(pool_size)]
         self._order = order_for(self.eviction_strategy, pool_size)
+        self._bind()
+
+    def __setstate__(self, state: tuple[dict[str, Any] | None, dict[str, Any]]) -> None:
+        """As Python does, but for the order that lookups refresh, which is the copy's own."""
+        attributes, slots = state
+        for name, value in {**(attributes or {}), **slots}.items():
+            setattr(self, name, value)
+        self._bind()
+
+    def _bind(self) -> None:
+        """Bind what every lookup calls, or None. Python does not copy a built-in method: it would be the original's."""
         self._used = self._order.used if self._order.refreshed_by_get else None
 
     def __len__(self) -> int:
@@ -133,7 +144,7 @@ class KVCachePool:
 def _orderable(priority: Any) -> float:
     try:
         number = float(priority)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         number = math.nan
     if math.isnan(number):
         raise ValueError(f"priority {priority!r} is not a number that can be compared with others")

@@ -32,6 +32,18 @@ class Slot:
         self._row: torch.Tensor | None = None
         self._allocated = 0
 
+    def __getstate__(self) -> tuple[KeysValues | None, int]:
+        """What is stored; all else is found anew in the copy, whose memory is another."""
+        return self.value, self._allocated
+
+    def __setstate__(self, state: tuple[KeysValues | None, int]) -> None:
+        """As after `store`."""
+        Slot.__init__(self)
+        value, allocated = state
+        if value is not None:
+            self._adopt(value)
+        self._allocated = allocated  # what a consumer put into the value is no memory of ours
+
     def store(self, value: Any) -> int:
         """Copy `value`: every layer, K and V, sizes and padding. It succeeds or changes nothing.
 

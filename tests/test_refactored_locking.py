@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 import refactored
-from harness.contract import SPEC, CacheContract, entry, same
+from harness.caches import CacheSpec
+from harness.contract import CacheContract, entry, same
 from harness.values import write_token
 from refactored import EvictionStrategy, KVCacheManager, KVCachePool
+
+SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
 
 
 class TestThreadSafe(CacheContract):

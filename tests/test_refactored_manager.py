@@ -9,10 +9,13 @@ import pytest
 
 import refactored
 from harness import adapting, loading
-from harness.contract import SPEC, CacheContract, entry, same
+from harness.caches import CacheSpec
+from harness.contract import CacheContract, entry, same
 from harness.operations import init
 from legacy import EvictingCache
 from refactored import EvictionStrategy, KVCacheManager, build_cache
+
+SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
 
 
 class TestFifo(CacheContract):

@@ -96,9 +96,9 @@ def test_an_unknown_strategy_is_a_value_error() -> None:
         KVCachePool(1, "random")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("priority", [float("nan"), "high", [1]])
+@pytest.mark.parametrize("priority", [float("nan"), "high", [1], 10**400], ids=["nan", "text", "list", "too-large"])
 def test_a_priority_that_cannot_be_compared_is_a_value_error(priority: Any) -> None:
-    """Not-a-number would break the order for good, so it is refused and nothing is stored."""
+    """Not-a-number would break the order for good, so it is refused as all that is no float, and nothing is stored."""
     pool = KVCachePool(1, EvictionStrategy.PRIORITY)
     with pytest.raises(ValueError, match="is not a number that can be compared with others"):
         pool.set(1, entry(1), priority)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +21,7 @@ from harness.values import (
     copy_into,
     describe,
     device_of,
+    expose,
     read,
     row_of,
     size_bytes,
@@ -163,9 +167,9 @@ def test_an_update_appends_in_place() -> None:
 def test_a_clone_shares_nothing() -> None:
     """Writing into a clone changes neither the tensors nor the sizes of what was cloned."""
     value, before = row(), fingerprint(row())
-    copy = value.clone()
-    assert fingerprint(copy) == before
-    for layer in copy._keys_values:
+    copied = value.clone()
+    assert fingerprint(copied) == before
+    for layer in copied._keys_values:
         layer._k_cache._cache.zero_()
         layer._v_cache._size = 0
     assert fingerprint(value) == before
@@ -210,17 +214,104 @@ def test_what_has_no_row_has_none(value: Any) -> None:
 def test_a_clone_is_one_row_and_keeps_every_bit(dtype: torch.dtype) -> None:
     """Tensors of one kind become one row, for every dtype."""
     value = upstream(row(dtype=dtype))
-    copy = clone(value)
-    assert row_of(copy) is not None
-    assert fingerprint(copy) == fingerprint(value)
+    copied = clone(value)
+    assert row_of(copied) is not None
+    assert fingerprint(copied) == fingerprint(value)
 
 
 def test_a_clone_of_several_kinds_keeps_them() -> None:
     """Tensors of other shapes or dtypes are copied one by one and come contiguous."""
     tensors = [drawn(0).transpose(1, 2), drawn(1, dtype=torch.float64)]
-    copy = clone(UpstreamKeysValues(tensors, (1, 2)))
-    assert fingerprint(copy) == fingerprint(UpstreamKeysValues(tensors, (1, 2)))
-    assert all(tensor.is_contiguous() for tensor in read(copy)[0])
+    copied = clone(UpstreamKeysValues(tensors, (1, 2)))
+    assert fingerprint(copied) == fingerprint(UpstreamKeysValues(tensors, (1, 2)))
+    assert all(tensor.is_contiguous() for tensor in read(copied)[0])
+
+
+@pytest.mark.parametrize("order", [*permutations(range(4))], ids=str)
+@pytest.mark.parametrize("shape", [SHAPE, (2, 3, 4, 5)], ids=str)
+def test_a_clone_is_contiguous_whatever_lies_in_memory_first(shape: tuple[int, ...], order: tuple[int, ...]) -> None:
+    """Tensors in each of the 24 orders of their axes become one contiguous row, also over an earlier one."""
+    tensors = [
+        drawn(seed, shape=tuple(shape[axis] for axis in order)).permute([order.index(axis) for axis in range(4)])
+        for seed in range(4)
+    ]
+    value = UpstreamKeysValues(tensors, SIZES)
+    fresh = clone(value)
+    for result in (fresh, copy_into(value, row(1, shape=shape)), copy_into(fresh, row(1, shape=shape))):
+        behind = row_of(result)
+        assert behind is not None
+        assert behind.is_contiguous()
+        assert expose(result) is not None
+        assert fingerprint(result) == fingerprint(value)
+
+
+# ---------------------------------------------------------------------- deep copies and pickles
+
+
+def through_pickle(value: Any) -> Any:
+    """What a pickle of it gives."""
+    return pickle.loads(pickle.dumps(value))  # noqa: S301
+
+
+duplicates = pytest.mark.parametrize("duplicate", [copy.deepcopy, through_pickle], ids=["deepcopy", "pickle"])
+
+
+@duplicates
+@pytest.mark.parametrize("exposed", [False, True])
+def test_a_duplicate_has_a_row_of_its_own_behind_its_tensors(duplicate: Callable[[Any], Any], exposed: bool) -> None:  # noqa: FBT001
+    """What is written into the tensors of a deep copy or a pickle is in its row, and not in the original."""
+    original = row()
+    if exposed:
+        expose(original)
+    copied = duplicate(original)
+    assert fingerprint(copied) == fingerprint(original)
+    for tensor in read(copied)[0]:
+        tensor.zero_()
+    behind = row_of(copied)
+    assert behind is not None
+    assert not behind.any()
+    assert not any(expose(copied) or [1])
+    assert fingerprint(original) == fingerprint(row())
+
+
+@duplicates
+def test_a_duplicate_of_what_was_re_pointed_has_the_tensors_that_are_seen(duplicate: Callable[[Any], Any]) -> None:
+    """A tensor that a consumer put into an entry is in its deep copy and in its pickle, without the row."""
+    original = row()
+    original._keys_values[1]._v_cache._cache = drawn(9)
+    copied = duplicate(original)
+    assert fingerprint(copied) == fingerprint(original)
+    assert row_of(copied) is None
+    assert fingerprint(copy_into(row(2), copied)) == fingerprint(row(2))
+
+
+@duplicates
+def test_a_duplicate_of_separate_tensors_has_separate_tensors(duplicate: Callable[[Any], Any]) -> None:
+    """An entry without a row has none after a deep copy or a pickle."""
+    copied = duplicate(apart(row()))
+    assert row_of(copied) is None
+    assert fingerprint(copied) == fingerprint(row())
+
+
+def test_a_pickle_has_a_row_once() -> None:
+    """And not again for each of its slices."""
+    value = KeysValues.zeros(num_layers=10, num_heads=2, max_tokens=20, head_dim=16)
+    assert len(pickle.dumps(value)) < size_bytes(value) + 2000
+
+
+def test_memory_that_a_pickle_moves_is_exposed_where_it_went() -> None:
+    """`torch.multiprocessing` puts a tensor into shared memory while it pickles it."""
+    value = row()
+    assert expose(value) is not None
+    pickle.dumps(value)
+    assert value._row is not None
+    value._row.share_memory_()
+    for tensor in read(value)[0]:
+        tensor.zero_()
+    assert not any(expose(value) or [1])
+
+
+# ---------------------------------------------------------------------- copies in place
 
 
 def test_a_copy_goes_into_the_targets_own_memory() -> None:
@@ -321,6 +412,14 @@ def test_a_written_token_starts_over_where_there_is_no_room() -> None:
     write_token(cache, 6.0)
     assert cache._cache[0, 1, :, 2].tolist() == [6, 0, 0, 0]
     assert cache._size == 1
+
+
+def test_no_token_is_written_where_there_is_none() -> None:
+    """A tensor of no tokens, and its size, stay as they are."""
+    cache = TokenCache(torch.zeros(1, 2, 0, 3), 0)
+    write_token(cache, 6.0)
+    assert cache._cache.shape == (1, 2, 0, 3)
+    assert cache._size == 0
 
 
 def test_a_token_is_written_into_a_leaf_of_a_graph() -> None:
