@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 pytest.register_assert_rewrite("harness.contract")
 
 SIDES = ("reference", "candidate")
+_READABLE = 80  # characters of a test's name that are kept in that of a file
 
 
 class _Watched(NamedTuple):
@@ -130,10 +131,15 @@ def _refuse_to_import(name: str) -> None:
 
 
 def _known(config: pytest.Config) -> Sequence[KnownDifference]:
-    from harness.settings import DEFAULT_PATH, read_settings  # noqa: PLC0415
+    """What the settings in rootdir accept, which lie where the command finds them in its working directory."""
+    from harness.settings import DEFAULT_PATH, PYPROJECT, _parse, _read, read_settings  # noqa: PLC0415
 
-    path = config.rootpath / DEFAULT_PATH
-    return read_settings(path).known if path.exists() else ()
+    path, pyproject = config.rootpath / DEFAULT_PATH, config.rootpath / PYPROJECT
+    if path.exists() or not pyproject.exists():
+        return read_settings(path).known if path.exists() else ()
+    tools = _read(pyproject).get("tool", {})
+    own = tools.get("kvparity", {}) if isinstance(tools, dict) else {}
+    return _parse(own, f"{pyproject} [tool.kvparity]").known
 
 
 # ---------------------------------------------------------------------- fixtures
@@ -238,11 +244,18 @@ def _kept(item: pytest.Item, error: BaseException) -> Iterator[str]:
     if cache is None:
         return
     for number, each in enumerate(found, start=1):
-        name = re.sub(r"\W+", "_", item.name)
-        path = cache.mkdir("kvparity") / f"{name}-{number}.kvtrace"
+        path = cache.mkdir("kvparity") / f"{_file_name(item.nodeid)}-{number}.kvtrace"
         path.unlink(missing_ok=True)
-        write_trace(each.case, each.divergence, path, each.comparison, source=f"found by {item.name}")
+        write_trace(each.case, each.divergence, path, each.comparison, source=f"found by {item.nodeid}")
         yield f"the operations of that are kept in {path}"
+
+
+def _file_name(nodeid: str) -> str:
+    """The end of it, as far as it is fit for a file's name, and a digest, without which two might have the same."""
+    import xxhash  # noqa: PLC0415
+
+    readable = re.sub(r"\W+", "_", nodeid, flags=re.ASCII)[-_READABLE:].strip("_")
+    return f"{readable}-{xxhash.xxh3_64_hexdigest(nodeid.encode(errors='surrogatepass'))}"
 
 
 # ---------------------------------------------------------------------- traces

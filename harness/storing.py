@@ -248,7 +248,9 @@ def _signed(key: int) -> int:
 
 
 def _real(number: float | None) -> float | str | None:
-    """SQLite turns a NaN into NULL, but keeps its name."""
+    """SQLite turns a NaN into NULL and -0.0 into 0, but keeps texts that are numbers to Python and none to itself."""
     if number is None:
         return None
-    return "nan" if math.isnan(number) else float(number)
+    if math.isnan(number):
+        return "nan"
+    return "-0_0" if number == 0 and math.copysign(1, number) < 0 else float(number)

@@ -136,13 +136,25 @@ def test_an_interrupted_campaign_goes_on_where_it_was(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "kept", setting())
     first = run(setting(), tasks, Here(stop_after=1), folder)
     assert first.interrupted
-    assert not first.missing
+    assert first.missing == [f"{task} (interrupted before its end)" for task in tasks[1:]]
     rest = Here()
     result = run(setting(), tasks, rest, folder)
     assert rest.given == tasks[1:]
     assert not result.interrupted
     whole = run(setting(), tasks, Here(), Folder(tmp_path / "whole", setting()))
     assert comparable(result.as_dict()) == comparable(whole.as_dict())
+
+
+def test_what_an_interrupt_left_undone_is_named_as_far_as_anybody_reads(tmp_path: Path) -> None:
+    """What died comes first, with its reason, then eight of the tasks, and of the others how many they are."""
+    url = "memory://bad.kvtrace"
+    with fsspec.open(url, "wb") as file:
+        file.write(b"nonsense")
+    tasks = [*trace_parts([url], steps=None), *examples(2000, seed=0)]
+    lost, *undone, others = run(setting(), tasks, Here(stop_after=1), Folder(tmp_path, setting())).missing
+    assert lost.startswith(f"{url} (TraceError: ")
+    assert undone == [f"{task} (interrupted before its end)" for task in tasks[1:9]]
+    assert others == "12 more (interrupted likewise)"
 
 
 def test_a_half_written_task_is_done_again(tmp_path: Path) -> None:
@@ -167,6 +179,25 @@ def test_one_bad_trace_ends_no_campaign(tmp_path: Path) -> None:
     [missing] = result.missing
     assert missing.startswith(f"{url} (TraceError: ")
     assert result.fails("corruption")
+
+
+@pytest.mark.parametrize("content", ["cut short", "no trace", "a folder"])
+def test_a_file_that_cannot_be_read_ends_no_campaign(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one from elsewhere: it is named, the status is 1, and all else has its results."""
+    monkeypatch.chdir(tmp_path)
+    bad = Path("bad.kvtrace")
+    if content == "a folder":
+        bad.mkdir()
+    else:
+        bad.write_bytes(b"nonsense" if content == "no trace" else trace_path(CARTPOLE).read_bytes()[:100_000])
+    command = ["replay", CARTPOLE, str(bad), "--steps", "200", "--reference", "refactored-fifo"]
+    assert main([*command, "--jobs", "1", "--quiet", "--json", "result.json"]) == 1
+    result = json.loads(Path("result.json").read_text())
+    [missing] = result["missing"]
+    assert missing.startswith("bad.kvtrace (TraceError: ")
+    assert sum(result["operations"].values()) == 200
 
 
 def test_a_campaign_without_any_result_is_incomplete(tmp_path: Path) -> None:
@@ -224,7 +255,8 @@ def test_ctrl_c_ends_a_campaign_that_the_same_command_resumes(
     caches = ["--reference", "refactored-fifo", "--candidate", "deadly:Interrupts", "--quiet"]
     command = ["replay", CARTPOLE, "--jobs", "1", *caches, "--campaign"]
     assert main([*command, str(kept)]) == 3
-    assert capsys.readouterr().out.startswith("INTERRUPTED: no corruption found so far; ")
+    undone = f"{CARTPOLE}, stream 1 (target) (interrupted before its end)"
+    assert f"no result of {undone}; no corruption found" in capsys.readouterr().out
     [first] = kept.glob("*.json")
     written = first.stat().st_mtime_ns
     assert main([*command, str(kept), "--json", str(tmp_path / "a.json")]) == 0
@@ -304,6 +336,7 @@ def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: p
         (["fuzz", "--jobs", "2", "--time", "1m"], "give --examples in the place of --time"),
         (["replay", CARTPOLE, "--jobs", "0"], "'0' is not an integer of at least 1"),
         (["replay", "memory://nowhere.kvtrace", "--jobs", "1"], "there is no memory://nowhere.kvtrace"),
+        (["replay", "nowhere.kvtrace", "--jobs", "1"], "'nowhere.kvtrace'"),
         (["replay", CARTPOLE, "--jobs", "1", "--candidate", "nonsense"], "there is no cache 'nonsense'"),
         (["replay", CARTPOLE, "--jobs", "1", "--campaign", __file__], "cannot be made"),
     ],

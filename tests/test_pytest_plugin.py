@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
@@ -179,13 +181,38 @@ def test_a_failing_body_is_shown_with_the_divergences_beside_it(pytester: pytest
     result.stdout.fnmatch_lines(["E * assert (1 + 1) == 3", "*Captured kvparity call*", "presence (behaviour): *"])
 
 
-def test_a_known_difference_fails_nothing(pytester: pytest.Pytester) -> None:
-    """What kvparity.toml in rootdir accepts is accepted here too."""
-    pytester.makepyfile(SHADOWED + "\n    def test_it(kv_shadow): set_twice(kv_shadow)")
-    (pytester.path / "kvparity.toml").write_text(
-        '[[known]]\npattern = "presence *: *still named it as its owner*"\nside = "reference"\nreason = "a quirk"\n'
-    )
+ACCEPTED = 'pattern = "presence *: *still named it as its owner*"\nside = "reference"\nreason = "a quirk"\n'
+
+
+@pytest.mark.parametrize(("file", "table"), [("kvparity.toml", "known"), ("pyproject.toml", "tool.kvparity.known")])
+def test_a_known_difference_fails_nothing(pytester: pytest.Pytester, file: str, table: str) -> None:
+    """What the settings in rootdir accept is accepted here too, wherever pytest is started."""
+    pytester.makeini("[pytest]\n")
+    (pytester.path / file).write_text(f"[[{table}]]\n{ACCEPTED}")
+    below = pytester.path / "below"
+    below.mkdir()
+    (below / "test_it.py").write_text(textwrap.dedent(SHADOWED + "\n    def test_it(kv_shadow): set_twice(kv_shadow)"))
+    pytester.runpytest_inprocess("below").assert_outcomes(passed=1)
+    os.chdir(below)
     pytester.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+def test_settings_come_from_one_file(pytester: pytest.Pytester) -> None:
+    """As for the command: where kvparity.toml is, pyproject.toml says nothing."""
+    pytester.makepyfile(SHADOWED + "\n    def test_it(kv_shadow): set_twice(kv_shadow)")
+    pytester.makepyprojecttoml(f"[[tool.kvparity.known]]\n{ACCEPTED}")
+    (pytester.path / "kvparity.toml").touch()
+    pytester.runpytest_inprocess().assert_outcomes(failed=1)
+
+
+def test_settings_that_are_not_understood_are_one_line(pytester: pytest.Pytester) -> None:
+    """Which names the file and the table."""
+    pytester.makepyfile("def test_it(kv_shadow): pass")
+    pytester.makepyprojecttoml("[tool.kvparity]\nknow = []\n")
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*pyproject.toml [[]tool.kvparity]: expected [[][[]known]] tables, *, found know"])
+    assert shows_no_traceback(result)
 
 
 def test_a_test_module_says_how_large_the_caches_are(pytester: pytest.Pytester) -> None:
@@ -397,25 +424,43 @@ def test_a_regression_that_is_no_trace_fails_in_one_line(pytester: pytest.Pytest
     assert shows_no_traceback(result)
 
 
+MACHINE = """
+    from hypothesis import Phase, settings
+    from harness import Comparison
+    from scenarios.machine import CacheMachine
+
+    class Machine(CacheMachine):
+        comparison = Comparison("refactored-fifo", "fault:forgets-sizes")
+
+    TestMachine = Machine.TestCase
+    TestMachine.settings = settings(deadline=None, database=None, derandomize=True, phases=[Phase.generate])
+"""
+
+
 def test_what_a_state_machine_finds_is_kept(pytester: pytest.Pytester) -> None:
     """As a trace that shows it, which the report names; the failure itself is a program."""
-    pytester.makepyfile(
-        """
-        from hypothesis import Phase, settings
-        from harness import Comparison
-        from scenarios.machine import CacheMachine
-
-        class Machine(CacheMachine):
-            comparison = Comparison("refactored-fifo", "fault:forgets-sizes")
-
-        TestMachine = Machine.TestCase
-        TestMachine.settings = settings(deadline=None, database=None, derandomize=True, phases=[Phase.generate])
-        """
-    )
+    pytester.makepyfile(test_it=MACHINE)
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*driver.apply(Set(pool=*", "the operations of that are kept in *runTest-1.kvtrace"])
-    [kept] = pytester.path.rglob("runTest-1.kvtrace")
+    kept_in = "the operations of that are kept in *test_it_py_TestMachine_runTest-????????????????-1.kvtrace"
+    result.stdout.fnmatch_lines(["*driver.apply(Set(pool=*", kept_in])
+    [kept] = pytester.path.rglob("*.kvtrace")
     with Trace(kept) as trace:
+        assert "test_it.py::TestMachine::runTest" in trace.header.note
         found = Comparison("refactored-fifo", "fault:forgets-sizes").trace(trace, workload="kept")
     assert found.by_kind["size"] == 1
+
+
+def test_what_several_state_machines_find_is_kept_under_names_of_their_own(pytester: pytest.Pytester) -> None:
+    """Wherever they lie, and however alike their names look once they are file names; none of them is too long."""
+    deep = f"{'deep_' * 40}/{'deeper_' * 28}"
+    for name in ("a/test_it.py", "b/test_it.py", "b_test_it.py", f"{deep}/test_it.py"):
+        path = pytester.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(MACHINE))
+    result = pytester.runpytest_inprocess("--import-mode=importlib", "-o", "python_files=*test_it.py")
+    result.assert_outcomes(failed=4)
+    told = {line.rpartition("/")[2] for line in result.outlines if " are kept in " in line}
+    assert told == {path.name for path in pytester.path.rglob("*.kvtrace")}
+    assert len(told) == 4
+    assert all(len(name) < 128 for name in told)

@@ -11,7 +11,7 @@ from recordings import SHAPE, entry, numbers, recorded, values
 
 from harness import recording, storing
 from harness.fingerprints import fingerprint
-from harness.operations import RECUR, Operation, Set
+from harness.operations import RECUR, Operation, Set, Write
 from harness.trace import Trace
 from harness.values import KeysValues, size_bytes
 
@@ -66,6 +66,14 @@ def test_what_is_recorded_for_long_is_what_was_set(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(recording, "_PAUSE_SECONDS", 0.0)
     found = recorded(tmp_path / "t.kvtrace", [Set(pool=RECUR, key=key, value=entry(key)) for key in range(200)])
     assert [fingerprint(value) for value in values(found)] == [fingerprint(entry(key)) for key in range(200)]
+
+
+@pytest.mark.parametrize("number", [-0.0, 0.0])
+def test_a_zero_comes_back_with_its_sign(tmp_path: Path, number: float) -> None:
+    """As fill and as priority, although SQLite's numbers know one zero only."""
+    operations = [Write(env=0, fill=number), Set(pool=RECUR, key=1, value=entry(1), priority=number)]
+    write, store = recorded(tmp_path / "t.kvtrace", operations)
+    assert repr(write.operation.fill) == repr(store.operation.priority) == repr(number)  # type: ignore[union-attr]
 
 
 # ---------------------------------------------------------------------- stored once

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # What two runs of the same work need not agree in: when, where and how fast.
 _OF_THE_MOMENT = ("timing", "timeline", "latencies", "provenance")
+_NAMED = 8  # of the tasks that an interrupt left undone; a list of a thousand is not read
 
 
 class Engine(Protocol):
@@ -37,6 +38,8 @@ def run(
     progress: Callable[[int], None] = lambda _: None,
 ) -> Result:
     """Do what is not done yet, and add up. An interrupt ends it early, with what is done by then.
+
+    What has no result is in `missing`: each task that came to none, and what an interrupt left undone.
 
     Raises:
         UsageError: a result cannot be written or read.
@@ -62,7 +65,16 @@ def run(
     result = merge(results)
     result.interrupted = interrupted
     result.missing = [f"{task} ({reasons[task]})" for task in tasks if task in reasons]
+    if interrupted:
+        result.missing += _undone([task for task in tasks if task not in reasons and task not in folder])
     return result
+
+
+def _undone(tasks: Sequence[Task]) -> Iterator[str]:
+    for task in tasks[:_NAMED]:
+        yield f"{task} (interrupted before its end)"
+    if more := len(tasks[_NAMED:]):
+        yield f"{more:,} more (interrupted likewise)"
 
 
 def comparable(result: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import xxhash
 
+from harness.errors import TraceError
 from harness.fetching import identity, is_url
 from harness.loading import trace_path
 from harness.replay import Comparison
@@ -19,6 +20,7 @@ from harness.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from harness.compare import Tolerance
     from harness.divergence import KnownDifference
@@ -114,9 +116,10 @@ def examples(count: int, *, seed: int) -> list[Examples]:
 def trace_parts(names: Iterable[str], *, steps: int | None) -> list[TracePart]:
     """Traces cut by stream; one that is elsewhere stays whole, since only who replays it fetches it.
 
+    So does one that cannot be read: whoever replays it says why, and the others go on.
+
     Raises:
         UsageError: one of them is not there.
-        TraceError: one of them is no trace.
     """
     return [part for name in names for part in _parts(name, steps)]
 
@@ -126,8 +129,7 @@ def _parts(name: str, steps: int | None) -> list[TracePart]:
     if is_url(name):
         return [TracePart(name=name, source=name, identity=changes, stream=None, title=name, steps=steps)]
     path = trace_path(name).resolve()
-    with Trace(path) as trace:
-        streams = {number: stream.name for number, stream in trace.streams.items()}
+    streams = _streams(path)
     if len(streams) < 2:  # noqa: PLR2004 - one stream is the whole; one with none says so when it is replayed
         return [TracePart(name=name, source=str(path), identity=changes, stream=None, title=name, steps=steps)]
     return [
@@ -141,6 +143,15 @@ def _parts(name: str, steps: int | None) -> list[TracePart]:
         )
         for number, stream in streams.items()
     ]
+
+
+def _streams(path: Path) -> dict[int, str]:
+    """The names of a trace's streams; of one that cannot be read, none."""
+    try:
+        with Trace(path) as trace:
+            return {number: stream.name for number, stream in trace.streams.items()}
+    except TraceError:
+        return {}
 
 
 def digest(setting: Setting, task: Task) -> str:
