@@ -1,4 +1,4 @@
-"""Which exceptions of a cache are an observation like any other, and which are not its own."""
+"""Exceptions of a cache: which are an observation like any other, and what they say."""
 
 from __future__ import annotations
 
@@ -19,6 +19,21 @@ def contained(error: BaseException) -> BaseException:
         not isinstance(error, Exception) and _is_from_signal(error.__traceback__)
     ):
         raise error
+    return error
+
+
+def told(error: BaseException) -> str:
+    """Its type and what it says, whatever its `__str__` does."""
+    try:
+        said = str(error)
+    except BaseException as unsaid:  # noqa: BLE001  a cache's exception is the cache's own code, too
+        said = f"(its message raised {type(contained(unsaid)).__name__})"
+    return f"{type(error).__name__}: {said}"
+
+
+def let_go(error: BaseException) -> BaseException:
+    """`error` without its traceback, through which it would keep whatever its callers had in their hands."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
     return error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.containing import told
 from harness.evidence.coverage import coverage_of
 from harness.evidence.history import Event
 from harness.judge import Judge, Lookup
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from harness.compare import Tolerance
     from harness.divergence import DivergenceLog
     from harness.evidence.coverage import Coverage
-    from harness.evidence.history import History
+    from harness.evidence.history import Did, History
     from harness.side import Outcome, SeenDrop, Side
 
 
@@ -78,21 +79,24 @@ class Examiner:
 
         What each side raised; and how what the candidate was given to copy was after that, where it was looked at.
         """
-        self._truth.pools[pool].set(key, fingerprint, device, number)
         if self._history is not None:
-            self._history.note(Event(number, "set", pool, key, mine or fingerprint, its or fingerprint))
+            self._history.note(Event(number, "set", pool, key, _did(mine, fingerprint), _did(its, fingerprint)))
         if after is not None and after.fingerprint != fingerprint:
             self.judge.source(number, pool, key)
+        if mine is not None or its is not None:
+            self.judge.errors(number, Set(pool=pool, key=key, value=None), mine, its)
+            if mine is not None and its is not None:
+                self._truth.pools[pool].forget(key)  # both refused it, and nobody knows how far they had come
+                return
+        self._truth.pools[pool].set(key, fingerprint, device, number)
         self._ideal.set(pool, key, number, priority)
         if self._other_ideal is not None:
             self._other_ideal.set(pool, key, number, priority)
-        if mine is not None or its is not None:
-            self.judge.errors(number, Set(pool=pool, key=key, value=None), mine, its)
 
     def get(self, number: int, pool: PoolId, key: int, mine: Outcome, its: Outcome) -> None:
         """A get, and both answers."""
         if self._history is not None:
-            did = mine.error or mine.fingerprint, its.error or its.fingerprint
+            did = _did(mine.error, mine.fingerprint), _did(its.error, its.fingerprint)
             self._history.note(Event(number, "get", pool, key, *did))
         held = self._ideal.get(pool, key)
         held_by_its = held if self._other_ideal is None else self._other_ideal.get(pool, key)
@@ -109,7 +113,7 @@ class Examiner:
     def checkout(self, number: int, env: int, key: int, mine: Outcome, its: Outcome) -> None:
         """A checkout, and both answers."""
         if self._history is not None:
-            did = mine.error or mine.fingerprint, its.error or its.fingerprint
+            did = _did(mine.error, mine.fingerprint), _did(its.error, its.fingerprint)
             self._history.note(Event(number, "checkout", init(env), key, *did))
         held = self._ideal.checkout(env, key)
         held_by_its = held if self._other_ideal is None else self._other_ideal.checkout(env, key)
@@ -152,7 +156,13 @@ class Examiner:
         its: BaseException | None,
     ) -> None:
         """A clear, of these pools; what each side raised."""
-        self._note(Event(number, "clear", pool, None, mine or "cleared", its or "cleared"))
+        self._note(Event(number, "clear", pool, None, _did(mine, "cleared"), _did(its, "cleared")))
+        if mine is not None or its is not None:
+            self.judge.errors(number, Clear(pool=pool), mine, its)
+            if mine is not None and its is not None:
+                for each in covered:
+                    self._truth.pools[each].forget_all()  # the same
+                return
         for each in covered:
             self._truth.pools[each].clear(number)
             for ideal in (self._ideal, self._other_ideal):
@@ -160,8 +170,6 @@ class Examiner:
                     ideal.clear(each)
         for side in self._sides:
             side.forget_drops(pool)
-        if mine is not None or its is not None:
-            self.judge.errors(number, Clear(pool=pool), mine, its)
 
     def loan(self, number: int, pool: PoolId, key: int, lent: Outcome, now: Outcome) -> None:
         """A get of the candidate lent that; how it is when the loan ends."""
@@ -223,6 +231,11 @@ def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
     )
 
 
-def _unseen(answer: Outcome) -> BaseException | str:
+def _unseen(answer: Outcome) -> Did:
     """What is known of an answer at whose tensors nobody looked."""
-    return answer.error or ("miss" if answer.value is None else "hit, not compared")
+    return _did(answer.error, "miss" if answer.value is None else "hit, not compared")
+
+
+def _did(error: BaseException | None, otherwise: Did) -> Did:
+    """What goes into the history: words, for an exception would keep all that its callers had in their hands."""
+    return otherwise if error is None else f"raised {told(error)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.containing import told
 from harness.errors import NotKeysValuesError
 
 if TYPE_CHECKING:
@@ -103,4 +104,4 @@ def mishap(error: BaseException) -> str:
     """What a side did instead of answering."""
     if isinstance(error, NotKeysValuesError):
         return f"returned no entry: {error}"
-    return f"raised {type(error).__name__}: {error}"
+    return f"raised {told(error)}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import torch
 import xxhash
 
-from harness.values import device_of, read, row_of, write_token
+from harness.values import check, device_of, read, row_of, write_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +28,7 @@ _NUMPY_HAS = frozenset(
 _STACK_BYTES = 8192
 _MOST_HEADERS = 1024
 _CPU = torch.device("cpu")
+_INTEGERS = {int}
 _FILLS = 113
 _STRIDE = 7919  # a prime, so that scribbles wander over all of a tensor
 
@@ -109,6 +110,8 @@ def fingerprint(value: Any) -> bytes:
 
 def _taken_anew(value: Any) -> bytes:
     tensors, sizes = read(value)
+    if {*map(type, sizes)} != _INTEGERS:
+        check(value)  # 1.0 and True equal 1, and are no sizes
     view = _remember(value, tensors)
     if view is not None:
         return view.digest(tuple(sizes))

@@ -40,7 +40,7 @@ class Handover:
         tensors, sizes = read(value)
         if earlier is not None and earlier.takes(tensors, sizes):
             return earlier
-        self._given = Given(_copied(value, tensors, sizes))
+        self._given = Given.of(value, tensors, sizes)
         self._note_kind(self._given.value)
         if earlier is not None:
             # The new value is of another kind and got an object of its own: who kept this one is found out too.
@@ -76,6 +76,18 @@ class Given:
             for layer in value._keys_values
         ]
 
+    @classmethod
+    def of(cls, value: Any, tensors: list[torch.Tensor], sizes: list[int]) -> Given:
+        """A new one, which holds what `value` holds, in its memory layout.
+
+        Raises:
+            NotKeysValuesError: `value` is no entry.
+        """
+        in_order = [tensor.is_contiguous() for tensor in tensors if isinstance(tensor, torch.Tensor)]
+        if all(in_order) or len(in_order) < len(tensors):
+            return cls(clone(value))
+        return cls(KeysValues([tensor.detach().clone() for tensor in tensors], sizes))
+
     def takes(self, tensors: list[torch.Tensor], sizes: list[int]) -> bool:
         """Copy these over the object, and put it together again; or tell that they are of another kind or layout."""
         row = self.row
@@ -103,11 +115,3 @@ class Given:
                 write_token(cache, _SPOILT)
         if self.row is not None:
             self.row.view(torch.uint8).bitwise_not_()
-
-
-def _copied(value: Any, tensors: list[torch.Tensor], sizes: list[int]) -> KeysValues:
-    """A copy in the memory layout of `value`."""
-    in_order = [tensor.is_contiguous() for tensor in tensors if isinstance(tensor, torch.Tensor)]
-    if all(in_order) or len(in_order) < len(tensors):
-        return clone(value)
-    return KeysValues([tensor.detach().clone() for tensor in tensors], sizes)

@@ -24,7 +24,7 @@ from harness.values import read
 if TYPE_CHECKING:
     import torch
 
-    from harness.caches import Cache, CacheSpec, Drop
+    from harness.caches import Cache, CacheSpec, DeclaresStrategy, Drop
     from harness.compare import Tolerance
     from harness.evidence import Coverage, Evidence
     from harness.fingerprints import Fingerprints, Look
@@ -49,7 +49,7 @@ class Mirror:
     Several threads may call it: operations happen one at a time, and none is lost.
 
     Args:
-        reference: the cache that it is held against; None where it cannot be asked for anything but its answers.
+        reference: the cache that it is held against; where only its answers are known, what declares its strategies.
         candidate: the cache on trial.
         spec: the sizes of both.
         names: of the reference and of the candidate, for people.
@@ -72,7 +72,7 @@ class Mirror:
     def __init__(
         self,
         *,
-        reference: Cache | None,
+        reference: Cache | DeclaresStrategy,
         candidate: Cache,
         spec: CacheSpec,
         names: tuple[str, str] = ("reference", "candidate"),
@@ -198,8 +198,7 @@ class Mirror:
 
     @one_at_a_time
     def coverage(self) -> Coverage:
-        """What was exercised so far."""
-        self.settle()
+        """What was exercised, as far as it was examined."""
         return self._examiner.coverage(
             kinds=self._handover.kinds,
             kind_changes=self._handover.kind_changes,

@@ -98,3 +98,21 @@ def describe(operation: Operation) -> str:
             return f"write into the working copy of env {operation.env}"
         case Clear():
             return f"clear of {operation.pool}"
+
+
+def verb_of(operation: Operation) -> str:
+    """`set`, `get`, `checkout`, `clear` or `write`."""
+    return type(operation).__name__.lower()
+
+
+def place_of(operation: Operation) -> tuple[str, int | None]:
+    """The pools that it is about, in words, and the key, if it has one."""
+    match operation:
+        case Set() | Get():
+            return str(operation.pool), operation.key
+        case Clear():
+            return str(operation.pool), None
+        case Checkout():
+            return f"init[{operation.env}], recur", operation.key
+        case Write():
+            return "wm", None

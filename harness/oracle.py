@@ -85,6 +85,16 @@ class Contents:
             last_set.popitem(last=False)
             self.complete = False
 
+    def forget(self, key: int) -> None:
+        """Nobody knows what was last set under that key."""
+        self.last_set.pop(key, None)
+        self.complete = False
+
+    def forget_all(self) -> None:
+        """Nor under any other."""
+        self.last_set.clear()
+        self.complete = False
+
     def clear(self, number: int) -> None:
         """Note a clear: from here on every key is known again."""
         self.clears += bool(self.last_set)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.caches import CacheSpec
+    from harness.compare import Tolerance
     from harness.divergence import Divergence, DivergenceLog
     from harness.evidence.timeline import Timeline
     from harness.mirror import Mirror
@@ -32,6 +33,7 @@ class Seen:
         coverage: what was exercised.
         timeline: how counts grew, from the second on at which it began.
         latencies: how long operations took, by side and kind.
+        tolerance: how far numbers were let lie apart; None where bits had to be equal.
     """
 
     spec: CacheSpec
@@ -42,11 +44,11 @@ class Seen:
     coverage: Coverage
     timeline: tuple[float, Timeline] | None
     latencies: dict[str, dict[str, Latency]]
+    tolerance: Tolerance | None = None
 
     @classmethod
     def of(cls, shadow: Mirror, *, without_its_word: bool = False) -> Seen:
-        """What `shadow` saw so far; `without_its_word` leaves out what the candidate itself counted."""
-        shadow.settle()
+        """What `shadow` has examined so far; `without_its_word` leaves out what the candidate itself counted."""
         evidence = shadow.evidence
         return cls(
             spec=shadow.spec,
@@ -60,6 +62,7 @@ class Seen:
             coverage=shadow.coverage(),
             timeline=None if evidence is None else (evidence.began, evidence.timeline),
             latencies={} if evidence is None else evidence.latencies,
+            tolerance=shadow._tolerance,
         )
 
 
@@ -82,9 +85,11 @@ class Tally:
         self._coverage = Coverage()
         self._timelines: list[tuple[float, Timeline]] = []
         self._latencies: list[dict[str, dict[str, Latency]]] = []
+        self._tolerances: list[Tolerance] = []
 
     def add(self, shadow: Mirror) -> None:
         """Add a shadow that has seen all that it will see."""
+        shadow.settle()
         self.add_seen(Seen.of(shadow))
 
     def add_seen(self, seen: Seen) -> None:
@@ -97,6 +102,8 @@ class Tally:
         if seen.timeline is not None:
             self._timelines.append(seen.timeline)
         self._latencies.append(seen.latencies)
+        if seen.tolerance is not None and seen.tolerance not in self._tolerances:
+            self._tolerances.append(seen.tolerance)
         _add(self._stats, seen.stats)
 
     def result(
@@ -139,6 +146,7 @@ class Tally:
             coverage=self._coverage,
             timeline=together(self._timelines),
             latencies=_added_up(self._latencies),
+            tolerances=self._tolerances,
         )
 
 
@@ -188,12 +196,13 @@ def merge(results: Sequence[Result]) -> Result:
         coverage=coverage,
         provenance=results[0].provenance,
         programs={group: program for result in reversed(results) for group, program in result.programs.items()},
-        runs=[run for result in results for run in _runs(result)],
+        tolerances=list(dict.fromkeys(each for result in results for each in result.tolerances)),
+        runs=[run for result in results for run in runs_of(result)],
     )
 
 
-def _runs(result: Result) -> list[Result]:
-    """The single results of a sum, which come from where it comes from."""
+def runs_of(result: Result) -> list[Result]:
+    """The single results of a sum, which come from where it comes from; of a single one, itself."""
     return [replace(run, provenance=run.provenance or result.provenance) for run in result.runs] or [result]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import doubles
 import pytest
@@ -21,7 +21,7 @@ from legacy import ReleasedCache
 from refactored import fifo
 
 if TYPE_CHECKING:
-    from harness import Cache
+    from harness import Cache, PoolId
 
 
 @pytest.mark.parametrize("faulty", [doubles.KeepsNegativeZeroOut, doubles.ForgetsThePadding])
@@ -173,6 +173,76 @@ def test_a_tolerance_excuses_no_wrong_reference() -> None:
     cache.set(RECUR, 1, value(2))
     cache.get(RECUR, 1)
     assert found(cache) == ("stale_hit", "corruption", "both")
+
+
+class Halves(doubles.Plain):
+    """Keeps half the digits."""
+
+    def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
+        kept = KeysValues([tensor.half().float() for tensor in read(value)[0]], read(value)[1])
+        super().set(pool, key, kept, priority=priority)
+
+
+class Loses(doubles.Plain):
+    """Finds nothing."""
+
+    def get(self, pool: PoolId, key: int) -> Any:
+        return None
+
+
+def test_within_a_tolerance_a_value_without_a_right_one_beside_it_is_not_blamed() -> None:
+    """Only a right answer tells the numbers that were set; here the reference lost the key, and is wrong."""
+    cache = shadow(Halves(), reference=Loses(), tolerance=Tolerance(rtol=1e-2, atol=1e-2))
+    cache.set(RECUR, 1, value(1 / 3))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("presence", "behaviour", "reference")
+
+
+def test_a_tolerance_excuses_no_value_of_a_key_that_was_cleared() -> None:
+    """There is nothing that it could be close to."""
+    cache = shadow(doubles.ClearsNothing(), tolerance=Tolerance(rtol=1e-2, atol=1e-2))
+    cache.set(RECUR, 1, value(1))
+    cache.clear(RECUR)
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+
+
+class ReadSoOften:
+    """Another entry's layers, which can be read so many times only."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    @property
+    def _keys_values(self) -> Any:
+        self.times -= 1
+        if self.times < 0:
+            raise RuntimeError("read too often")
+        return value(99)._keys_values
+
+
+@pytest.mark.parametrize("times", range(9))
+def test_an_answer_that_fails_while_it_is_examined_is_the_candidates_fault(times: int) -> None:
+    """Whenever it does: nothing of that reaches the caller."""
+    candidate = doubles.Plain()
+    candidate.get = lambda _pool, _key: ReadSoOften(times)  # type: ignore[method-assign]
+    cache = shadow(candidate)
+    cache.set(RECUR, 1, value(1))
+    assert fingerprint(cache.get(RECUR, 1)) == fingerprint(value(1))
+    assert {divergence.wrong for divergence in cache.log.kept} == {"candidate"}
+
+
+@pytest.mark.parametrize("size", [1.0, True, None])
+def test_a_size_that_is_no_integer_is_no_size(size: Any) -> None:
+    """Though it may be equal to one."""
+    candidate = doubles.Plain()
+    lent = value(1)
+    lent._keys_values[0]._k_cache._size = size
+    candidate.get = lambda _pool, _key: lent  # type: ignore[method-assign]
+    cache = shadow(candidate)
+    cache.set(RECUR, 1, value(1))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("error", "corruption", "candidate")
 
 
 # ---------------------------------------------------------------- no truth is known

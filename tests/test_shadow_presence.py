@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import doubles
 import pytest
 from shadows import SPEC, found, only, shadow, sound, value
@@ -14,6 +16,11 @@ from harness import (
 )
 from legacy import EvictingCache
 from refactored import fifo, lru
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness import PoolId, ShadowCache
 
 # ---------------------------------------------------------------- presence
 
@@ -149,3 +156,63 @@ def test_rubbish_is_told_from_an_exception() -> None:
     cache.get(RECUR, 1)
     assert found(cache) == ("error", "corruption", "candidate")
     assert only(cache).candidate.startswith("returned no entry: str is not a key/value cache entry")
+
+
+class RefusesAnotherShape(doubles.Plain):
+    """Its slots are of one shape; and it is never emptied."""
+
+    def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
+        if (pool, key) in self.held:
+            raise ValueError("another shape")
+        super().set(pool, key, value, priority=priority)
+
+    def clear(self, pool: PoolId) -> None:
+        raise RuntimeError("not now")
+
+
+@pytest.mark.parametrize(
+    "refused", [lambda cache: cache.set(RECUR, 1, value(2, tokens=3)), lambda cache: cache.clear(RECUR)]
+)
+def test_what_both_sides_refuse_changes_nothing(refused: Callable[[ShadowCache], None]) -> None:
+    """Both go on with what they had, and neither is blamed for that."""
+    cache = shadow(RefusesAnotherShape(), reference=RefusesAnotherShape())
+    cache.set(RECUR, 1, value(1))
+    with pytest.raises((ValueError, RuntimeError)):
+        refused(cache)
+    cache.get(RECUR, 1)
+    assert (cache.log.total, cache.both_raised) == (0, 1)
+
+
+class LosesToo(RefusesAnotherShape):
+    """The same, and finds nothing."""
+
+    def get(self, pool: PoolId, key: int) -> Any:
+        return None
+
+
+def test_after_what_both_sides_refused_they_are_held_against_each_other() -> None:
+    """Nobody knows how far they had come: where they differ, who is wrong is unknown."""
+    cache = shadow(LosesToo(), reference=RefusesAnotherShape())
+    cache.set(RECUR, 1, value(1))
+    with pytest.raises(ValueError, match="another shape"):
+        cache.set(RECUR, 1, value(2, tokens=3))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("presence", "behaviour", "unknown")
+
+
+def test_an_exception_that_cannot_say_what_it_is_is_told_all_the_same() -> None:
+    """Its text is the cache's own code, too."""
+
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise KeyError("text")
+
+    candidate = doubles.Plain()
+
+    def fail(_pool: PoolId, _key: int) -> None:
+        raise MuteError
+
+    candidate.get = fail  # type: ignore[method-assign]
+    cache = shadow(candidate)
+    cache.get(RECUR, 1)
+    assert only(cache).candidate == "raised MuteError: (its message raised KeyError)"

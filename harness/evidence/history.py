@@ -17,11 +17,11 @@ _SHOWN = 24
 _DIMENSIONS = 4  # [N, H, T, D]
 
 Heat: TypeAlias = tuple[tuple[str, tuple[tuple[float | None, ...], ...]], ...]
-Did: TypeAlias = "bytes | BaseException | str | None"
+Did: TypeAlias = "bytes | str | None"
 
 
 class Event(NamedTuple):
-    """What both sides did in one operation: a fingerprint, an exception, nothing, or words."""
+    """What both sides did in one operation: a fingerprint, nothing, or words."""
 
     number: int
     verb: str
@@ -127,8 +127,6 @@ def _moment(event: Event) -> Moment:
 def _words(verb: str, did: Did) -> str:
     if isinstance(did, str):
         return did
-    if isinstance(did, BaseException):
-        return f"raised {type(did).__name__}: {did}"
     if did is None:
         return "miss"
     return f"{'set' if verb == 'set' else 'hit'} {did.hex()[:12]}"

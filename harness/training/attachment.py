@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 import time
 import weakref
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.divergence import Divergence
+    from harness.tally import Seen
 
 _P = ParamSpec("_P")
 
@@ -53,12 +55,13 @@ class Attachment:
         self._told: set[tuple[str, str]] = set()
         self._unexpected = 0
         self._seen = 0
+        self._process = os.getpid()
 
     @property
     def log(self) -> DivergenceLog:
         """The divergences of all operations so far; `found` lacks those that wait for their fingerprints."""
         with self.lock:
-            for listener in self._listeners.values():
+            for listener in list(self._listeners.values()):
                 listener.settle()
         return self.found
 
@@ -75,25 +78,44 @@ class Attachment:
         """
         self._bury()
         tap = tap_of(world_model)
-        listener = self._listeners[name] = ShadowListener(self, tap)
-        self._models[name] = weakref.ref(world_model, lambda _: self._died(name))
+        listener = ShadowListener(self, tap)
+        with self.lock:
+            self._listeners[name] = listener
+            self._models[name] = weakref.ref(world_model, lambda _: self._died(name))
         tap.join(listener)
 
     def detach(self) -> None:
-        """Give every model its own attributes back. What was found stays."""
-        for listener in self._listeners.values():
-            listener.leave()
-        if self.options.on_divergence == "warn":
-            self.judge()
-        self.guard.end()
+        """Give every model its own attributes back, and let go of the candidate. What was found stays."""
+        if os.getpid() != self._process:
+            return  # a fork has left the models alone already, and perhaps locked what another thread had locked
+        listeners = list(self._listeners.values())
+        try:
+            for listener in listeners:
+                listener.leave()
+            for listener in listeners:
+                listener.retire()
+            if self.options.on_divergence == "warn":
+                self.judge()
+        finally:
+            self.guard.end()
 
     def result(self, *, workload: str = "training", interrupted: bool = False) -> Result:
-        """What it came to, so far or in the end."""
+        """What it came to, so far or in the end. The candidate catches up, and is asked what it counted.
+
+        To be called in the thread of the training, since that is the candidate's.
+        """
+        return self._tallied(ShadowListener.seen, workload=workload, interrupted=interrupted)
+
+    def result_so_far(self) -> Result:
+        """The same without what the candidate has not done yet, and without its own counts: in any thread."""
+        return self._tallied(ShadowListener.seen_so_far, workload="training", interrupted=False)
+
+    def _tallied(self, seen: Callable[[ShadowListener], Seen], *, workload: str, interrupted: bool) -> Result:
         with self.lock:
             self._bury()
             tally = Tally(self.options.names, self.found)
-            for listener in self._listeners.values():
-                tally.add_seen(listener.seen())
+            for listener in list(self._listeners.values()):
+                tally.add_seen(seen(listener))
             guard = self.guard
             return tally.result(
                 workload=workload,
@@ -148,7 +170,7 @@ class Attachment:
 
     def _bury(self) -> None:
         """Let go of the caches of models that are no more, unless in the middle of an operation."""
-        while not any(listener.under_way for listener in self._listeners.values()):
+        while not any(listener.under_way for listener in list(self._listeners.values())):
             try:
                 name = self._dead.popleft()
             except IndexError:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import random
+import os
 import sys
 import time
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
-import torch
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import UsageError
 from harness.evidence.memory import Resident
 from harness.patience import DEFAULT_S, Patience
+from harness.training.belongings import Dice, modes, others_run, put_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from harness.training.belongings import Modes
 
 _SAVED_S = 3600.0
 _SERVING = 10  # times the share: a candidate that serves does the run's own work
@@ -25,6 +26,8 @@ _GIB = 1 << 30
 # Of operations, so many from the start on, and after them one in N. Whoever does a thing in many of them is found out.
 _DICE_ALWAYS, _DICE_EVERY = 64, 1024
 _WEIGH_ALWAYS, _WEIGH_EVERY = 1024, 31
+_DRAWN = 3  # looks in a row, where it might have been another thread
+_QUIET_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +102,8 @@ class Guard:
         self._ended: float | None = None
         self._credit = limits.warm_up_s * (limits.share or 0.0)
         self._operations = self._weighed_at = self._looked_at = 0
+        self._drawn = 0  # looks in a row at which numbers had been drawn
+        self._dice_are_shared = False
 
     @property
     def is_short(self) -> bool:
@@ -135,21 +140,23 @@ class Guard:
         began, before = self._clock(), self._operations
         self._operations = done = before + operations
         dice = resident = None
-        if before < _DICE_ALWAYS or done - self._looked_at >= _DICE_EVERY:
+        if (before < _DICE_ALWAYS or done - self._looked_at >= _DICE_EVERY) and not self._dice_are_shared:
             self._looked_at, dice = done, Dice()
         if before < _WEIGH_ALWAYS or done - self._weighed_at >= _WEIGH_EVERY:
             resident = self._resident()
         self.patience.begin()
-        return Visit(began, operations, dice, resident)
+        return Visit(began, operations, dice, resident, modes(), os.getpid())
 
     def finish(self, visit: Visit, *, left: int = 0) -> None:
         """The guest leaves, with so many operations left undone: open where what it took was too much."""
         self.patience.end()
+        if os.getpid() != visit.process:
+            os._exit(1)  # the guest forked: nobody waits for a second run
         self._operations -= left
+        if modes() != visit.modes:
+            self._changed(visit.modes)
         if visit.dice is not None:
-            touched = visit.dice.restore()
-            if touched:
-                self.stop(f"it drew random numbers from {touched}, which belongs to the run; give it its own generator")
+            self._look_at(visit.dice)
         if visit.resident is not None:
             self._weigh(visit.resident, (self._operations - self._weighed_at) / (visit.operations - left))
             self._weighed_at = self._operations
@@ -161,6 +168,20 @@ class Guard:
         self.spend(now - visit.began)
         if share is not None and self._credit < 0:
             self.stop(f"shadowing took {self.spent_s:.1f} s of {self.wall_s:.1f} s; {share:.0%} were allowed")
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Within, the guest does what is no operation: it is built, or asked what it counted. It leaves no trace."""
+        dice, before = Dice(), modes()
+        self.patience.begin()
+        try:
+            yield
+        finally:
+            self.patience.end()
+            if modes() != before:
+                self._changed(before)
+            if dice.touched() and not self._dice_are_shared:
+                dice.restore()
 
     def spend(self, seconds: float) -> None:
         """Account for time that shadowing took."""
@@ -175,6 +196,34 @@ class Guard:
     def holds(self, size_bytes: int) -> None:
         """The guest says that it holds so much: open where that is too much."""
         self._weighed("it holds", size_bytes)
+
+    def _changed(self, before: Modes) -> None:
+        """The guest left torch in other modes than it found: put those back, and open."""
+        put_back(before)
+        self.stop("it changed torch's grad mode, default dtype or number of threads, which belong to the run")
+
+    def _look_at(self, before: Dice) -> None:
+        """Whether the guest drew numbers of the run's: put back what it drew, and open.
+
+        Where another thread might have drawn them, it takes several looks in a row, and where numbers are drawn while
+        the guest does nothing, nobody can tell: then nothing is put back, and nobody looks again.
+        """
+        touched = before.touched()
+        if not touched:
+            self._drawn = 0
+            return
+        self._drawn += 1
+        if others_run():
+            moment = Dice()
+            time.sleep(_QUIET_S)
+            if moment.touched():
+                self._dice_are_shared = True
+                return
+            before.restore()
+            if self._drawn < _DRAWN:
+                return
+        before.restore()
+        self.stop(f"it drew random numbers from {touched}, which belongs to the run; give it its own generator")
 
     def _weigh(self, before: int, stands_for: float) -> None:
         """How the process grew in visits of which this is one; what the run has freed since is not held any more."""
@@ -191,50 +240,14 @@ class Guard:
 
 
 class Visit(NamedTuple):
-    """How things were when the guest came: the time, for how many operations, the random state, the memory."""
+    """How things were when the guest came: the time, for how many operations, the random state, the memory, ..."""
 
     began: float
     operations: int
     dice: Dice | None
     resident: int | None
-
-
-class Dice:
-    """The random state of the run: Python's, numpy's and torch's, as it is now."""
-
-    def __init__(self) -> None:
-        self._python = random.getstate()
-        self._numpy = np.random.get_state(legacy=False)  # noqa: NPY002  the run's own state is what this is about
-        self._torch = torch.get_rng_state()
-        self._cuda = _cuda_state()
-
-    def restore(self) -> str:
-        """Put back what was changed; whose it was, or nothing."""
-        touched = []
-        if random.getstate() != self._python:
-            random.setstate(self._python)
-            touched.append("Python's random state")
-        if not _same(np.random.get_state(legacy=False), self._numpy):  # noqa: NPY002
-            np.random.set_state(self._numpy)  # noqa: NPY002
-            touched.append("numpy's random state")
-        if not torch.equal(torch.get_rng_state(), self._torch):
-            torch.set_rng_state(self._torch)
-            touched.append("torch's random state")
-        if not all(torch.equal(now, before) for now, before in zip(_cuda_state(), self._cuda, strict=False)):
-            torch.cuda.set_rng_state_all(self._cuda)
-            touched.append("the random state of CUDA")
-        return " and ".join(touched)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two states of numpy, which are dicts of dicts, numbers and arrays, are equal."""
-    if isinstance(one, dict):
-        return all([_same(value, other[name]) for name, value in one.items()])
-    return bool(np.array_equal(one, other))
-
-
-def _cuda_state() -> list[torch.Tensor]:
-    return torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    modes: Modes
+    process: int
 
 
 def warn(message: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.containing import contained
-from harness.errors import DivergedError
+import torch
+
+from harness.containing import contained, told
+from harness.errors import DivergedError, NotKeysValuesError
 from harness.evidence import Evidence
 from harness.loading import build_cache, build_with
 from harness.mirror import Mirror
@@ -13,11 +15,9 @@ from harness.operations import ALL, Checkout, Clear, Get, Set, Write
 from harness.tally import Seen
 from harness.training.tap import Served
 from harness.training.trail import OPERATIONS, Trail
-from harness.values import read
+from harness.values import check, read
 
 if TYPE_CHECKING:
-    import torch
-
     from harness.caches import CacheSpec
     from harness.operations import Operation
     from harness.training.attachment import Attachment
@@ -51,13 +51,15 @@ class ShadowListener:
         self._tap: Tap | None = tap
         self._attachment = attachment
         self._serves = options.serve == "candidate"
-        mirror = Mirror(
-            reference=None,
-            candidate=(
+        with attachment.guard.aside():
+            built = (
                 build_cache(candidate, spec)
                 if isinstance(candidate, str)
                 else build_with(candidate, spec, name=options.names[1])
-            ),
+            )
+        mirror = Mirror(
+            reference=tap.declared,
+            candidate=built,
             spec=spec,
             names=options.names,
             log=attachment.found,
@@ -115,25 +117,33 @@ class ShadowListener:
 
     def lost(self, error: BaseException) -> None:
         """The harness itself failed."""
-        self._attachment.guard.stop(f"kvparity itself failed: {type(error).__name__}: {error}")
+        self._attachment.guard.stop(f"kvparity itself failed: {told(error)}")
 
     def seen(self) -> Seen:
         """What came of it so far. A candidate that was taken out is not asked any more what it counted."""
         trail = self._trail  # which may go meanwhile: the garbage collector finds dead models at any moment
         if trail is None:
+            return self.seen_so_far()
+        self.settle()
+        guard = self._attachment.guard
+        if guard.stopped is not None:
+            return Seen.of(trail.mirror, without_its_word=True)
+        with guard.aside():
+            trail.mirror.check_stats()
+            return Seen.of(trail.mirror)
+
+    def seen_so_far(self) -> Seen:
+        """The same, as far as it was examined. The candidate is not asked: any thread may."""
+        trail = self._trail
+        if trail is None:
             assert self._seen is not None
             return self._seen
-        self.settle()
-        if self._attachment.guard.stopped is not None:
-            return Seen.of(trail.mirror, without_its_word=True)
-        trail.mirror.check_stats()
-        return Seen.of(trail.mirror)
+        return Seen.of(trail.mirror, without_its_word=True)
 
     def leave(self) -> None:
-        """Listen no more, and have everything examined that was heard."""
+        """Listen no more."""
         if self._tap is not None:
             self._tap.leave(self)
-        self.settle()
 
     def settle(self) -> None:
         """Have everything done and examined that waits for it; a device may fail to hand fingerprints over."""
@@ -179,6 +189,8 @@ class ShadowListener:
             trail.clear(ALL, None)
         match operation:
             case Set():
+                if own.error is not None and not _is_entry(operation.value):
+                    return  # likewise
                 if self._serves:
                     self._kind = _kind_of(operation.value)
                 trail.set(operation.pool, operation.key, operation.value, operation.priority, own.error)
@@ -211,7 +223,9 @@ class ShadowListener:
         its = mirror.answers[1]
         if its.error is not None or not isinstance(operation, Get | Checkout):
             return None
-        if its.value is None or (self._kind is not None and _kind_of(its.value) == self._kind):
+        if its.value is None or (
+            self._kind is not None and _is_usable(its.value) and _kind_of(its.value) == self._kind
+        ):
             return Served(its.value)
         return None
 
@@ -238,6 +252,22 @@ def _size_bytes(mirror: Mirror) -> int | None:
         contained(error)
         return None
     return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+def _is_entry(value: Any) -> bool:
+    try:
+        check(value)
+    except NotKeysValuesError:
+        return False
+    return True
+
+
+def _is_usable(value: Any) -> bool:
+    """Whether a consumer finds in it what it would in an entry of its own: plain tensors, and numbers as sizes."""
+    tensors, sizes = read(value)
+    return all([type(size) is int for size in sizes]) and not any(
+        [type(tensor) is not torch.Tensor or tensor.requires_grad for tensor in tensors]
+    )
 
 
 def _kind_of(value: Any) -> list[tuple[torch.Size, torch.dtype, torch.device]] | None:

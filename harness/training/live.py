@@ -57,8 +57,8 @@ class Standing:
 
     @classmethod
     def of(cls, attachment: Attachment) -> Standing:
-        """How `attachment` stands now."""
-        result = attachment.result()
+        """How `attachment` stands, as far as the candidate has come."""
+        result = attachment.result_so_far()
         account = result.training
         assert account is not None
         return cls(
@@ -186,15 +186,17 @@ class LiveView:
         self._process = os.getpid()
 
     def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
+        """Begin to look, if there is where to show it."""
+        if self._sinks:
+            self._thread.start()
 
     def stop(self) -> None:
         """Look once more, and end. In a forked process, of which this is not the view, nothing happens."""
         if os.getpid() != self._process:
             return
         self._over.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self.look()
         for sink in self._sinks:
             sink.close()

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.adapting import MANAGER_METHODS
+from harness.adapting import MANAGER_METHODS, ManagerCache
 from harness.caches import CacheSpec
 from harness.errors import UnusableCacheError
-from harness.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, Operation, PoolId, Set, init
+from harness.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, init
 from harness.training.tap import StandsIn, Tap, attempt, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from harness.caches import DeclaresStrategy
 
 ATTRIBUTE = "kv_cache_manager"
 
@@ -28,6 +30,11 @@ class ManagerTap(Tap):
     def __init__(self, model: Any) -> None:
         self._manager = getattr(model, ATTRIBUTE)
         super().__init__(model, spec_of_manager(self._manager))
+
+    @property
+    def declared(self) -> DeclaresStrategy:
+        """As the manager's pools say."""
+        return _Declared(self._manager)
 
     @property
     def empty(self) -> bool:
@@ -60,6 +67,16 @@ class ManagerTap(Tap):
         if own.error is not None:
             raise own.error
         return own.value
+
+
+class _Declared:
+    """The strategies of a manager; that of its working copies, which are its own affair, is no matter."""
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = ManagerCache(manager)
+
+    def strategy(self, pool: PoolId) -> str:
+        return "fifo" if pool == WM else self._manager.strategy(pool)
 
 
 def has_manager(model: Any) -> bool:

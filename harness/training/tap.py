@@ -17,10 +17,11 @@ from harness.operations import Clear
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.caches import CacheSpec
-    from harness.operations import Operation
+    from harness.caches import CacheSpec, DeclaresStrategy
+    from harness.operations import Operation, PoolId
 
 _KEYS = 1 << 64
+_OUR_OWN = frozenset({"_own", "_tap", "_pool"})
 
 
 class Own(NamedTuple):
@@ -74,6 +75,11 @@ class Tap(ABC):
         self._listeners: tuple[Listener, ...] = ()
         self._waiting: tuple[Listener, ...] = ()
         _TAPS.add(self)
+
+    @property
+    def declared(self) -> DeclaresStrategy:
+        """Says by which strategies the model's own caches evict."""
+        return _FirstInFirstOut()
 
     @property
     @abstractmethod
@@ -157,8 +163,18 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_all)
 
 
+class _FirstInFirstOut:
+    """As LightZero 0.2.0 evicts."""
+
+    def strategy(self, _: PoolId) -> str:
+        return "fifo"
+
+
 class StandsIn:
-    """Looks like the object in whose place it stands, which is also what a copy and a pickle are of."""
+    """Looks like the object in whose place it stands, which is also what a copy and a pickle are of.
+
+    What is assigned to it is assigned to that object, but for what is its own: `_own`, `_tap` and `_pool`.
+    """
 
     def __init__(self, own: Any) -> None:
         self._own = own
@@ -169,6 +185,15 @@ class StandsIn:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(object.__getattribute__(self, "_own"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _OUR_OWN:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._own, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._own, name)
 
     def __eq__(self, other: object) -> bool:
         return bool(self._own == other)
