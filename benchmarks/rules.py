@@ -87,7 +87,7 @@ RULES = (
         "a clear makes every earlier value wrong",
         "keys that survive a clear (`ClearsNothing`, `clear-keeps-newest`)",
         ORACLE,
-        (("        self.last_set.clear()\n", ""),),
+        (("        self.last_set.clear()\n        self.cleared = number\n", "        self.cleared = number\n"),),
         (
             "shadow_content::a_hit_after_a_clear_is_stale",
             "faults::a_fault_is_found_and_blamed[clear-keeps-newest-clear-storm]",
@@ -189,10 +189,30 @@ RULES = (
         "two caches that are close to each other and both wrong",
         JUDGE,
         (
-            ("if its.verdict == STALE and mine.verdict == RIGHT and self._close(lookup):", "if self._close(lookup):"),
-            ("            its = findings[1] = mine\n", "            return\n"),
+            ("        if reference.verdict == RIGHT:\n", "        if reference.verdict in (RIGHT, STALE):\n"),
         ),
         ("shadow_content::a_tolerance_excuses_no_wrong_reference",),
+    ),
+    Rule(
+        "within a tolerance, a value beside which there is no right one is not known to be wrong",
+        "a sound candidate that rounds, beside a reference that lost the key",
+        JUDGE,
+        (("        return Finding(RIGHT, ideal if ideal in held else held[0])\n", "        return candidate\n"),),
+        ("shadow_content::within_a_tolerance_a_value_without_a_right_one_beside_it_is_not_blamed",),
+    ),
+    Rule(
+        "what both sides refused is as it was, or unknown",
+        "two sound caches whose slots are of one shape",
+        EXAMINING,
+        (("                self._truth.pools[pool].forget(key)  # both refused it", "                pass  # both refused it"),),
+        ("shadow_presence::after_what_both_sides_refused_they_are_held_against_each_other",),
+    ),
+    Rule(
+        "a size is an integer, and not what is equal to one",
+        "a number with a point, which the model would slice with",
+        FINGERPRINTS,
+        (("    if {*map(type, sizes)} != _INTEGERS:\n", "    if False:\n"),),
+        ("shadow_content::a_size_that_is_no_integer_is_no_size[1.0]",),
     ),
     Rule(
         "a tensor that was looked at before must have the same memory, in the same order",
@@ -328,7 +348,7 @@ RULES = (
             (
                 (
                     "whatever it returns\n"
-                    "            return Outcome(value, error=_what_is_wrong_with(value) or contained(error))"
+                    "            return Outcome(value, error=_what_is_wrong_with(value) or self._kept(error))"
                 ),
                 (
                     "whatever it returns\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from numbers import Integral
 from typing import Any
 
 import xxhash
@@ -16,19 +17,22 @@ MANAGER_METHODS = (
     "get_init_cache", "set_init_cache", "get_recur_cache", "set_recur_cache", "get_wm_cache", "set_wm_cache",
     "hierarchical_get", "clear_all", "clear_init_caches", "clear_recur_cache",
 )  # fmt: skip
+_POOLS = ("init_pools", "recur_pool", "wm_pool")
 
 
 def adapt(built: Any, *, name: str = "") -> Cache:
     """`built` itself where it is a `Cache`, wrapped where it is shaped like `KVCacheManager`.
 
     Raises:
-        UnusableCacheError: it is neither; the message names the methods that it lacks.
+        UnusableCacheError: it is neither; the message names the methods, or else the pools, that it lacks.
     """
     name = name or type(built).__name__
     if all(callable(getattr(built, method, None)) for method in _CACHE_METHODS):
         cache: Cache = built
         return cache
     lacks = [method for method in MANAGER_METHODS if not callable(getattr(built, method, None))]
+    if not lacks:
+        lacks = [pool for pool in _POOLS if not hasattr(built, pool)]
     if not lacks:
         return ManagerCache(built)
     if len(lacks) == len(MANAGER_METHODS):
@@ -113,4 +117,4 @@ class ManagerCache:
 
 
 def _count(number: Any) -> int | None:
-    return number if isinstance(number, int) and not isinstance(number, bool) else None
+    return None if isinstance(number, bool) or not isinstance(number, Integral) else int(number)

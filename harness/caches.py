@@ -18,9 +18,10 @@ The contract, to which every cache is held:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import index
 from types import SimpleNamespace
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 from harness.operations import RECUR, WM, PoolId, init
 
@@ -90,6 +91,9 @@ class PoolStats:
     size_bytes: int | None = None
 
 
+_FIELDS = tuple(field.name for field in fields(PoolStats))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
     """A live key that a cache removed of its own accord (not by `clear`).
@@ -149,3 +153,40 @@ class DeclaresStrategy(Protocol):
 
 
 CacheFactory: TypeAlias = Callable[[SimpleNamespace, int], Any]
+
+
+# From Python 3.12 on, `isinstance` with a protocol does not see what a wrapper passes on by `__getattr__`.
+
+
+def counts(cache: Any) -> TypeGuard[HasStats]:
+    """Whether it has statistics, of its own or of what it wraps."""
+    return callable(getattr(cache, "stats", None))
+
+
+def reports_drops(cache: Any) -> TypeGuard[ReportsDrops]:
+    """Whether it can be listened to, itself or what it wraps."""
+    return hasattr(cache, "on_drop")
+
+
+def declares_strategy(cache: Any) -> TypeGuard[DeclaresStrategy]:
+    """Whether it declares anything as its strategy, itself or what it wraps."""
+    return getattr(cache, "strategy", None) is not None
+
+
+def as_stats(said: Any) -> PoolStats:
+    """What a cache said of a pool: a field that is missing is None, an integer of any type an int.
+
+    Raises:
+        TypeError: it has no such fields, or what is in one is no integer.
+    """
+    numbers = {name: _integer(name, getattr(said, name)) for name in _FIELDS if hasattr(said, name)}
+    if not numbers:
+        raise TypeError(f"a {type(said).__name__} is no statistics: expected some of {', '.join(_FIELDS)}")
+    return PoolStats(**numbers)
+
+
+def _integer(name: str, number: Any) -> int | None:
+    try:
+        return None if number is None else index(number)
+    except TypeError:
+        raise TypeError(f"{name} is a {type(number).__name__}, expected an integer") from None

@@ -33,7 +33,8 @@ def told(error: BaseException) -> str:
 
 def let_go(error: BaseException) -> BaseException:
     """`error` without its traceback, through which it would keep whatever its callers had in their hands."""
-    error.__traceback__ = error.__context__ = error.__cause__ = None
+    for name in ("__traceback__", "__context__", "__cause__"):
+        BaseException.__setattr__(error, name, None)  # a class of its own may allow nobody to set anything
     return error
 
 

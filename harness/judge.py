@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness import explain
-from harness.caches import ReportsDrops
+from harness.caches import reports_drops
 from harness.compare import Difference, Tolerance, compare
 from harness.containing import contained, told
 from harness.divergence import Divergence, DivergenceLog
@@ -344,7 +344,7 @@ class Judge:
         """When the ideals of sides that do not say so themselves dropped `key` last."""
         drops: dict[tuple[int, PoolId], list[str]] = {}
         for index, (side, ideal) in enumerate(zip(self.sides, self._ideals, strict=True)):
-            if key is None or isinstance(side.cache, ReportsDrops):
+            if key is None or reports_drops(side.cache):
                 continue
             for pool, held in ideal.pools.items():
                 removal = held.evicted.get(key)

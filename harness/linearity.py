@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from harness import explain
+from harness.containing import contained
 from harness.errors import UsageError
 from harness.fingerprints import fingerprint
-from harness.operations import RECUR, Checkout, Clear, Get, Operation, PoolId, Set, Write, describe, init
+from harness.operations import RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write, describe, init
 from harness.oracle import STRATEGIES, covered
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Entry(NamedTuple):
 
 Pool: TypeAlias = "tuple[Entry, ...]"  # the oldest entry first; under LRU the one whose use is longest ago
 Answer: TypeAlias = "bytes | str | None"
+_WORKING_COPY = Entry(-1, b"", 0.0)  # under a key that no workload has
 
 
 class Verdict(Enum):
@@ -56,7 +59,8 @@ class Call:
     Attributes:
         operation: what was asked for.
         began: in nanoseconds, of a clock that all threads share; `ended` likewise.
-        answer: of a lookup the fingerprint, None for a miss; of anything else None; an exception in words.
+        answer: of a lookup the fingerprint, None for a miss; of anything else None; in words an exception, or what is
+            no entry.
         stored: the fingerprint of what a `Set` set.
     """
 
@@ -89,7 +93,7 @@ class Checked:
 
 
 class Model:
-    """A cache with one thread, as a function from contents to contents.
+    """A cache with one thread, as a function from contents to contents. A working copy takes a slot of the wm pool.
 
     Args:
         spec: its sizes.
@@ -116,7 +120,9 @@ class Model:
                 return self._get(pools, name, key)
             case Checkout(env=env, key=key):
                 pools, answer = self._get(pools, init(env), key)
-                return (pools, answer) if answer is not None else self._get(pools, RECUR, key)
+                if answer is None:
+                    pools, answer = self._get(pools, RECUR, key)
+                return (pools if answer is None else self._add(pools, WM, _WORKING_COPY)), answer
             case Clear(pool=name):
                 for each in covered(name, self._places):
                     pools = self._with(pools, each, ())
@@ -132,10 +138,15 @@ class Model:
                 last = self._strategy == "lru"
                 kept = pool[:place] + pool[place + 1 :]
                 return self._with(pools, name, (*kept, new) if last else (*pool[:place], new, *pool[place + 1 :]))
+        return self._add(pools, name, Entry(key, stored, 0.0 if priority is None else priority))
+
+    def _add(self, pools: tuple[Pool, ...], name: PoolId, entry: Entry) -> tuple[Pool, ...]:
+        pool = pools[self._places[name]]
         if len(pool) == self._slots[name]:
-            victim = min(pool, key=lambda entry: entry.priority) if self._strategy == "priority" else pool[0]
-            pool = tuple(entry for entry in pool if entry is not victim)
-        return self._with(pools, name, (*pool, Entry(key, stored, 0.0 if priority is None else priority)))
+            by_priority = self._strategy == "priority"
+            victim = pool.index(min(pool, key=lambda held: held.priority)) if by_priority else 0
+            pool = pool[:victim] + pool[victim + 1 :]
+        return self._with(pools, name, (*pool, entry))
 
     def _get(self, pools: tuple[Pool, ...], name: PoolId, key: int) -> tuple[tuple[Pool, ...], Answer]:
         pool = pools[self._places[name]]
@@ -155,13 +166,22 @@ def record(cache: Cache, programs: Sequence[Sequence[Operation]]) -> list[list[C
     """Run each program on a thread of its own, all at once and switching as often as Python can; their calls.
 
     What a lookup returned is read after the call, as its caller would.
+
+    Raises:
+        UsageError: an operation is a `Write`; see `perform`.
+        NotKeysValuesError: what a `Set` is to store is no entry.
     """
     together = threading.Barrier(len(programs))
     calls: list[list[Call]] = [[] for _ in programs]
+    failed: list[BaseException] = []
 
     def run(program: Sequence[Operation], own: list[Call]) -> None:
         together.wait()
-        own.extend([perform(cache, operation) for operation in program])
+        try:
+            for operation in program:
+                own.append(perform(cache, operation))  # noqa: PERF401  what was done stays, whatever comes next
+        except BaseException as error:  # noqa: BLE001  raised below, where somebody is told
+            failed.append(error)
 
     threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in zip(programs, calls, strict=True)]
     before = sys.getswitchinterval()
@@ -173,14 +193,17 @@ def record(cache: Cache, programs: Sequence[Sequence[Operation]]) -> list[list[C
             thread.join()
     finally:
         sys.setswitchinterval(before)
+    if failed:
+        raise failed[0]
     return calls
 
 
 def perform(cache: Cache, operation: Operation) -> Call:
-    """Do one operation and note what came of it.
+    """Do one operation and note what came of it: whatever the cache returns or raises is its answer.
 
     Raises:
         UsageError: it is a `Write`, which goes to the caller's own copy and not to the cache.
+        NotKeysValuesError: what is to be set is no entry.
     """
     if isinstance(operation, Write):
         raise UsageError("a write goes to a working copy, not to the cache: leave it out of the program")
@@ -198,11 +221,14 @@ def perform(cache: Cache, operation: Operation) -> Call:
                 found = cache.checkout(operation.env, operation.key)
             case Clear():
                 cache.clear(operation.pool)
-    except Exception as error:  # noqa: BLE001  observing whatever a cache does is the point
-        answer = f"raised {type(error).__name__}: {error}"
+    except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
+        answer = _mishap(error)
     ended = time.perf_counter_ns()
     if found is not None:
-        answer = fingerprint(found)
+        try:
+            answer = fingerprint(found)
+        except BaseException as error:  # noqa: BLE001  and so is whatever it returns
+            answer = _mishap(error)
     return Call(operation=operation, began=began, ended=ended, answer=answer, stored=stored)
 
 
@@ -242,6 +268,12 @@ def check(threads: Sequence[Sequence[Call]], model: Model, *, most: int = MOST) 
     return Checked(
         verdict=Verdict.NOT_LINEARISABLE, tried=len(seen), stuck=tuple(_words(call, answer) for call, answer in stuck)
     )
+
+
+def _mishap(error: BaseException) -> str:
+    if threading.current_thread() is threading.main_thread():  # where Ctrl-C and signals come, and nowhere else
+        contained(error)
+    return explain.mishap(error)
 
 
 def _words(call: Call, answer: Answer) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import sys
 from functools import lru_cache
 from importlib import metadata
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from harness.adapting import adapt
-from harness.containing import contained
+from harness.caches import CacheSpec
+from harness.containing import contained, told
 from harness.errors import UnusableCacheError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from hypothesis.stateful import RuleBasedStateMachine
 
-    from harness.caches import Cache, CacheFactory, CacheSpec
+    from harness.caches import Cache, CacheFactory
     from harness.operations import Operation
 
 CACHES = "kvparity.caches"
@@ -62,9 +64,16 @@ def load_scenario(name: str) -> Scenario:
     Raises:
         UsageError: there is none, or what the name leads to is not a scenario.
     """
-    scenario = _load(SCENARIOS, "scenario", name)
-    if not isinstance(scenario, Scenario):
+    scenario: Scenario = _load(SCENARIOS, "scenario", name)
+    if not all(hasattr(scenario, each) for each in ("name", "summary", "spec", "operations")):
         raise UsageError(f"{name} is not a scenario: it needs name, summary, spec and operations(seed)")
+    if not isinstance(scenario.spec, CacheSpec):
+        raise UsageError(f"{name} is not a scenario: its spec is {scenario.spec!r}, expected a CacheSpec")
+    try:
+        inspect.signature(scenario.operations).bind(0)
+    except TypeError as error:
+        hint = ", for this is a class: name an instance of it" if isinstance(scenario, type) else ""
+        raise UsageError(f"{name} is not a scenario: operations(seed) cannot be called{hint} ({error})") from None
     return scenario
 
 
@@ -143,7 +152,7 @@ def build_with(factory: Any, spec: CacheSpec, *, name: str) -> Cache:
     except BaseException as error:  # noqa: BLE001  it may even try to end the program
         reason = contained(error)
         raise UnusableCacheError(
-            f"{name} cannot be built with (config, env_num={spec.env_num}): {type(reason).__name__}: {reason}"
+            f"{name} cannot be built with (config, env_num={spec.env_num}): {told(reason)}"
         ) from reason
     return adapt(built, name=name)
 
@@ -168,8 +177,8 @@ def _load(group: str, noun: str, name: str) -> Any:
         )
     try:
         return points[name].load() if name in points else _attribute(name)
-    except Exception as error:
-        raise UsageError(f"{noun} {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+    except BaseException as error:
+        raise UsageError(f"{noun} {name!r} cannot be loaded: {told(contained(error))}") from error
 
 
 def _attribute(name: str) -> Any:

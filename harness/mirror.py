@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from harness.compare import remembered
-from harness.containing import contained
+from harness.containing import contained, let_go
 from harness.divergence import DivergenceLog
 from harness.evidence.collector import SAMPLE_EVERY
 from harness.examining import Examiner
@@ -90,7 +90,7 @@ class Mirror:
         self._lookups = 0
         self._log = DivergenceLog() if log is None else log
         self.lock = self._log.lock
-        self._tolerance = tolerance
+        self.tolerance = tolerance
         self._fingerprints: Fingerprints = Undecided(self._decide)
         self._docket: Docket | None = None
         look = self._fingerprints.look
@@ -272,7 +272,7 @@ class Mirror:
             if turn % WATCH_EVERY == 0:
                 self._lending.wrote_into(number, env, key, working_copy, turn)
         except BaseException as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
-            self._told.unwritable(number, env, contained(error))
+            self._told.unwritable(number, env, let_go(contained(error)))
 
     def _counted(self, mine: Outcome, its: Outcome) -> Outcome:
         """Count a lookup that is compared. The reference's outcome, whose memory may have been used again by now."""
@@ -331,7 +331,7 @@ class Mirror:
     def _decide(self, device: torch.device | None) -> Fingerprints:
         """Take fingerprints from now on where entries are: the first one came, and is on that device."""
         # Whether numbers are close can only be told from the numbers: at once, before the memory is used again.
-        fingerprints = HostFingerprints() if self._tolerance is not None else fingerprints_for(device)
+        fingerprints = HostFingerprints() if self.tolerance is not None else fingerprints_for(device)
         if isinstance(fingerprints, DeviceFingerprints):
             self._docket = Docket(fingerprints)
             self._told = self._lending.told = cast("Examiner", Later(self._docket, self._examiner))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from reprlib import repr as short
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 
+from harness.containing import told
 from harness.divergence import DivergenceLog
-from harness.errors import TraceError
+from harness.errors import KVParityError, TraceError, UsageError
 from harness.evidence import Evidence
 from harness.evidence.memory import machine_bytes
 from harness.fingerprints import fingerprint
 from harness.loading import Scenario, build_cache
-from harness.operations import Checkout, Clear, Get, Operation, Set, Write
+from harness.operations import ALL, ALL_INIT, Checkout, Clear, Get, Operation, Set, Write, describe, init
 from harness.result import RecordedAnswers, Result
 from harness.shadow import ShadowCache
 from harness.tally import Tally
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from harness.caches import Cache, CacheSpec
     from harness.compare import Tolerance
     from harness.divergence import KnownDifference
+    from harness.operations import PoolId
     from harness.recording import TraceWriter
     from harness.side import Outcome
 
@@ -118,7 +121,7 @@ def step(driver: Driver, shadow: ShadowCache, operation: Operation, number: int)
     shadow.next_number = number
     try:
         driver.apply(operation)
-    except Exception as error:
+    except BaseException as error:
         if error is not shadow.raised:
             raise
     if isinstance(operation, Write):
@@ -173,12 +176,16 @@ class Comparison:
         )
 
     def scenario(self, scenario: Scenario, *, seed: int, steps: int, writer: TraceWriter | None = None) -> Result:
-        """The first `steps` operations of a scenario. An interrupt ends it early, with what was found so far."""
+        """The first `steps` operations of a scenario. An interrupt ends it early, with what was found so far.
+
+        Raises:
+            UsageError: what the scenario yields is no operation for caches of its spec, or it raises.
+        """
         shadow = self.shadow(scenario.spec, evidence=Evidence())
         stream = writer.stream(scenario.name, scenario.spec) if writer else 0
         operations = (
             Recorded(number=number, stream=stream, operation=operation, answer=None)
-            for number, operation in enumerate(islice(scenario.operations(seed), steps))
+            for number, operation in enumerate(islice(_operations(scenario, seed), steps))
         )
         return self._drive({stream: shadow}, operations, workload=scenario.name, seed=seed, writer=writer)
 
@@ -248,6 +255,36 @@ class Comparison:
             interrupted=interrupted,
             recorded=answers.summary(),
         )
+
+
+def _operations(scenario: Scenario, seed: int) -> Iterator[Operation]:
+    """A scenario's operations, each made sure of."""
+    pools = {*scenario.spec.pools}
+    try:
+        for number, operation in enumerate(scenario.operations(seed)):
+            if not _is_for(pools, operation):
+                _refuse(scenario, number, operation)
+            yield operation
+    except KVParityError:
+        raise
+    except Exception as error:
+        raise UsageError(f"the scenario {scenario.name} raised {told(error)}") from error
+
+
+def _is_for(pools: set[PoolId], operation: Any) -> bool:
+    match operation:
+        case Set(pool=pool) | Get(pool=pool):
+            return pool in pools
+        case Clear(pool=pool):
+            return pool in pools or pool in {ALL, ALL_INIT}
+        case Checkout(env=env) | Write(env=env):
+            return init(env) in pools
+    return False
+
+
+def _refuse(scenario: Scenario, number: int, operation: Any) -> NoReturn:
+    what = describe(operation) if isinstance(operation, Operation) else short(operation)
+    raise UsageError(f"operation {number} of {scenario.name}, {what}, is none for caches of {scenario.spec}")
 
 
 class _Answers:

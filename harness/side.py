@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness import explain
-from harness.caches import Cache, CacheSpec, DeclaresStrategy, Drop, HasStats, PoolStats, ReportsDrops
-from harness.containing import contained
+from harness.caches import Cache, CacheSpec, Drop, PoolStats, as_stats, counts, declares_strategy, reports_drops
+from harness.containing import contained, let_go, told
 from harness.errors import NotKeysValuesError, UnusableCacheError
 from harness.operations import RECUR, PoolId, init
 from harness.oracle import STRATEGIES, covered
@@ -91,35 +92,47 @@ class Side:
         self.deviated: set[PoolId] = set()  # pools that were seen to leave their ideal
         self.stopwatch: Stopwatch | None = None  # times what is done while it is there
         self._drops: dict[PoolId, OrderedDict[int, SeenDrop]] = {pool: OrderedDict() for pool in spec.pools}
+        self._strategies: dict[PoolId, str] = {}
 
     def listen(self, tell: Callable[[Drop], None]) -> None:
-        """Tell of each drop that the cache reports from now on. One of a pool that there is not is its own error."""
-        if not isinstance(self.cache, ReportsDrops):
-            return
+        """Tell of each drop that the cache reports from now on. One of a pool that there is not is its own error.
+
+        Raises:
+            UnusableCacheError: its `on_drop` cannot be set.
+        """
 
         def note(drop: Drop) -> None:
             if drop.pool not in self._drops:
                 raise KeyError(drop.pool)
             tell(drop)
 
-        self.cache.on_drop = note
+        try:
+            if reports_drops(self.cache):
+                self.cache.on_drop = note
+        except BaseException as error:
+            raise UnusableCacheError(
+                f"{self.name} has an on_drop that cannot be set to a listener: {told(contained(error))}"
+            ) from error
 
     def strategy(self, pool: PoolId) -> str:
         """The declared eviction strategy of `pool`; first in, first out where nothing is declared.
 
+        A cache is asked once for each pool.
+
         Raises:
-            UnusableCacheError: it declares one that nobody knows.
+            UnusableCacheError: it declares one that nobody knows, or cannot be asked.
         """
-        declared = self.cache.strategy(pool) if isinstance(self.cache, DeclaresStrategy) else "fifo"
-        if declared not in STRATEGIES:
-            raise UnusableCacheError(
-                f"{self.name} declares the eviction strategy {declared!r} for {pool}; known are {', '.join(STRATEGIES)}"
-            )
-        return declared
+        if pool not in self._strategies:
+            self._strategies[pool] = self._declared(pool)
+        return self._strategies[pool]
 
     def stats(self, pool: PoolId) -> PoolStats:
-        """What the cache says that it counted in `pool`; empty where it does not count."""
-        return self.cache.stats(pool) if isinstance(self.cache, HasStats) else PoolStats()
+        """What the cache says that it counted in `pool`; empty where it does not count.
+
+        Raises:
+            Exception: whatever the cache raises, or a TypeError where what it says is no statistics.
+        """
+        return as_stats(self.cache.stats(pool)) if counts(self.cache) else PoolStats()
 
     def account(self, *, without_its_word: bool = False) -> dict[str, dict[str, int | None]]:
         """What is known of each pool: as it was seen or, where it cannot be seen from outside, by the cache's word."""
@@ -130,10 +143,10 @@ class Side:
                 says = says if without_its_word else self.stats(pool)
             except BaseException as error:  # noqa: BLE001  statistics that fail are reported as a divergence already
                 contained(error)
-            told = pool in self.lost_track
+            unseen = pool in self.lost_track
             rows[str(pool)] = {
-                "hits": says.hits if told else seen.hits,
-                "misses": says.misses if told else seen.misses,
+                "hits": says.hits if unseen else seen.hits,
+                "misses": says.misses if unseen else seen.misses,
                 "evictions": says.evictions,
                 "length": says.length,
                 "size_bytes": says.size_bytes,
@@ -165,7 +178,7 @@ class Side:
             else:
                 self.stopwatch.run(self.cache.set, pool, key, value, priority=priority)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
-            return contained(error)
+            return self._kept(error)
         return None
 
     def clear(self, pool: PoolId) -> BaseException | None:
@@ -176,7 +189,7 @@ class Side:
             else:
                 self.stopwatch.run(self.cache.clear, pool)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
-            return contained(error)
+            return self._kept(error)
         return None
 
     def ask(self, lookup: Callable[[Any, int], Any], where: Any, key: int) -> Outcome:
@@ -184,13 +197,13 @@ class Side:
         try:
             value = lookup(where, key) if self.stopwatch is None else self.stopwatch.run(lookup, where, key)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
-            return Outcome(error=contained(error))
+            return Outcome(error=self._kept(error))
         if value is None:
             return MISS
         try:
             fingerprint, device = self.look(value)
         except BaseException as error:  # noqa: BLE001  and so is whatever it returns
-            return Outcome(value, error=_what_is_wrong_with(value) or contained(error))
+            return Outcome(value, error=_what_is_wrong_with(value) or self._kept(error))
         return _seen(value, fingerprint, device)
 
     def look_at(self, value: Any) -> Outcome:
@@ -198,7 +211,7 @@ class Side:
         try:
             fingerprint, device = self.look(value)
         except BaseException as error:  # noqa: BLE001  whatever a cache returns
-            return Outcome(value, error=_what_is_wrong_with(value) or contained(error))
+            return Outcome(value, error=_what_is_wrong_with(value) or self._kept(error))
         return _seen(value, fingerprint, device)
 
     def peek(self, lookup: Callable[[Any, int], Any], where: Any, key: int) -> Outcome:
@@ -206,7 +219,7 @@ class Side:
         try:
             value = lookup(where, key) if self.stopwatch is None else self.stopwatch.run(lookup, where, key)
         except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
-            return Outcome(error=contained(error))
+            return Outcome(error=self._kept(error))
         return MISS if value is None else Outcome(value)
 
     def peek_for_use(self, lookup: Callable[[Any, int], Any], where: Any, key: int) -> Outcome:
@@ -216,7 +229,7 @@ class Side:
             if answer.value is not None:
                 check(answer.value)
         except BaseException as error:  # noqa: BLE001  whatever a cache returns
-            return answer._replace(error=contained(error))
+            return answer._replace(error=self._kept(error))
         return answer
 
     def saw(self, pool: PoolId, *, hit: bool) -> None:
@@ -237,11 +250,31 @@ class Side:
         else:
             self._init_seen[env].hits += 1
 
+    def _declared(self, pool: PoolId) -> str:
+        known = f"known are {', '.join(STRATEGIES)}"
+        try:
+            declared = self.cache.strategy(pool) if declares_strategy(self.cache) else "fifo"
+        except BaseException as error:
+            raise UnusableCacheError(
+                f"{self.name} cannot be asked for strategy({pool}), which names its eviction strategy; {known}:"
+                f" {told(contained(error))}"
+            ) from error
+        if not isinstance(declared, str) or declared not in STRATEGIES:
+            raise UnusableCacheError(
+                f"{self.name} declares the eviction strategy {short(declared)} for {pool}; {known}"
+            )
+        return declared
+
+    def _kept(self, error: BaseException) -> BaseException:
+        """`error`, to be kept: a candidate's without its traceback, a reference's as its caller is to get it."""
+        return let_go(contained(error)) if self.role == "candidate" else contained(error)
+
 
 def _what_is_wrong_with(value: Any) -> NotKeysValuesError | None:
     try:
         check(value)
     except NotKeysValuesError as error:
+        let_go(error)
         return error
     except BaseException as error:  # noqa: BLE001  it does not even let itself be looked at
         contained(error)

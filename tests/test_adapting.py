@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.adapting import ManagerCache, adapt
@@ -73,6 +74,15 @@ def test_all_methods_that_a_manager_lacks_are_told() -> None:
         UnusableCacheError, match=r"^mine:Manager is no KVCacheManager: it lacks get_init_cache, set_init_cache$"
     ):
         adapt(fake, name="mine:Manager")
+
+
+@pytest.mark.parametrize("lost", ["init_pools", "recur_pool", "wm_pool"])
+def test_a_manager_that_lacks_a_pool_is_told_which(lost: str) -> None:
+    """Each is asked for what its pool declares, and cleared."""
+    fake = FakeManager()
+    delattr(fake, lost)
+    with pytest.raises(UnusableCacheError, match=f"^FakeManager is no KVCacheManager: it lacks {lost}$"):
+        adapt(fake)
 
 
 def test_a_cache_is_taken_as_it_is() -> None:
@@ -239,6 +249,15 @@ def test_statistics_that_a_pool_has_not_are_none() -> None:
     fake.recur_pool.stats = SimpleNamespace(hits=3, misses=2.5, evictions=True)
     assert ManagerCache(fake).stats(RECUR) == PoolStats(hits=3)
     assert ManagerCache(fake).stats(WM) == PoolStats()
+
+
+def test_statistics_of_numpy_are_integers() -> None:
+    """A manager may count in an array."""
+    fake = FakeManager()
+    fake.recur_pool.stats = SimpleNamespace(hits=np.int64(3), misses=np.float64(2), evictions=np.bool_(1))  # type: ignore[attr-defined]
+    stats = ManagerCache(fake).stats(RECUR)
+    assert stats == PoolStats(hits=3)
+    assert type(stats.hits) is int
 
 
 def test_statistics_that_are_switched_off_are_none() -> None:

@@ -487,8 +487,11 @@ class Strange:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        (None, "raised AttributeError: 'NoneType' object has no attribute 'length'"),
-        (PoolStats(misses=Strange()), "raised TypeError: strange"),  # type: ignore[arg-type]
+        (
+            None,
+            "raised TypeError: a NoneType is no statistics: expected some of hits, misses, evictions, length, size_bytes",
+        ),
+        (PoolStats(misses=Strange()), "raised TypeError: misses is a Strange, expected an integer"),  # type: ignore[arg-type]
     ],
 )
 def test_statistics_that_are_none_are_told_and_reach_no_caller(said: Any, told: str) -> None:

@@ -8,10 +8,12 @@ import pytest
 
 import legacy
 from harness.caches import CacheSpec, Drop, HasStats, PoolStats, ReportsDrops
-from harness.contract import SPEC, CacheContract, entry, same
+from harness.contract import CacheContract, entry, same
 from harness.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
 from harness.values import size_bytes
 from legacy import EvictingCache, ReleasedCache
+
+SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
 
 generations = pytest.mark.parametrize("generation", [ReleasedCache, EvictingCache])
 

@@ -12,16 +12,16 @@ import pytest
 from harness.adapting import ManagerCache
 from harness.caches import CacheSpec
 from harness.contract import entry
-from harness.errors import UsageError
+from harness.errors import NotKeysValuesError, UsageError
 from harness.fingerprints import fingerprint
 from harness.linearity import Call, Model, Verdict, check, perform, record
 from harness.loading import build_cache
-from harness.operations import ALL, RECUR, Checkout, Clear, Get, Operation, Set, Write, init
+from harness.operations import ALL, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write, init
 from refactored import EvictionStrategy, KVCacheManager
 from scenarios.faults import FAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 HISTORIES = int(os.environ.get("KVPARITY_HISTORIES", "25"))
 SPEC = CacheSpec(env_num=1, init_pool_size=2, num_simulations=2)
@@ -84,6 +84,56 @@ def test_an_exception_has_no_order() -> None:
     assert verdict([call]) is Verdict.NOT_LINEARISABLE
 
 
+class Answers:
+    """A cache that answers every lookup with the same, or raises it."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def set(self, *_: Any, **__: Any) -> None:
+        """Nothing is stored."""
+
+    def get(self, *_: Any) -> Any:
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+    checkout = clear = get
+
+
+class Unspeakable(Exception):  # noqa: N818
+    """Cannot even be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("unspeakable")
+
+
+MISHAPS = [
+    ("rubbish", "returned no entry: str is not a key/value cache entry"),
+    (7, "returned no entry: int is not a key/value cache entry"),
+    (SystemExit(7), "raised SystemExit: 7"),
+    (KeyError(1), "raised KeyError: 1"),
+    (Unspeakable(), "raised Unspeakable: (its message raised RuntimeError)"),
+    (KeyboardInterrupt(), "raised KeyboardInterrupt: "),  # a Ctrl-C comes to no thread but the main one
+]
+each_mishap = pytest.mark.parametrize(("answer", "told"), MISHAPS, ids=[told for _, told in MISHAPS])
+
+
+@each_mishap
+def test_whatever_a_cache_does_is_in_its_history(answer: Any, told: str) -> None:
+    """The thread goes on, and no order explains what is no answer."""
+    calls = record(Answers(answer), [[Get(pool=RECUR, key=1), Set(pool=RECUR, key=1, value=VALUES[1])]] * 2)
+    assert [len(each) for each in calls] == [2, 2]
+    assert str(calls[0][0].answer).startswith(told)
+    assert check(calls, Model(SPEC)).verdict is Verdict.NOT_LINEARISABLE
+
+
+def test_an_interrupt_in_the_main_thread_is_the_users() -> None:
+    """It is no answer of the cache that was asked just then."""
+    with pytest.raises(KeyboardInterrupt):
+        perform(Answers(KeyboardInterrupt()), Get(pool=RECUR, key=1))  # type: ignore[arg-type]
+
+
 def test_it_says_where_it_is_stuck() -> None:
     """The call that fits nowhere, what it answered and what it should have."""
     checked = check([[put(1, 1, 0, 1), got(1, 2, 2, 3)]], Model(SPEC))
@@ -124,6 +174,39 @@ def test_a_write_is_no_call_of_a_cache() -> None:
         perform(build_cache("refactored-fifo", SPEC), Write(env=0, fill=1.0))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error", "told"),
+    [
+        (Write(env=0, fill=1.0), UsageError, "leave it out"),
+        (Set(pool=RECUR, key=1, value="rubbish"), NotKeysValuesError, "str is not a key/value cache entry"),
+    ],
+)
+def test_a_program_that_cannot_be_run_has_no_history(wrong: Operation, error: type[Exception], told: str) -> None:
+    """What is wrong with it is raised to whoever wants it recorded, and not lost with a thread."""
+    with pytest.raises(error, match=told):
+        record(build_cache("refactored-fifo", SPEC), [[Get(pool=RECUR, key=1)], [Get(pool=RECUR, key=1), wrong]])
+
+
+@pytest.mark.parametrize("name", ["legacy-evicting", "refactored-fifo", "refactored-lru", "refactored-priority"])
+def test_a_working_copy_takes_a_slot_of_the_wm_pool(name: str) -> None:
+    """With one slot, the key that was in it is gone after a checkout that hit, and stays after one that missed."""
+    before = [Set(pool=WM, key=1, value=VALUES[1]), Set(pool=RECUR, key=5, value=VALUES[5])]
+    for key, held in ((5, None), (6, PRINTS[1])):
+        [calls] = record(build_cache(name, SPEC), [[*before, Checkout(env=0, key=key), Get(pool=WM, key=1)]])
+        assert calls[-1].answer == held
+        assert verdict(calls, strategy=name.rpartition("-")[2].replace("evicting", "fifo")) is Verdict.LINEARISABLE
+
+
+@pytest.mark.parametrize("strategy", ["fifo", "lru", "priority"])
+def test_a_working_copy_leaves_the_wm_pool_by_its_strategy(strategy: str) -> None:
+    """With several slots, whatever is set, got and checked out in between."""
+    spec = CacheSpec(env_num=3, init_pool_size=2, num_simulations=2)
+    cache = build_cache(f"refactored-{strategy}", spec)
+    for seed in range(20):
+        [calls] = record(cache, [[Clear(pool=ALL), *program(seed, 0, 60, clears=True, pools=[RECUR, WM, WM])]])
+        assert check([calls], Model(spec, strategy)).verdict is Verdict.LINEARISABLE
+
+
 @pytest.mark.parametrize("strategy", ["fifo", "lru", "priority"])
 def test_one_thread_is_always_linearisable(strategy: str) -> None:
     """The model answers as the refactored cache does, whatever is asked of it."""
@@ -136,12 +219,14 @@ def test_one_thread_is_always_linearisable(strategy: str) -> None:
 # ---------------------------------------------------------------------- real threads
 
 
-def program(seed: int, thread: int, length: int, *, clears: bool = False) -> list[Operation]:
+def program(
+    seed: int, thread: int, length: int, *, clears: bool = False, pools: Sequence[PoolId] = (RECUR, RECUR, init(0))
+) -> list[Operation]:
     """Random operations on few keys; no two sets of a thread store the same."""
     draw = random.Random(f"{seed} {thread}")
     operations: list[Operation] = []
     for number in range(length):
-        key, pool = draw.randrange(3), draw.choice([RECUR, RECUR, init(0)])
+        key, pool = draw.randrange(3), draw.choice(pools)
         value = VALUES[(number + 10 * thread) % len(VALUES)]
         kinds = {
             "set": Set(pool=pool, key=key, value=value, priority=draw.choice([None, 1.0, 2.0])),

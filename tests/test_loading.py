@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import metadata
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +29,6 @@ from refactored import KVCacheManager
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import SimpleNamespace
 
 
 class Recorder:
@@ -69,7 +69,26 @@ class Scene:
         return iter((seed,))
 
 
+class Instanceless(Scene):
+    """A class that is a scenario itself."""
+
+    @classmethod
+    def operations(cls, seed: int) -> Iterator[Any]:
+        """None."""
+        return iter((seed,))
+
+
+class Wrapped:
+    """Has nothing of its own."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(SCENE, name)
+
+
 SCENE = Scene()
+WRAPPED: Any = Wrapped()
+SPECLESS = SimpleNamespace(name="scene", summary="", spec=None, operations=SCENE.operations)
+SEEDLESS = SimpleNamespace(name="scene", summary="", spec=SPEC, operations=lambda: iter(()))
 
 
 def refuses(_config: SimpleNamespace, _env_num: int) -> None:
@@ -245,6 +264,13 @@ def test_a_module_that_raises_when_imported_is_one_line(here: Path) -> None:
         build_cache("kvparity_broken:Cache", SPEC)
 
 
+def test_a_module_that_exits_when_imported_is_one_line(here: Path) -> None:
+    """A script that was meant to be run does not end kvparity with a status of its own."""
+    (here / "kvparity_broken.py").write_text("raise SystemExit(1)\n")
+    with pytest.raises(UsageError, match=r"^cache 'kvparity_broken:Cache' cannot be loaded: SystemExit: 1$"):
+        build_cache("kvparity_broken:Cache", SPEC)
+
+
 @pytest.mark.parametrize(
     ("group", "load"),
     [(CACHES, lambda name: build_cache(name, SPEC)), (SCENARIOS, load_scenario), (TRACES, trace_path)],
@@ -270,6 +296,30 @@ def test_a_scenario_that_lacks_something_is_refused() -> None:
         load_scenario("harness:init")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Scene", r"operations\(seed\) cannot be called, for this is a class: name an instance of it \(missing .*\)$"),
+        ("SEEDLESS", r"operations\(seed\) cannot be called \(too many positional arguments\)$"),
+        ("SPECLESS", r"its spec is None, expected a CacheSpec$"),
+    ],
+)
+def test_a_scenario_that_cannot_be_used_is_refused(name: str, message: str) -> None:
+    """A class, operations that take no seed, and what is no spec: each is one line."""
+    with pytest.raises(UsageError, match=rf"^{__name__}:{name} is not a scenario: {message}"):
+        load_scenario(f"{__name__}:{name}")
+
+
+def test_a_class_whose_operations_need_no_instance_is_a_scenario() -> None:
+    """What counts is that it can be asked for operations."""
+    assert load_scenario(f"{__name__}:Instanceless") is Instanceless  # type: ignore[comparison-overlap]
+
+
+def test_a_scenario_may_pass_on_what_it_is_asked() -> None:
+    """A wrapper's attributes are those of what is in it, on every Python."""
+    assert load_scenario(f"{__name__}:WRAPPED") is WRAPPED
+
+
 # ---------------------------------------------------------------------- what is built
 
 
@@ -278,7 +328,27 @@ def test_a_factory_that_raises_is_told_with_its_error() -> None:
     with pytest.raises(UnusableCacheError) as raised:
         build_cache(f"{__name__}:refuses", SPEC)
     name = f"{__name__}:refuses"
-    assert str(raised.value) == f"{name} cannot be built with (config, env_num=2): RuntimeError: out of luck"
+    assert (
+        str(raised.value) == f"{name} cannot be built with (config, env_num={SPEC.env_num}): RuntimeError: out of luck"
+    )
+
+
+class Unspeakable(Exception):  # noqa: N818
+    """Cannot even be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("unspeakable")
+
+
+def raises_what_cannot_be_told(_config: SimpleNamespace, _env_num: int) -> None:
+    """A factory whose exception is broken, too."""
+    raise Unspeakable
+
+
+def test_a_factory_whose_exception_cannot_be_told_is_refused_all_the_same() -> None:
+    """Its type stands for what it does not say."""
+    with pytest.raises(UnusableCacheError, match=r": Unspeakable: \(its message raised RuntimeError\)$"):
+        build_cache(f"{__name__}:raises_what_cannot_be_told", SPEC)
 
 
 def test_what_cannot_be_called_is_refused() -> None:

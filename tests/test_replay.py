@@ -10,6 +10,8 @@ import doubles
 import pytest
 
 from harness import (
+    ALL,
+    ALL_INIT,
     RECUR,
     Answer,
     CacheSpec,
@@ -20,6 +22,7 @@ from harness import (
     Get,
     KeysValues,
     Operation,
+    PoolId,
     Set,
     Trace,
     TraceWriter,
@@ -28,6 +31,8 @@ from harness import (
     init,
     load_scenario,
 )
+from harness.errors import UsageError
+from harness.replay import step
 from harness.values import read
 
 if TYPE_CHECKING:
@@ -157,9 +162,56 @@ def test_a_raising_reference_does_not_stop_the_run() -> None:
 
 def test_a_fault_of_the_harness_is_not_hidden() -> None:
     """Only what the reference itself raised is passed over."""
-    wrong = scenario(Get(pool=init(5), key=1))
+    shadow = Comparison("legacy-evicting", "refactored-fifo").shadow(SPEC)
     with pytest.raises(ValueError, match=r"there is no pool init\[5\]"):
-        Comparison("legacy-evicting", "refactored-fifo").scenario(wrong, seed=0, steps=9)
+        step(Driver(shadow), shadow, Get(pool=init(5), key=1), 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("x", "'x'"),
+        (None, "None"),
+        (Get(pool=init(5), key=1), "get of key 0x0000000000000001 from init[5]"),
+        (Set(pool=ALL, key=1, value=None), "set of key 0x0000000000000001 in all"),
+        (Clear(pool=init(1)), "clear of init[1]"),
+        (Checkout(env=-1, key=1), "checkout of key 0x0000000000000001 for env -1"),
+        (Write(env=1, fill=0.0), "write into the working copy of env 1"),
+    ],
+)
+def test_what_is_no_operation_for_its_caches_is_bad_input(wrong: Any, told: str) -> None:
+    """It is named with its place in the scenario, and nothing is said of the caches."""
+    workload = scenario(Get(pool=RECUR, key=1), wrong)
+    with pytest.raises(UsageError) as raised:
+        Comparison("doubles:Plain", "doubles:Plain").scenario(workload, seed=0, steps=9)
+    assert str(raised.value) == f"operation 1 of short, {told}, is none for caches of {SPEC}"
+
+
+@pytest.mark.parametrize("everything", [ALL, ALL_INIT], ids=str)
+def test_a_scenario_may_clear_several_pools(everything: PoolId) -> None:
+    """A clear names them together, as no other operation does."""
+    result = Comparison("doubles:Plain", "doubles:Plain").scenario(scenario(Clear(pool=everything)), seed=0, steps=9)
+    assert (result.operations, result.total) == ({"clear": 1}, 0)
+
+
+def test_a_scenario_that_raises_is_bad_input() -> None:
+    """It is told in one line, with the error that it came from."""
+
+    def broken() -> Iterator[Operation]:
+        yield Get(pool=RECUR, key=1)
+        raise ZeroDivisionError("by nothing")
+
+    workload = SimpleNamespace(name="short", summary="", spec=SPEC, operations=lambda _seed: broken())
+    with pytest.raises(UsageError, match=r"^the scenario short raised ZeroDivisionError: by nothing$") as raised:
+        Comparison("doubles:Plain", "doubles:Plain").scenario(workload, seed=0, steps=9)
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
+
+
+def test_a_reference_that_exits_does_not_end_the_run() -> None:
+    """An exit that a cache tries is an exception like another, on either side."""
+    operations = [Get(pool=RECUR, key=key) for key in range(3)]
+    result = Comparison("fault:exits-always", "doubles:Plain").scenario(scenario(*operations), seed=0, steps=9)
+    assert result.by_group["error", "reference"] == 3
 
 
 def test_an_interrupt_keeps_what_was_found() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.caches import HasStats
+from harness.caches import as_stats, counts
 from harness.operations import RECUR, init
 from harness.values import size_bytes
 
@@ -76,8 +76,8 @@ class Counting:
 
 def evictions(cache: Cache, spec: CacheSpec) -> int | None:
     """What the cache says of its init pools and its recur pool; None where it does not say for each."""
-    if not isinstance(cache, HasStats):
+    if not counts(cache):
         return None
-    said = [cache.stats(pool).evictions for pool in (*map(init, range(spec.env_num)), RECUR)]
+    said = [as_stats(cache.stats(pool)).evictions for pool in (*map(init, range(spec.env_num)), RECUR)]
     known = [number for number in said if number is not None]
     return sum(known) if len(known) == len(said) else None

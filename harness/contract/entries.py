@@ -12,12 +12,13 @@ from harness.compare import compare
 from harness.errors import NotKeysValuesError
 from harness.fingerprints import fingerprint
 from harness.operations import RECUR, WM, init
-from harness.values import KeysValues
+from harness.values import KeysValues, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
+SPEC = CacheSpec(env_num=5, init_pool_size=3, num_simulations=2)
+LAST_INIT = init(SPEC.env_num - 1)
 ONE_OF_EACH = (init(0), RECUR, WM)
 
 each_pool = pytest.mark.parametrize("pool", ONE_OF_EACH, ids=str)
@@ -35,6 +36,28 @@ def entry(
     generator = torch.Generator().manual_seed(seed)
     tensors = [torch.randn(shape, generator=generator).to(dtype) for _ in range(2 * layers)]
     return KeysValues(tensors, [(seed + i) % (shape[2] + 1) for i in range(2 * layers)])
+
+
+def _seen_as(dtype: torch.dtype, value: KeysValues) -> KeysValues:
+    tensors, sizes = read(value)
+    return KeysValues([tensor.view(dtype) for tensor in tensors], sizes)
+
+
+# Each next to one that is easily taken for it.
+OTHER_KINDS = {
+    "shape": entry(2, shape=(1, 2, 8, 6)),
+    "long": entry(129, shape=(1, 2, 130, 4)),  # sizes of 129 and 130, which are no signed bytes
+    "broadcastable": entry(2, shape=(1, 2, 1, 4)),
+    "empty": entry(2, shape=(1, 2, 0, 4)),
+    "samples": entry(2, shape=(2, 2, 8, 4)),
+    "fewer-layers": entry(2, layers=1),
+    "more-layers": entry(2, layers=3),
+    "float64": entry(2, dtype=torch.float64),
+    "float16": entry(2, dtype=torch.float16),
+    "bfloat16": entry(2, dtype=torch.bfloat16),
+    "int64": _seen_as(torch.int64, entry(2)),
+    "complex64": _seen_as(torch.complex64, entry(2)),
+}
 
 
 def same(value: Any, expected: Any) -> bool:

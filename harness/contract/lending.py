@@ -18,20 +18,22 @@ if TYPE_CHECKING:
 class Lending(OnTrial):
     """What is lent stays as it is for as long as was promised."""
 
-    def test_a_get_repeats(self) -> None:
+    @each_pool
+    def test_a_get_repeats(self, pool: PoolId) -> None:
         """Looking a key up changes nothing about what it gives."""
         cache = self.build()
-        cache.set(RECUR, 1, entry(1))
-        cache.get(RECUR, 1)
-        assert_same(cache.get(RECUR, 1), entry(1))
+        cache.set(pool, 1, entry(1))
+        cache.get(pool, 1)
+        assert_same(cache.get(pool, 1), entry(1))
 
     @each_searched_pool
     def test_a_checkout_gives_what_was_set(self, pool: PoolId) -> None:
-        """A working copy has every layer, K and V, sizes and padding, each of the many times that it is asked for."""
+        """A working copy has every layer, K and V, sizes and padding of what was set last, each of many times."""
         cache = self.build()
         for key in range(3 * SPEC.env_num):
-            cache.set(pool, key, entry(key))
-            assert_same(cache.checkout(0, key), entry(key), what="the working copy")
+            for seed in (key, 100 + key):
+                cache.set(pool, key, entry(seed))
+                assert_same(cache.checkout(0, key), entry(seed), what="the working copy")
 
     def test_a_checkout_prefers_the_init_pool(self) -> None:
         """A key in both pools comes from the environment's init pool."""
@@ -48,14 +50,13 @@ class Lending(OnTrial):
         assert_same(cache.checkout(0, 1), entry(2), what="the working copy")
 
     def test_a_checkout_asks_its_own_environment(self) -> None:
-        """Two environments that hold one key each get their own value; one that holds it not gets none."""
+        """Environments that hold one key each get their own value; one that holds it not gets none."""
         cache = self.build()
-        cache.set(init(1), 2, entry(3))
-        assert cache.checkout(0, 2) is None
-        cache.set(init(0), 1, entry(1))
-        cache.set(init(1), 1, entry(2))
-        assert_same(cache.checkout(0, 1), entry(1), what="the working copy")
-        assert_same(cache.checkout(1, 1), entry(2), what="the working copy")
+        for env in range(SPEC.env_num):
+            assert cache.checkout(env, 1) is None
+            cache.set(init(env), 1, entry(env))
+        for env in range(SPEC.env_num):
+            assert_same(cache.checkout(env, 1), entry(env), what=f"the working copy of environment {env}")
 
     def test_a_checkout_of_an_unknown_key_misses(self) -> None:
         """A key that neither pool holds is a miss."""
@@ -78,12 +79,13 @@ class Lending(OnTrial):
         assert_same(cache.get(pool, 1), entry(1))
         assert_same(cache.checkout(0, 1), entry(1), what="the next working copy")
 
-    def test_a_working_copy_is_owned_for_env_num_checkouts(self) -> None:
-        """Environments that check out the same key in turn each own what they write."""
+    @each_searched_pool
+    def test_a_working_copy_is_owned_for_env_num_checkouts(self, pool: PoolId) -> None:
+        """Environments that check out the same value in turn each own what they write."""
         cache = self.build()
-        cache.set(RECUR, 1, entry(1))
         copies = []
         for env in range(SPEC.env_num):
+            cache.set(RECUR if pool == RECUR else init(env), 1, entry(1))
             copy = cache.checkout(env, 1)
             assert copy is not None
             copy._keys_values[0]._k_cache._cache.fill_(env)
@@ -138,24 +140,38 @@ class Lending(OnTrial):
             _write_into(cache.checkout(0, 1))
         assert_same(lent, entry(1), what="the entry that was lent")
 
-    def test_takes_back_a_working_copy(self) -> None:
-        """A working copy that was written into can be set as an entry."""
+    @each_pool
+    def test_takes_back_a_working_copy(self, pool: PoolId) -> None:
+        """A working copy that was written into can be set as an entry, and be written into again."""
         cache = self.build()
         cache.set(RECUR, 1, entry(1))
         copy = cache.checkout(0, 1)
         assert copy is not None
         copy._keys_values[0]._k_cache._cache.fill_(5)
         expected = clone(copy)
-        cache.set(RECUR, 2, copy)
+        cache.set(pool, 2, copy)
         copy._keys_values[0]._k_cache._cache.fill_(6)
-        assert_same(cache.get(RECUR, 2), expected)
+        assert_same(cache.get(pool, 2), expected)
 
-    def test_takes_what_it_lent(self) -> None:
+    @each_pool
+    def test_takes_what_it_lent(self, pool: PoolId) -> None:
         """Setting under the same key what a get lent changes nothing."""
         cache = self.build()
-        cache.set(RECUR, 1, entry(1))
-        cache.set(RECUR, 1, cache.get(RECUR, 1))
-        assert_same(cache.get(RECUR, 1), entry(1))
+        cache.set(pool, 1, entry(1))
+        cache.set(pool, 1, cache.get(pool, 1))
+        assert_same(cache.get(pool, 1), entry(1))
+
+    @each_pool
+    def test_takes_what_it_lent_under_another_key(self, pool: PoolId) -> None:
+        """What a get of a full pool lent can be set under a new key, also where that takes its own slot."""
+        cache, slots = self.build(), SPEC.slots(pool)
+        for key in range(slots):
+            cache.set(pool, key, entry(key))
+        for key in range(slots):
+            lent = cache.get(pool, key)
+            if lent is not None:
+                cache.set(pool, slots + key, lent)
+                assert_same(cache.get(pool, slots + key), entry(key))
 
 
 def _write_into(copy: Any) -> None:

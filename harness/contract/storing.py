@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from harness.contract.entries import SPEC, assert_same, assert_same_or_miss, each_pool, entry, raises, same
+from harness.contract.entries import (
+    LAST_INIT,
+    ONE_OF_EACH,
+    OTHER_KINDS,
+    SPEC,
+    assert_same,
+    assert_same_or_miss,
+    each_pool,
+    each_searched_pool,
+    entry,
+    raises,
+    same,
+)
 from harness.contract.subject import OnTrial
 from harness.operations import RECUR, PoolId, init
 from harness.values import KeysValues, read
@@ -77,38 +89,11 @@ class Storing(OnTrial):
     @pytest.mark.parametrize("seed", range(2))
     def test_a_hit_is_what_was_set_last(self, seed: int) -> None:
         """In a long random mix of operations, a key is what was set last or a miss, and held right after a set."""
-        choose, cache = random.Random(seed), self.build()  # noqa: S311  seeded on purpose
-        truth: dict[tuple[PoolId, int], KeysValues] = {}
-        for number in range(1500):
-            pool, key, env = choose.choice(SPEC.pools), choose.randrange(12), choose.randrange(SPEC.env_num)
-            kind = choose.choices(["set", "get", "checkout", "clear"], weights=[8, 8, 4, 0.2])[0]
-            what = f"operation {number} ({kind}), key {key} in {pool}"
-            if kind == "set":
-                truth[pool, key] = entry(number)
-                cache.set(pool, key, entry(number))
-                assert_same(cache.get(pool, key), truth[pool, key], what=what)
-            elif kind == "get":
-                assert_same_or_miss(cache.get(pool, key), truth.get((pool, key)), what=what)
-            elif kind == "clear":
-                cache.clear(pool)
-                truth = {at: value for at, value in truth.items() if at[0] != pool}
-            else:
-                _check_out(cache, env, key, truth, what=f"operation {number} (checkout), key {key} for env {env}")
+        with torch.set_grad_enabled(seed == 0):
+            _check_many(self.build(), random.Random(seed))  # noqa: S311  seeded on purpose
 
     @each_pool
-    @pytest.mark.parametrize(
-        "second",
-        [
-            entry(2, shape=(1, 2, 8, 6)),
-            entry(2, shape=(1, 2, 1, 4)),
-            entry(2, dtype=torch.float64),
-            entry(2, dtype=torch.bfloat16),
-            entry(2, dtype=torch.float16),
-            entry(2, layers=1),
-            entry(2, layers=3),
-        ],
-        ids=["shape", "broadcastable", "float64", "bfloat16", "float16", "fewer-layers", "more-layers"],
-    )
+    @pytest.mark.parametrize("second", OTHER_KINDS.values(), ids=OTHER_KINDS)
     def test_takes_a_value_of_another_kind(self, pool: PoolId, second: KeysValues) -> None:
         """A slot that held one kind of value holds another kind exactly, and the first kind again."""
         cache = self.build()
@@ -120,15 +105,25 @@ class Storing(OnTrial):
         cache.set(pool, 200, entry(1))
         assert_same(cache.get(pool, 200), entry(1))
 
-    def test_takes_tensors_that_differ_in_kind_within_one_value(self) -> None:
+    @each_pool
+    def test_a_key_may_change_its_kind(self, pool: PoolId) -> None:
+        """One key holds a value of each kind in turn, whichever kind comes after which."""
+        cache = self.build()
+        for kind in (*OTHER_KINDS, *reversed(OTHER_KINDS)):
+            cache.set(pool, 1, OTHER_KINDS[kind])
+            assert_same(cache.get(pool, 1), OTHER_KINDS[kind])
+
+    @each_pool
+    def test_takes_tensors_that_differ_in_kind_within_one_value(self, pool: PoolId) -> None:
         """K and V of different shapes and dtypes are kept as they are, twice over."""
         cache = self.build()
         odd = KeysValues([_numbers(1, 2, 8, 4), _numbers(1, 2, 6, 4).double()], [3, 4])
-        for key in range(2 * SPEC.recur_pool_size):
-            cache.set(RECUR, key, odd)
-        assert_same(cache.get(RECUR, key), odd)
+        for key in range(2 * SPEC.slots(pool)):
+            cache.set(pool, key, odd)
+            assert_same(cache.get(pool, key), odd)
 
-    def test_takes_views_that_are_not_contiguous(self) -> None:
+    @each_pool
+    def test_takes_views_that_are_not_contiguous(self, pool: PoolId) -> None:
         """Transposed, strided and expanded sources are copied by value."""
         base = _numbers(1, 4, 8, 2)
         tensors = [
@@ -138,39 +133,86 @@ class Storing(OnTrial):
             _numbers(3, 2, 8, 4)[1:2],
         ]
         cache, value = self.build(), KeysValues(tensors, [1, 2, 3, 4])
-        for key in range(2 * SPEC.recur_pool_size):
-            cache.set(RECUR, key, value)
-        assert_same(cache.get(RECUR, key), value)
+        for key in range(2 * SPEC.slots(pool)):
+            cache.set(pool, key, value)
+            assert_same(cache.get(pool, key), value)
 
-    def test_takes_a_source_that_requires_grad(self) -> None:
-        """Tensors that belong to a graph are stored by value, again and again into the same slots."""
+    @each_searched_pool
+    def test_takes_tensors_in_another_order_of_memory(self, pool: PoolId) -> None:
+        """Channels-last tensors are copied by value, into working copies too, where no graph is kept."""
+        tensors = [tensor.contiguous(memory_format=torch.channels_last) for tensor in read(entry(1))[0]]
+        cache, value = self.build(), KeysValues(tensors, read(entry(1))[1])
+        with torch.no_grad():
+            for key in range(2 * SPEC.slots(pool)):
+                cache.set(pool, key, value)
+                assert_same(cache.get(pool, key), entry(1))
+                assert_same(cache.checkout(0, key), entry(1), what="the working copy")
+
+    @each_pool
+    def test_takes_a_source_that_requires_grad(self, pool: PoolId) -> None:
+        """Tensors that belong to a graph are stored by value too, again and again into the same slots."""
         cache = self.build()
-        for key in range(2 * SPEC.recur_pool_size):
+        for key in range(2 * SPEC.slots(pool)):
             value = entry(key)
             for tensor in read(value)[0]:
                 tensor.requires_grad_()
-            cache.set(RECUR, key, value)
-            assert_same(cache.get(RECUR, key), entry(key))
+            cache.set(pool, key, value)
+            for tensor in read(value)[0]:
+                tensor.detach().fill_(7)
+            assert_same(cache.get(pool, key), entry(key))
 
-    def test_keeps_every_bit(self) -> None:
+    @each_pool
+    def test_keeps_every_bit(self, pool: PoolId) -> None:
         """Not-a-number, infinities, negative zero and denormals come back bit by bit."""
         numbers = torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0, 0.0, 1e-42, -1e-42, 3e38])
         value = KeysValues([numbers.reshape(1, 1, 2, 4), -numbers.reshape(1, 1, 2, 4)], [0, 2])
         cache = self.build()
-        for key in range(2 * SPEC.recur_pool_size):
-            cache.set(RECUR, key, value)
-        assert_same(cache.get(RECUR, key), value)
+        for key in range(2 * SPEC.slots(pool)):
+            cache.set(pool, key, value)
+            assert_same(cache.get(pool, key), value)
 
-    def test_rubbish_is_refused(self) -> None:
+    @each_pool
+    def test_zeros_keep_their_sign(self, pool: PoolId) -> None:
+        """An entry of zeros is held as any other, and so is one of negative zeros set over it, though it equals it."""
+        cache = self.build()
+        for sign in (1, -1):
+            value = KeysValues([sign * torch.zeros(1, 2, 8, 4) for _ in range(4)], [1, 2, 3, 4])
+            cache.set(pool, 1, value)
+            assert_same(cache.get(pool, 1), value)
+
+    @each_pool
+    def test_rubbish_is_refused(self, pool: PoolId) -> None:
         """What is no key/value object raises and is not stored."""
         cache = self.build()
-        assert raises(lambda: cache.set(RECUR, 1, "rubbish")), "a string was set as an entry without complaint"
-        assert cache.get(RECUR, 1) is None
+        assert raises(lambda: cache.set(pool, 1, "rubbish")), "a string was set as an entry without complaint"
+        assert cache.get(pool, 1) is None
 
 
 def _numbers(*shape: int) -> torch.Tensor:
     """Random numbers of that shape, the same each time, which leave torch's own generator alone."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def _check_many(cache: Cache, choose: random.Random) -> None:
+    """Operations on a few keys of each kind of pool, and of the last environment's."""
+    __tracebackhide__ = True
+    truth: dict[tuple[PoolId, int], KeysValues] = {}
+    for number in range(1500):
+        pool, key = choose.choice((*ONE_OF_EACH, LAST_INIT)), choose.randrange(12)
+        env = choose.choice((0, SPEC.env_num - 1))
+        kind = choose.choices(["set", "get", "checkout", "clear"], weights=[8, 8, 4, 0.2])[0]
+        what = f"operation {number} ({kind}), key {key} in {pool}"
+        if kind == "set":
+            truth[pool, key] = entry(number)
+            cache.set(pool, key, entry(number))
+            assert_same(cache.get(pool, key), truth[pool, key], what=what)
+        elif kind == "get":
+            assert_same_or_miss(cache.get(pool, key), truth.get((pool, key)), what=what)
+        elif kind == "clear":
+            cache.clear(pool)
+            truth = {at: value for at, value in truth.items() if at[0] != pool}
+        else:
+            _check_out(cache, env, key, truth, what=f"operation {number} (checkout), key {key} for env {env}")
 
 
 def _check_out(cache: Cache, env: int, key: int, truth: dict[tuple[PoolId, int], KeysValues], *, what: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.caches import HasStats, PoolStats
+from harness.caches import PoolStats, as_stats, counts
 from harness.containing import contained
 from harness.loading import build_cache
 from harness.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, PoolId, init
@@ -131,7 +131,7 @@ class SwitchedOver:
 def _word_of(cache: Cache, pool: PoolId) -> PoolStats:
     """What the candidate counted; nothing where it does not, or fails at it."""
     try:
-        return cache.stats(pool) if isinstance(cache, HasStats) else PoolStats()
+        return as_stats(cache.stats(pool)) if counts(cache) else PoolStats()
     except BaseException as error:  # noqa: BLE001  the training is over, and is told all the same
         contained(error)
         return PoolStats()
