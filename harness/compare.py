@@ -17,13 +17,15 @@ from harness.values import KeysValues, read
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_MOST = 2.0**64  # which a result can hold
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
     """How far numbers may lie apart, as in `torch.testing.assert_close`; None leaves it to torch, by dtype.
 
     Raises:
-        UsageError: only one of the two is given, or one is below 0.
+        UsageError: only one of the two is given, or one is below 0 or beyond all sense.
     """
 
     rtol: float | None = None
@@ -33,8 +35,8 @@ class Tolerance:
         if self.rtol is None or self.atol is None:
             if self.rtol is not self.atol:
                 raise UsageError(f"rtol and atol go together: give both or neither, got {self.rtol} and {self.atol}")
-        elif not (self.rtol >= 0 and self.atol >= 0):
-            raise UsageError(f"rtol and atol must be at least 0, got {self.rtol} and {self.atol}")
+        elif not (0 <= self.rtol <= _MOST and 0 <= self.atol <= _MOST):
+            raise UsageError(f"rtol and atol must lie from 0 to 2**64, got {self.rtol} and {self.atol}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from harness.compare import Tolerance  # noqa: TC001  read at run time, by whoever looks at what was read
 from harness.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES, SIDES, Divergence
 from harness.evidence import Coverage, Latency, Provenance, Timeline
 
@@ -120,6 +121,7 @@ class Result:
         latencies: by side and kind of operation, how long a sample of them took.
         provenance: where it comes from; None where that was not asked for.
         programs: by group, a minimal program that shows its first divergence, where one was made.
+        tolerances: how far numbers were let lie apart, of a sum each that was used; empty where bits had to be equal.
         runs: the single results, where this is a sum.
     """
 
@@ -153,6 +155,7 @@ class Result:
     latencies: dict[str, dict[str, Latency]] = field(default_factory=dict)
     provenance: Provenance | None = None
     programs: dict[tuple[str, str], str] = field(default_factory=dict)
+    tolerances: list[Tolerance] = field(default_factory=list)
     runs: list[Result] = field(default_factory=list)
 
     @property
@@ -166,6 +169,11 @@ class Result:
     def operations_total(self) -> int:
         """All operations."""
         return sum(self.operations.values())
+
+    @property
+    def within(self) -> str:
+        """How far numbers were let lie apart, in words; empty where bits had to be equal."""
+        return " or ".join(map(_in_words, self.tolerances))
 
     @property
     def stopped(self) -> str | None:
@@ -228,6 +236,8 @@ class Result:
             result["fuzzing"] = {"examples": self.examples, "cases": [asdict(case) for case in self.cases]}
         if self.missing:
             result["missing"] = self.missing
+        if self.tolerances:
+            result["tolerances"] = [asdict(tolerance) for tolerance in self.tolerances]
         if self.training is not None:
             result["training"] = {**asdict(self.training), "share": self.training.share}
         if self.provenance is not None:
@@ -242,3 +252,9 @@ class Result:
         else:
             result["runs"] = [run.as_dict() for run in self.runs]
         return result
+
+
+def _in_words(tolerance: Tolerance) -> str:
+    if tolerance.rtol is None or tolerance.atol is None:
+        return "torch's own tolerance"
+    return f"rtol {tolerance.rtol:g}, atol {tolerance.atol:g}"

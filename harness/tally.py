@@ -62,7 +62,7 @@ class Seen:
             coverage=shadow.coverage(),
             timeline=None if evidence is None else (evidence.began, evidence.timeline),
             latencies={} if evidence is None else evidence.latencies,
-            tolerance=shadow._tolerance,
+            tolerance=shadow.tolerance,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 GROUPS = ("corruption", "behaviour", "completeness", "speed", "memory", "training", "coverage")
 REQUIRED = ("corruption", "behaviour", "completeness", "coverage", "speed", "memory")
+_MOST = 1 << 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +72,8 @@ class Thresholds:
                 _check_required(value)
             elif name == "time-ratio":
                 _check_ratio(value)
-            elif type(value) is not int or value < 0:
-                raise UsageError(f"[verdict]: {name} must be an integer of at least 0, got {value!r}")
+            elif type(value) is not int or not 0 <= value <= _MOST:
+                raise UsageError(f"[verdict]: {name} must be an integer from 0 to 2**63, got {reprlib.repr(value)}")
         given: dict[str, Any] = {names[name]: value for name, value in table.items()}
         return cls(**{**given, "require": tuple(given.get("require", REQUIRED))})
 
@@ -84,5 +85,5 @@ def _check_required(value: Any) -> None:
 
 
 def _check_ratio(value: Any) -> None:
-    if type(value) not in (int, float) or not 0 < value < math.inf:
-        raise UsageError(f"[verdict]: time-ratio must be a number above 0 such as 1.05, got {value!r}")
+    if type(value) not in (int, float) or not 0 < value <= _MOST:
+        raise UsageError(f"[verdict]: time-ratio must be a number above 0 such as 1.05, got {reprlib.repr(value)}")

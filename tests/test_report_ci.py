@@ -118,6 +118,15 @@ def test_several_workloads_are_several_suites() -> None:
     assert [error.get("message") for error in root.iter("error")] == ["it was interrupted", "no result of rank 1"]
 
 
+def test_an_interrupt_between_two_workloads_is_an_error() -> None:
+    """No run of it has the mark, for each is whole."""
+    result = merge([run(), run("mcts")])
+    result.interrupted = True
+    root = parsed(result)
+    assert [suite.get("name") for suite in root] == ["kvparity.revisit", "kvparity.mcts", "kvparity.interrupted"]
+    assert [error.get("message") for error in root.iter("error")] == ["it was interrupted"]
+
+
 def test_nothing_compared_is_skipped_not_passed() -> None:
     """A green case would be a lie."""
     root = parsed(replace(run("mcts"), gets_compared=0))
@@ -129,6 +138,7 @@ def test_the_suite_says_what_was_compared() -> None:
     root = parsed(run("mcts"))
     said = {str(each.get("name")): str(each.get("value")) for each in root.iter("property")}
     assert (said["reference"], said["candidate"], said["seed"]) == ("legacy-evicting", "refactored-fifo", "0")
+    assert said["compared"] == "bit by bit"
     assert said["verdict"].startswith("INCONCLUSIVE: ")
 
 

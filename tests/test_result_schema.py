@@ -13,9 +13,10 @@ import jsonschema
 import pytest
 from worldmodels import ManagedModel, ReleasedModel, play
 
-from harness import Comparison, KnownDifference, Result, Trace, load_scenario, merge, trace_path
+from harness import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
 from harness.cli import main
-from harness.report import read_result
+from harness.compare import Tolerance
+from harness.report import read_result, write_json
 from harness.result import SCHEMA
 from harness.training import attach
 from harness.training.ranks import Gathering, Rank
@@ -80,6 +81,7 @@ KINDS: dict[str, Callable[[Path], Result]] = {
     "known": lambda _: known(),
     "replay": lambda _: replay(),
     "interrupted": lambda _: interrupted(),
+    "tolerance": lambda _: merge([run(tolerance=Tolerance()), run("mcts", tolerance=Tolerance(rtol=0.5, atol=0.0))]),
     "training": lambda _: training(),
     "training of a manager": lambda _: training(ManagedModel, "fault:by-reference", serve="candidate"),
     "training that was stopped": lambda _: training(candidate="fault:raises-now-and-then", compare_every=3),
@@ -171,6 +173,18 @@ def test_old_results_stay_readable(path: Path) -> None:
     result = read_result(path)
     assert lost(fields, json.loads(json.dumps(result.as_dict()))) == []
     assert verdict_of([result]).outcome == "NO-GO"
+
+
+def test_a_tolerance_is_read_back(tmp_path: Path) -> None:
+    """As it was written; half of one is none."""
+    write_json(KINDS["tolerance"](tmp_path), tmp_path / "r.json")
+    result = read_result(tmp_path / "r.json")
+    assert result.tolerances == [Tolerance(), Tolerance(rtol=0.5, atol=0.0)]
+    assert [run.tolerances for run in result.runs] == [[each] for each in result.tolerances]
+    fields = {**result.as_dict(), "tolerances": [{"rtol": 0.5, "atol": None}]}
+    (tmp_path / "r.json").write_text(json.dumps(fields), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"r\.json is no result: rtol and atol go together"):
+        read_result(tmp_path / "r.json")
 
 
 def test_there_is_an_old_result_of_every_schema() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from harness.cli import main
 from harness.thresholds import Thresholds
 from harness.training.paired import Leg, pair
 from harness.verdict.certificate import digest_of
+from harness.verdict.material import read_material
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -246,6 +248,53 @@ def test_the_certificate_says_what_was_compared() -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_a_run_with_a_tolerance_says_so_to_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """From `--rtol` to the first line of the certificate."""
+    tolerance = ("--compare", "tolerance", "--rtol", "0.5", "--atol", "5")
+    main(["run", "mcts", "--steps", "500", *tolerance, "--json", "tol.json", "--quiet"])
+    Path("own.toml").write_text('[verdict]\nrequire = ["corruption"]\n')
+    assert verdict("tol.json", "--config", "own.toml", "--certificate", "c.md") == 0
+    assert "not bit by bit but within rtol 0.5, atol 5" in " ".join(capsys.readouterr().out.split())
+    assert Path("c.md").read_text(encoding="utf-8").startswith("# Certificate of parity within rtol 0.5, atol 5: ")
+
+
+@pytest.mark.usefixtures("here")
+def test_the_runs_of_one_command_come_with_it() -> None:
+    """On the certificate of that one file."""
+    Path("own.toml").write_text('[verdict]\nrequire = ["corruption"]\nbehaviour = 9999\n')
+    assert verdict("result.json", "--config", "own.toml", "--certificate", "c.md", "--quiet") == 0
+    text = Path("c.md").read_text(encoding="utf-8")
+    assert text.count("| kvparity run pool-pressure revisit clear-storm ") == 3
+    assert "- cache refactored-fifo: `" in text
+    assert "versions not kept" not in text
+
+
+@pytest.mark.usefixtures("here")
+def test_the_same_command_again_counts_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its file is another one, for it took another time; what else is in a file counts."""
+    for names, file in ((["mcts"], "one.json"), (["mcts"], "two.json"), (["mcts", "multitask"], "three.json")):
+        assert main(["run", *names, "--steps", "300", "--json", file, "--quiet"]) == 0
+    verdict("one.json", "two.json", "three.json")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "4 runs, each to its end; what is there again counts once: mcts with seed 0" in printed
+    assert " 600 operations, 10,000 wanted" in printed
+
+
+@pytest.mark.usefixtures("here")
+def test_pipes_are_files_like_any_other() -> None:
+    """They are read once, and told apart by what came out of them."""
+    names = []
+    for fields in (bench(0.6, 0.8), bench(0.6, 0.9)):
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "w") as file:
+            json.dump(fields, file)
+        names.append(Path(f"/dev/fd/{reading}"))
+    material = read_material([Path("result.json"), *names])
+    assert len(material.benches) == 2
+    assert material.files["result.json"] == hashlib.sha256(Path("result.json").read_bytes()).hexdigest()
+
+
+@pytest.mark.usefixtures("here")
 def test_without_a_go_an_earlier_certificate_does_not_stay() -> None:
     """Whoever reads the file must not take it for today's."""
     verdict("result.json", "long.json", "bench.json", "--certificate", "c.md", "--quiet")
@@ -312,8 +361,10 @@ def test_what_cannot_be_used_is_told(files: list[str], message: str, capsys: pyt
         ("time-ratio = 0", "[verdict]: time-ratio must be a number above 0 such as 1.05, got 0"),
         ("time-ratio = true", "[verdict]: time-ratio must be a number above 0 such as 1.05, got True"),
         ("time-ratio = nan", "[verdict]: time-ratio must be a number above 0"),
-        ("lookups = -1", "[verdict]: lookups must be an integer of at least 0, got -1"),
-        ("lookups = true", "[verdict]: lookups must be an integer of at least 0, got True"),
+        ("lookups = -1", "[verdict]: lookups must be an integer from 0 to 2**63, got -1"),
+        ("lookups = true", "[verdict]: lookups must be an integer from 0 to 2**63, got True"),
+        (f"memory-growth = {10**400}", "[verdict]: memory-growth must be an integer from 0 to 2**63, got 1000"),
+        (f"time-ratio = {10**400}", "[verdict]: time-ratio must be a number above 0 such as 1.05, got 1000"),
     ],
 )
 @pytest.mark.usefixtures("here")

@@ -26,7 +26,9 @@ def junit(result: Result, verdict: Verdict, *, fail_on: str) -> str:
     for run in result.runs or [result]:
         root.append(_suite(run, verdict, fail_on))
     if result.runs and result.missing:
-        root.append(_missing(result))
+        root.append(_incomplete("missing", "all parts are there", f"no result of {', '.join(result.missing)}"))
+    if result.interrupted and not any(run.interrupted for run in result.runs or [result]):
+        root.append(_incomplete("interrupted", "it ran to its end", "it was interrupted"))
     for name in ("tests", "failures", "errors"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     root.set("time", f"{result.elapsed_s:.3f}")
@@ -44,6 +46,7 @@ def _suite(run: Result, verdict: Verdict, fail_on: str) -> ET.Element:
         "fail-on": fail_on,
         "operations": run.operations_total,
         "lookups compared": run.gets_compared,
+        "compared": f"within {run.within}" if run.tolerances else "bit by bit",
         "corruption": run.unexpected[CORRUPTION],
         "behaviour": run.unexpected[BEHAVIOUR],
         "known": run.by_known.total(),
@@ -112,8 +115,9 @@ def _told(divergence: Divergence, program: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _missing(result: Result) -> ET.Element:
-    suite = ET.Element("testsuite", name="kvparity.missing", tests="1", failures="0", errors="1", skipped="0", time="0")
-    case = ET.SubElement(suite, "testcase", name="all parts are there", classname="kvparity.workload", time="0")
-    ET.SubElement(case, "error", message=plain(f"no result of {', '.join(result.missing)}"), type="incomplete")
+def _incomplete(name: str, promise: str, said: str) -> ET.Element:
+    """A suite of one case, for what is wrong with no run of several."""
+    suite = ET.Element("testsuite", name=f"kvparity.{name}", tests="1", failures="0", errors="1", skipped="0", time="0")
+    case = ET.SubElement(suite, "testcase", name=promise, classname="kvparity.workload", time="0")
+    ET.SubElement(case, "error", message=plain(said), type="incomplete")
     return suite

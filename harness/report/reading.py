@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from harness.caches import CacheSpec
+from harness.compare import Tolerance
 from harness.divergence import SEVERITIES, SIDES, Divergence
 from harness.errors import UsageError
 from harness.evidence import Coverage, Exercised, Exhibit, Latency, Moment, Provenance, Timeline
@@ -52,12 +54,21 @@ def read_json(path: Path, noun: str) -> Any:
     Raises:
         UsageError: there is no such file, or it holds no JSON.
     """
+    return read_hashed(path, noun)[0]
+
+
+def read_hashed(path: Path, noun: str) -> tuple[Any, str]:
+    """What is in a JSON file, and the sha256 of it, read once: a pipe cannot be read again.
+
+    Raises:
+        UsageError: there is no such file, or it holds no JSON.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
             raise UsageError(f"{path} is no {noun}: it has more than {_MOST_BYTES:,} bytes, which no {noun} has")
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8")), hashlib.sha256(content).hexdigest()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -125,8 +136,16 @@ def _result(fields: dict[str, Any]) -> Result:
             for each in fields["first"]
             if each.get("program") is not None
         },
+        tolerances=[_tolerance(each) for each in fields.get("tolerances", [])],
         runs=runs,
     )
+
+
+def _tolerance(fields: dict[str, Any]) -> Tolerance:
+    try:
+        return Tolerance(**fields)
+    except UsageError as error:
+        raise ValueError(error) from None
 
 
 def _training(fields: dict[str, Any]) -> TrainingAccount:

@@ -55,7 +55,7 @@ def verdict_of(
     if outcome != GO:
         return Verdict(outcome=outcome, checks=checks)
     proof = certificate(subject, checks, thresholds, benches=bench, trainings=paired, files=files or {})
-    return Verdict(outcome=outcome, checks=checks, certificate=proof)
+    return Verdict(outcome=outcome, checks=checks, certificate=proof, within=subject.result.within)
 
 
 def _rule(subject: Subject, bench: Sequence[Ratios], thresholds: Thresholds) -> tuple[Check, ...]:

@@ -30,7 +30,7 @@ def corruption(subject: Subject) -> Check:
             command=subject.more("mcts"),
         )
     sentence = f"no corruption in {result.gets_compared:,} lookups, {result.values_compared:,} of them tensor by tensor"
-    return Check(name="corruption", outcome=PASSED, sentence=sentence + _known(result))
+    return Check(name="corruption", outcome=PASSED, sentence=sentence + _tolerated(subject) + _known(result))
 
 
 def behaviour(subject: Subject, thresholds: Thresholds) -> Check:
@@ -51,18 +51,21 @@ def behaviour(subject: Subject, thresholds: Thresholds) -> Check:
 
 def completeness(subject: Subject) -> Check:
     """Whether the runs are whole, looked at every lookup, and were all of the same two caches."""
-    gaps = list(dict.fromkeys(_gaps(subject)))
+    gaps, once = list(dict.fromkeys(_gaps(subject))), _repeated(subject)
     if gaps:
-        return Check(name="completeness", outcome=UNKNOWN, sentence="; ".join(gaps), command=subject.again())
+        return Check(name="completeness", outcome=UNKNOWN, sentence="; ".join(gaps) + once, command=subject.again())
     runs = len(subject.runs)
     early = [run.workload for run in subject.runs if run.ended_early]
     said = f"; the recording of {', '.join(early)} had ended early" if early else ""
-    return Check(name="completeness", outcome=PASSED, sentence=f"{runs} run{'s' * (runs != 1)}, each to its end{said}")
+    sentence = f"{runs} run{'s' * (runs != 1)}, each to its end{said}{once}"
+    return Check(name="completeness", outcome=PASSED, sentence=sentence)
 
 
 def _gaps(subject: Subject) -> Iterator[str]:
     if subject.result.missing:
         yield f"there is no result of {', '.join(subject.result.missing)}"
+    if subject.result.interrupted and not any(run.interrupted for run in subject.runs):
+        yield "it was interrupted before all that was asked for had run"
     for run in subject.runs:
         if run.interrupted:
             yield f"{run.workload} was interrupted after {run.operations_total:,} operations"
@@ -82,6 +85,26 @@ def _unseen(workload: str, training: TrainingAccount) -> Iterator[str]:
         yield f"{workload} compared only one lookup in {training.compare_every:,}; --compare-every 1 compares all"
     if training.passed_over:
         yield f"{workload} passed over {training.passed_over:,} lookups; --max-share none passes over none"
+
+
+def _repeated(subject: Subject) -> str:
+    """What is there more than once, and counts once."""
+    if not subject.repeats:
+        return ""
+    names = dict.fromkeys(
+        run.workload if run.seed is None else f"{run.workload} with seed {run.seed}" for run in subject.repeats
+    )
+    listed = ", ".join([*list(names)[:3], *["..."] * (len(names) > 3)])  # noqa: PLR2004  as many as fit in a line
+    return f"; what is there again counts once: {listed}"
+
+
+def _tolerated(subject: Subject) -> str:
+    """How far tensors were let differ, and in how many runs."""
+    within = subject.result.within
+    if not within:
+        return ""
+    loose, runs = sum(bool(run.tolerances) for run in subject.runs), len(subject.runs)
+    return f", not bit by bit but within {within}" + (f" in {loose} of {runs} runs" if loose < runs else "")
 
 
 def _of(subject: Subject, severity: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.report import read_json, result_of
+from harness.report import result_of
+from harness.report.reading import read_hashed
 from harness.verdict.speed import ratios_of
 from harness.verdict.training import trained_of
 
@@ -49,8 +49,7 @@ def read_material(paths: Sequence[Path]) -> Material:
     material = Material()
     by_digest: dict[str, Path] = {}
     for path in paths:
-        fields = read_json(path, _NOUN)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        fields, digest = read_hashed(path, _NOUN)
         first = by_digest.setdefault(digest, path)
         if first is not path:
             raise UsageError(f"{first} and {path} are one and the same, which would count twice: leave one out")

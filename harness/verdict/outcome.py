@@ -45,11 +45,13 @@ class Verdict:
         outcome: `NO-GO` where a check failed; else `INCONCLUSIVE` where a required one is unknown; else `GO`.
         checks: the roll-back rule's first, then those of the coverage.
         certificate: on GO, what was compared, how much of each, with what; else None.
+        within: on GO, how far numbers were let lie apart, in words; empty where bits had to be equal.
     """
 
     outcome: str
     checks: tuple[Check, ...]
     certificate: dict[str, Any] | None = None
+    within: str = ""
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -81,7 +83,8 @@ class Verdict:
             return f"not shown: {', '.join(check.name for check in self.lacking)}"
         passed = sum(check.outcome == PASSED for check in self.checks)
         left_out = ", ".join(check.name for check in self.left_out)
-        return f"{passed} checks passed" + (f"; not compared, and not required: {left_out}" if left_out else "")
+        said = f"{passed} checks passed" + (f", with tensors within {self.within}" if self.within else "")
+        return said + (f"; not compared, and not required: {left_out}" if left_out else "")
 
     @property
     def line(self) -> str:

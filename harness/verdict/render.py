@@ -69,7 +69,8 @@ def _head(verdict: Verdict) -> Iterator[str]:
         for command in verdict.commands:
             yield fenced(command, "sh")
     else:
-        yield f"# Certificate of parity: {prose(proof['candidate'])} in place of {prose(proof['reference'])}"
+        within = f" within {prose(verdict.within)}" if verdict.within else ""
+        yield f"# Certificate of parity{within}: {prose(proof['candidate'])} in place of {prose(proof['reference'])}"
         yield f"\n{prose(verdict.line)}\n\nsha256 of all that is certified: `{proof['sha256']}`"
 
 
@@ -92,7 +93,8 @@ def _body(proof: dict[str, Any]) -> Iterator[str]:
         ]
         yield f"| {told[0]} | {told[1]} | {numbers} | {told[2]} | {told[3]} |"
     operations = ", ".join(f"{count:,} {kind}" for kind, count in proof["operations"].items())
-    yield f"\nOperations: {prose(operations)}. Tensor by tensor: {proof['values_compared']:,} lookups."
+    how = " or ".join(dict.fromkeys(run["compared"] for run in proof["runs"]))
+    yield f"\nOperations: {prose(operations)}. Tensor by tensor: {proof['values_compared']:,} lookups, {prose(how)}."
     yield "\n## Known differences\n"
     known = proof["known_differences"]
     yield from [f"- {count:,} times: {prose(reason)}" for reason, count in known.items()] or ["None."]

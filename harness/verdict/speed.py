@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.verdict.outcome import FAILED, PASSED, UNKNOWN, Check
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from harness.thresholds import Thresholds
     from harness.verdict.subject import Subject
@@ -46,12 +46,16 @@ class Ratios:
         ratios: by candidate, one for each workload.
         failures: by cache, what it raised, with the workload.
         setting: versions and machine, by name.
+        inputs: sha256 of what was timed, by name: the source of each cache, traces.
+        interrupted: whether it was stopped early.
     """
 
     reference: str
     ratios: dict[str, tuple[Ratio, ...]]
     failures: dict[str, str]
     setting: dict[str, Any]
+    inputs: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
 
 
 def ratios_of(fields: dict[str, Any], where: str) -> Ratios:
@@ -76,6 +80,8 @@ def ratios_of(fields: dict[str, Any], where: str) -> Ratios:
             ratios={name: tuple(found) for name, found in ratios.items()},
             failures=failures,
             setting=dict(fields["machine"]),
+            inputs={str(name): str(digest) for name, digest in fields.get("provenance", {}).get("inputs", {}).items()},
+            interrupted=bool(fields.get("interrupted", False)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{where} is no bench: {type(error).__name__}: {error}") from None
@@ -92,21 +98,29 @@ def speed(subject: Subject, benches: Sequence[Ratios], thresholds: Thresholds) -
     """Slower where even the low end of the interval lies above the limit.
 
     Raises:
-        UsageError: a bench is of other caches.
+        UsageError: a bench is of other caches, or the limit is no number that a ratio can be held against.
     """
     for bench in benches:
         _check_names(subject, bench)
-    raised = [bench.failures[subject.candidate] for bench in benches if subject.candidate in bench.failures]
-    ratios = [ratio for bench in benches for ratio in bench.ratios.get(subject.candidate, ())]
-    command = _bench_command(subject)
+    gaps = list(dict.fromkeys(gap for bench in benches for gap in _gaps(subject, bench)))
+    of_these = [bench for bench in benches if not _others(subject, bench)]
+    raised = [bench.failures[name] for bench in of_these if (name := _name(subject, bench)) in bench.failures]
+    ratios = [ratio for bench in of_these for ratio in bench.ratios.get(_name(subject, bench), ())]
+    against = " and ".join(dict.fromkeys(bench.reference for bench in of_these))
     if raised:
-        return Check(
-            name="speed", outcome=FAILED, sentence=f"it raised when it was timed: {raised[0]}", command=command
-        )
-    if not ratios:
-        sentence = "the bench has no ratio: the reference raised" if benches else "it was not timed"
-        return Check(name="speed", outcome=UNKNOWN, sentence=sentence, command=command)
-    limit, against = thresholds.time_ratio, " and ".join(dict.fromkeys(bench.reference for bench in benches))
+        outcome, sentence = FAILED, f"it raised when it was timed: {raised[0]}"
+    elif ratios:
+        outcome, sentence = _judged(ratios, thresholds.time_ratio, against)
+    else:
+        outcome, sentence = UNKNOWN, "the bench has no ratio: the reference raised" if benches else "it was not timed"
+    if gaps and outcome != FAILED:
+        outcome, sentence = UNKNOWN, "; ".join(gaps)
+    command = "" if outcome == PASSED else _bench_command(subject)
+    return Check(name="speed", outcome=outcome, sentence=sentence, command=command)
+
+
+def _judged(ratios: list[Ratio], limit: float, against: str) -> tuple[str, str]:
+    """The outcome, and it in words."""
     slow = [ratio for ratio in ratios if ratio.low > limit and ratio.confidence >= _CONFIDENCE]
     unsure = [ratio for ratio in ratios if ratio.high > limit or ratio.confidence < _CONFIDENCE]
     outcome = FAILED if slow else UNKNOWN if unsure else PASSED
@@ -116,7 +130,27 @@ def speed(subject: Subject, benches: Sequence[Ratios], thresholds: Thresholds) -
         sentence += ": " + ("too few repeats" if unsure[0].confidence < _CONFIDENCE else "too wide to tell")
     if outcome == PASSED and len(ratios) > 1:
         sentence += f", the slowest of {len(ratios)} workloads"
-    return Check(name="speed", outcome=outcome, sentence=sentence, command="" if outcome == PASSED else command)
+    return outcome, sentence
+
+
+def _gaps(subject: Subject, bench: Ratios) -> Iterator[str]:
+    """Why what it says is not enough."""
+    for name in _others(subject, bench):
+        yield f"the bench timed another version of {name} than the runs are of: its source differs"
+    if bench.interrupted:
+        yield "the bench was interrupted, so that not all was timed as often as it should be"
+
+
+def _others(subject: Subject, bench: Ratios) -> list[str]:
+    """The caches of which it timed another version than was compared."""
+    compared = [each for run in subject.runs if run.provenance for each in run.provenance.inputs.items()]
+    other = [name for name, digest in compared if bench.inputs.get(name, digest) != digest]
+    return [name.removeprefix("cache ") for name in dict.fromkeys(other) if name.startswith("cache ")]
+
+
+def _name(subject: Subject, bench: Ratios) -> str:
+    """What the bench calls the candidate: where it is the reference too, it was timed again."""
+    return f"{subject.candidate} (again)" if bench.reference == subject.candidate else subject.candidate
 
 
 def _said(ratio: Ratio) -> str:
@@ -131,7 +165,7 @@ def _bench_command(subject: Subject) -> str:
 
 
 def _check_names(subject: Subject, bench: Ratios) -> None:
-    if subject.candidate not in {*bench.ratios, *bench.failures}:
+    if _name(subject, bench) not in {*bench.ratios, *bench.failures}:
         raise UsageError(
             f"the bench timed {', '.join(bench.ratios)}; the results are of {subject.candidate}:"
             f" `{_bench_command(subject)}` times that"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from harness.tally import merge
+from harness.tally import merge, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,12 +19,14 @@ class Subject:
     """What is judged.
 
     Attributes:
-        result: the sum of all runs.
+        result: the sum of all runs, repeats left out.
         runs: one by one.
+        repeats: of these, the ones that did and showed what one before them did.
     """
 
     result: Result
     runs: tuple[Result, ...]
+    repeats: tuple[Result, ...] = ()
 
     @classmethod
     def of(cls, results: Sequence[Result]) -> Subject:
@@ -34,7 +36,11 @@ class Subject:
             UsageError: they are of several.
         """
         result = merge(results)
-        return cls(result=result, runs=tuple(result.runs or [result]))
+        runs = [run for each in results for run in runs_of(each)]
+        counted, repeats = _apart(runs)
+        if repeats:
+            result = replace(merge(counted), interrupted=result.interrupted, missing=result.missing)
+        return cls(result=result, runs=tuple(runs), repeats=tuple(repeats))
 
     @property
     def reference(self) -> str:
@@ -72,3 +78,31 @@ class Subject:
             if run.provenance is not None:
                 return run.provenance.command.replace(" --quiet", "")
         return self.command("shadow", "SCRIPT", output="more.json") if self.trained else ""
+
+
+def _apart(runs: Sequence[Result]) -> tuple[list[Result], list[Result]]:
+    """The runs that count, and those that repeat one of them."""
+    counted: list[Result] = []
+    repeats: list[Result] = []
+    alike: dict[tuple[Any, ...], list[Result]] = {}
+    for run in runs:
+        earlier = alike.setdefault((run.workload, run.seed, run.operations_total), [])
+        if any(_repeats(run, other) for other in earlier):
+            repeats.append(run)
+        else:
+            counted.append(run)
+            earlier.append(run)
+    return counted, repeats
+
+
+def _repeats(run: Result, other: Result) -> bool:
+    """Whether it is the same work with the same outcome. What came out differently is no repeat: it shows more."""
+    mine, its = (each.provenance.inputs if each.provenance else {} for each in (run, other))
+    return _work(run) == _work(other) and all(its.get(name, digest) == digest for name, digest in mine.items())
+
+
+def _work(run: Result) -> tuple[Any, ...]:
+    """What was done, and what it came to. No two trainings are the same, but one may be there twice."""
+    once = None if run.training is None else run.elapsed_s
+    compared = (run.gets_compared, run.values_compared, run.tolerances)
+    return run.spec, run.operations, run.coverage, *compared, run.by_group, run.unexpected, run.missing, once
