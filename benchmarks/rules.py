@@ -189,7 +189,14 @@ RULES = (
         "two caches that are close to each other and both wrong",
         JUDGE,
         (
-            ("        if reference.verdict == RIGHT:\n", "        if reference.verdict in (RIGHT, STALE):\n"),
+            (
+                "        if its.verdict == STALE and self._tolerance is not None:\n",
+                (
+                    "        if _compared(*lookup.outcomes, tolerance=self._tolerance) is None:\n"
+                    "            return\n"
+                    "        if False:\n"
+                ),
+            ),
         ),
         ("shadow_content::a_tolerance_excuses_no_wrong_reference",),
     ),
@@ -204,7 +211,12 @@ RULES = (
         "what both sides refused is as it was, or unknown",
         "two sound caches whose slots are of one shape",
         EXAMINING,
-        (("                self._truth.pools[pool].forget(key)  # both refused it", "                pass  # both refused it"),),
+        (
+            (
+                "                self._truth.pools[pool].forget(key)  # both refused it",
+                "                pass  # both refused it",
+            ),
+        ),
         ("shadow_presence::after_what_both_sides_refused_they_are_held_against_each_other",),
     ),
     Rule(
