@@ -13,9 +13,10 @@ from harness.replay import Driver, step
 from harness.values import KeysValues
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from harness.caches import CacheSpec
+    from harness.divergence import KnownDifference
     from harness.replay import Comparison
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
@@ -78,8 +79,8 @@ class Shown(NamedTuple):
 def first_shown(
     comparison: Comparison, spec: CacheSpec, operations: Iterable[Operation], wanted: Signature | None = None
 ) -> Shown | None:
-    """The first divergence of that signature (of any, without one) that the operations show."""
-    log = _Watch(wanted)
+    """The first unexpected divergence of that signature (of any, without one) that the operations show."""
+    log = _Watch(comparison.known, wanted)
     shadow = comparison.shadow(spec, log)
     driver = Driver(shadow)
     done = 0
@@ -101,10 +102,10 @@ def first_divergence(
 
 
 class _Watch(DivergenceLog):
-    """Notices the first divergence of a signature, and explains all."""
+    """Notices the first unexpected divergence of a signature, and explains all."""
 
-    def __init__(self, wanted: Signature | None) -> None:
-        super().__init__()
+    def __init__(self, known: Sequence[KnownDifference], wanted: Signature | None) -> None:
+        super().__init__(known)
         self._wanted = wanted
         self.found: Divergence | None = None
 
@@ -112,6 +113,7 @@ class _Watch(DivergenceLog):
         return self._wanted is None or (kind, wrong) == self._wanted[:2]
 
     def add(self, divergence: Divergence) -> Divergence:
-        if self.found is None and self._wanted in (None, Signature.of(divergence)):
+        wanted = self.found is None and self._wanted in (None, Signature.of(divergence))
+        if wanted and not any(known.accepts(divergence, self.today) for known in self.known):
             self.found = divergence
         return divergence

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from rich.text import Text
 
 from harness.commands.bench import bench
 from harness.commands.compare_training import compare_training, render_paired, verdict_of
@@ -35,6 +37,7 @@ from harness.commands.verdict import verdict
 from harness.errors import KVParityError, UsageError
 from harness.fetching import local_trace
 from harness.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
+from harness.patience import Patience
 from harness.replay import Comparison
 from harness.report import write_text
 from harness.report.harmless import one_line, open_console
@@ -55,14 +58,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command_line = sys.argv[1:] if arguments is None else list(arguments)
         return _COMMANDS[options.command](options)
     except KVParityError as error:
-        print(f"kvparity: error: {one_line(str(error))}", file=sys.stderr)
+        _say(f"error: {one_line(str(error))}")
+        return BAD_INPUT
+    except OSError as error:
+        _say(f"error: {one_line(_told(error))}")
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("kvparity: interrupted", file=sys.stderr)
+        _say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return PARITY
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # nobody listens
+        print(f"kvparity: {line}", file=sys.stderr, flush=True)
+
+
+def _told(error: OSError) -> str:
+    what = error.strerror or str(error) or type(error).__name__
+    return what if error.filename is None else f"{what}: {error.filename!r}"
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -73,12 +86,12 @@ def _list(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     session = Session(options)
     with session:
-        if options.record and len(options.scenario) != 1:
+        names = list(dict.fromkeys(options.scenario))
+        if options.record and len(names) != 1:
             raise UsageError("--record needs exactly one scenario: name it, as in `kvparity run mcts --record FILE`")
-        if not options.scenario:
-            session.trace(DEFAULT_TRACE, steps=None)
-        for name in options.scenario or [DEFAULT_SCENARIO]:
-            session.scenario(name)
+        if not names:
+            session.traces([DEFAULT_TRACE], steps=options.steps)
+        session.scenarios(names or [DEFAULT_SCENARIO])
     return session.finish()
 
 
@@ -97,22 +110,30 @@ def _fuzz(options: argparse.Namespace) -> int:
 
 
 def _compare_training(options: argparse.Namespace) -> int:
+    check_files(options)
     console = open_console()
     paired = compare_training(options, console=console)
-    console.print(render_paired(paired))
-    console.print(verdict_of(paired), soft_wrap=True)
-    if options.json:
-        write_text(options.json, json.dumps(paired.as_dict(), indent=2) + "\n")
+    try:
+        if options.json:
+            write_text(options.json, json.dumps(paired.as_dict(), indent=2) + "\n")
+    finally:
+        console.print(render_paired(paired))
+        console.print(verdict_of(paired), soft_wrap=True)
     return PARITY if paired.verdict == SAME else DIVERGENCE
 
 
 def _minimize(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
-    comparison = Comparison(options.reference, options.candidate)
-    with local_trace(options.trace) as path:
-        found = minimize(path, options.output, comparison, regressions=options.regressions, console=open_console())
+    known = read_settings(options.config).known
+    comparison = Comparison(options.reference, options.candidate, known=known)
+    console = open_console()
+    with Patience(options.patience).always(), local_trace(options.trace) as path:
+        found = minimize(path, options.output, comparison, regressions=options.regressions, console=console)
     if found is None:
-        print(f"{one_line(str(path))}: {options.reference} and {options.candidate} agree; there is nothing to minimize")
+        names = f"{options.reference} and {options.candidate}"
+        agree = "agree, but for what is accepted" if known else "agree"
+        line = f"{one_line(str(path))}: {names} {agree}; there is nothing to minimize"
+        console.print(Text(line), soft_wrap=True)
         return PARITY
     return INTERRUPTED if found.interrupted else DIVERGENCE
 
@@ -135,7 +156,7 @@ def _shadow(options: argparse.Namespace) -> int:
             result = shadowed.result if gathering is None else gathering.collect(patience_s=PATIENCE_S)
             ours = conclude(result, options, open_console(), files=[Path(options.target)])
     if shadowed.status:
-        print(f"kvparity: {options.target} itself ended with status {shadowed.status}", file=sys.stderr)
+        _say(f"{options.target} itself ended with status {shadowed.status}")
     return shadowed.status or ours
 
 

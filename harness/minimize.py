@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from harness.case import Case, Signature, first_divergence, first_shown
+from harness.errors import UsageError
 from harness.operations import Checkout, Clear, Get, Operation, PoolId, Set, Write, init
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Minimal:
     tests: int
     needed: int | None
     interrupted: bool
+
+
+class FlakyError(UsageError):
+    """The same operations do not show the same divergence twice."""
 
 
 class OutOfTimeError(Exception):
@@ -100,7 +105,11 @@ class Minimizer:
         self._needed: int | None = None
 
     def run(self) -> Minimal:
-        """Search until nothing gets smaller, or until interrupted or out of time, which keeps the best so far."""
+        """Search until nothing gets smaller, or until interrupted or out of time, which keeps the best so far.
+
+        Raises:
+            FlakyError: the case does not show the divergence, or the best one does not show it again.
+        """
         interrupted = False
         try:
             self._cut_after()
@@ -111,7 +120,8 @@ class Minimizer:
         except (KeyboardInterrupt, OutOfTimeError):
             interrupted = True
         found = first_divergence(self._comparison, self._best.spec, self._best.operations, self._signature)
-        assert found is not None, "the best case shows its divergence: it was taken because it did"
+        if found is None:
+            raise self._flaky(f"{len(self._best)} operations that showed it once do not show it again")
         return Minimal(
             case=self._best,
             divergence=found,
@@ -155,7 +165,11 @@ class Minimizer:
 
     def _cut_after(self) -> None:
         if not self._take(self._best):
-            raise ValueError("the case does not show the divergence that it is to be minimized for")
+            raise self._flaky("the case does not show the divergence that it is to be minimized for")
+
+    def _flaky(self, what: str) -> FlakyError:
+        shown = f"{self._signature.kind}, wrong: {self._signature.wrong}"
+        return FlakyError(f"{shown}: {what}; a cache that does not do the same twice cannot be minimized")
 
     def _shortest_suffix(self) -> None:
         """The last 1, 2, 4, ... operations, until they are enough."""

@@ -98,6 +98,8 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"file it there as well, where the pytest plugin replays it (without DIR: {REGRESSIONS})",
     )
     _add_sides(smaller)
+    add_patience(smaller)
+    smaller.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
 
     benching = commands.add_parser(
         "bench", help="what caches cost, side by side, and which pool sizes a workload needs"
@@ -148,5 +150,10 @@ def _add_output(parser: argparse.ArgumentParser, *, fail_on: str | None) -> None
         "--report", type=Path, metavar="DIR", help="write the report as an HTML page, and the JSON result"
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a summary in GitHub's Markdown, for CI")
+    parser.add_argument(
+        "--markdown",
+        type=Path,
+        metavar="FILE",
+        help="write a summary in GitHub's Markdown, for CI; $GITHUB_STEP_SUMMARY is added to, another file replaced",
+    )
     parser.add_argument("--quiet", action="store_true", help="print the verdict only")

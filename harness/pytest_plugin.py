@@ -132,14 +132,9 @@ def _refuse_to_import(name: str) -> None:
 
 def _known(config: pytest.Config) -> Sequence[KnownDifference]:
     """What the settings in rootdir accept, which lie where the command finds them in its working directory."""
-    from harness.settings import DEFAULT_PATH, PYPROJECT, _parse, _read, read_settings  # noqa: PLC0415
+    from harness.settings import settings_in  # noqa: PLC0415
 
-    path, pyproject = config.rootpath / DEFAULT_PATH, config.rootpath / PYPROJECT
-    if path.exists() or not pyproject.exists():
-        return read_settings(path).known if path.exists() else ()
-    tools = _read(pyproject).get("tool", {})
-    own = tools.get("kvparity", {}) if isinstance(tools, dict) else {}
-    return _parse(own, f"{pyproject} [tool.kvparity]").known
+    return settings_in(config.rootpath).known
 
 
 # ---------------------------------------------------------------------- fixtures

@@ -58,14 +58,25 @@ def read_settings(path: Path | None) -> Settings:
     Raises:
         UsageError: the file cannot be read, or says something that is not understood.
     """
-    if path is None and not DEFAULT_PATH.exists():
-        if not PYPROJECT.exists():
-            return Settings()
-        tools = _read(PYPROJECT).get("tool", {})
-        own = tools.get("kvparity", {}) if isinstance(tools, dict) else {}
-        return _parse(own, f"{PYPROJECT} [tool.kvparity]")
-    path = path or DEFAULT_PATH
+    if path is None:
+        return settings_in(Path())
     return _parse(_read(path), str(path))
+
+
+def settings_in(folder: Path) -> Settings:
+    """Those of `kvparity.toml` there, or else of `[tool.kvparity]` in its pyproject.toml, or else none.
+
+    Raises:
+        UsageError: they are not understood.
+    """
+    path, pyproject = folder / DEFAULT_PATH, folder / PYPROJECT
+    if path.exists():
+        return _parse(_read(path), str(path))
+    if not pyproject.exists():
+        return Settings()
+    tools = _read(pyproject).get("tool", {})
+    own = tools.get("kvparity", {}) if isinstance(tools, dict) else {}
+    return _parse(own, f"{pyproject} [tool.kvparity]")
 
 
 def _read(path: Path) -> dict[str, Any]:

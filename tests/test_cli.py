@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Trace, trace_path
+from harness import Comparison, Trace, trace_path
 from harness.cli import main
 
 KNOWN = """
@@ -171,6 +171,24 @@ def test_a_recording_may_keep_fingerprints_only(tmp_path: Path) -> None:
     assert results[0] == results[1]
 
 
+def test_steps_are_those_of_each_workload(tmp_path: Path) -> None:
+    """Of the bundled trace, too, which comes first where no scenario is named."""
+    path = tmp_path / "result.json"
+    assert main(["run", "--steps", "200", "--quiet", "--json", str(path)]) == 0
+    runs = json.loads(path.read_text())["runs"]
+    assert [sum(run["operations"].values()) for run in runs] == [200, 200]
+
+
+@pytest.mark.parametrize("command", [["run", "mcts"], ["replay", "cartpole-unizero"]])
+def test_a_name_given_twice_counts_once(command: list[str], tmp_path: Path) -> None:
+    """The same work twice is no more evidence."""
+    path, compared = tmp_path / "result.json", []
+    for names in (command, [*command, command[-1]]):
+        assert main([*names, "--steps", "300", "--quiet", "--json", str(path)]) == 0
+        compared.append(json.loads(path.read_text())["gets_compared"])
+    assert compared[0] == compared[1] > 0
+
+
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     """Caches, scenarios and bundled traces."""
     assert main(["list"]) == 0
@@ -207,6 +225,19 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "mcts", "revisit", "--record", "x.kvtrace"], "--record needs exactly one scenario"),
         (["run", "--record", "x.kvtrace"], "--record needs exactly one scenario"),
         (["run", "mcts", "--record", "nowhere/x.kvtrace"], "nowhere/x.kvtrace cannot be made"),
+        (["compare-training", "--json", "nowhere/x.json", "x.py"], "nowhere/x.json cannot be written"),
+        (["run", "mcts", "--json", "."], ". cannot be written: it is a directory"),
+        (["run", "mcts", "--json", f"{'x' * 5000}/result.json"], "File name too long: 'xxx"),
+        (["replay", "x" * 5000], "File name too long: 'xxx"),
+        (["run", "mcts", "--steps", f"1{'0' * 24}"], f"is too large: expected {sys.maxsize} at most"),
+        (["replay", "cartpole-unizero", "--steps", f"1{'0' * 24}"], "is too large: expected"),
+        (["run", "mcts", "--patience", "1e300"], "'1e300' is too long: expected a year at most"),
+        (["run", "mcts", "--patience", "inf"], "'inf' is too long: expected a year at most"),
+        (["run", "mcts", "--patience", "1e-9"], "'1e-9' is too short: expected 0.01s at least, or none"),
+        (["run", "mcts", "--patience", "500ms"], "'500ms' is not a time such as 90s, 5m or 2h"),
+        (["fuzz", "--time", "5hs"], "'5hs' is not a time such as 90s, 5m or 2h"),
+        (["fuzz", "--time", "s"], "'s' is not a time such as 90s, 5m or 2h"),
+        (["bench", "mcts", "--entry", "1x1x1x99999999999999"], "'1x1x1x99999999999999' is too large: an entry has"),
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,6 +264,53 @@ def test_an_existing_recording_is_kept(capsys: pytest.CaptureFixture[str]) -> No
     Path("precious.kvtrace").write_text("precious")
     assert "exists already" in refused(capsys, "run", "mcts", "--record", "precious.kvtrace")
     assert Path("precious.kvtrace").read_text() == "precious"
+
+
+@pytest.mark.parametrize("candidate", ["refactored-fif", "builtins:len"], ids=["there is none", "it cannot be built"])
+def test_a_wrong_cache_leaves_no_recording(candidate: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command that is mended can use the same file."""
+    refused(capsys, "run", "mcts", "--candidate", candidate, "--record", "left.kvtrace")
+    assert list(Path().iterdir()) == []
+    assert main(["run", "mcts", "--steps", "100", "--quiet", "--record", "left.kvtrace"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["run", "mcts", "mctss"], "there is no scenario 'mctss'"),
+        (["replay", "cartpole-unizero", "nowhere.kvtrace"], "there is no trace 'nowhere.kvtrace'"),
+        (["replay", "cartpole-unizero", "cut.kvtrace"], "cut.kvtrace is cut short"),
+        (["replay", "cartpole-unizero", "memory://nowhere.kvtrace"], "there is no memory://nowhere.kvtrace"),
+    ],
+)
+def test_a_wrong_name_is_told_before_any_work(
+    command: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it stands among the others."""
+
+    def work(*_: object, **__: object) -> None:
+        raise AssertionError("it was begun")
+
+    whole = trace_path("cartpole-unizero").read_bytes()
+    Path("cut.kvtrace").write_bytes(whole[: len(whole) // 2])
+    monkeypatch.setattr(Comparison, "_drive", work)
+    assert message in refused(capsys, *command)
+
+
+def test_what_was_found_is_told_where_a_file_cannot_be_written(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are written first, and the terminal has the verdict all the same."""
+
+    def refuses(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harness.report.files._write", refuses)
+    assert main(["run", "mcts", "--steps", "300", "--quiet", "--json", "result.json"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out.startswith("PARITY: ")
+    assert printed.err == "kvparity: error: result.json cannot be written: No space left on device\n"
+    assert list(Path().iterdir()) == []
 
 
 # ---------------------------------------------------------------- status 3
@@ -279,3 +357,44 @@ def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m harness.cli list | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602
     assert done.stderr == ""
+
+
+def ended(*arguments: str, stdout: int) -> tuple[int, str]:
+    """The status of a command in a process of its own that prints there, and what it said on stderr."""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "harness.cli", *arguments], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_closed_pipe_changes_neither_status_nor_files() -> None:
+    """Nobody reads what is printed: a divergence is 1 still, parity 0, INCONCLUSIVE 4, and the files are whole."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        assert ended("run", "mcts", "--steps", "300", "--json", "same.json", stdout=write) == (0, "")
+        assert ended("run", "revisit", "--steps", "600", "--json", "other.json", stdout=write) == (1, "")
+        assert ended("verdict", "same.json", "--json", "verdict.json", stdout=write) == (4, "")
+    finally:
+        os.close(write)
+    for name in ("same.json", "other.json", "verdict.json"):
+        assert json.loads(Path(name).read_text())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_under_stdout_is_one_line() -> None:
+    """And the files, which may be on another one, are whole."""
+    with Path("/dev/full").open("w") as full:
+        status, error = ended("run", "mcts", "--steps", "300", "--json", "same.json", stdout=full.fileno())
+    assert (status, error) == (2, "kvparity: error: what is printed cannot be written: No space left on device\n")
+    assert json.loads(Path("same.json").read_text())["gets_compared"]
+
+
+def test_an_error_that_nobody_reads_keeps_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`kvparity ... 2>&1 | true` with bad input is status 2."""
+
+    def write(_: str) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(sys.stderr, "write", write)
+    assert main(["run", "mctss"]) == 2

@@ -489,7 +489,10 @@ class Strange:
     [
         (
             None,
-            "raised TypeError: a NoneType is no statistics: expected some of hits, misses, evictions, length, size_bytes",
+            (
+                "raised TypeError: a NoneType is no statistics: expected some of hits, misses, evictions, length,"
+                " size_bytes"
+            ),
         ),
         (PoolStats(misses=Strange()), "raised TypeError: misses is a Strange, expected an integer"),  # type: ignore[arg-type]
     ],

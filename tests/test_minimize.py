@@ -17,6 +17,7 @@ from harness import (
     Clear,
     Comparison,
     Get,
+    KnownDifference,
     Operation,
     Set,
     Trace,
@@ -27,7 +28,7 @@ from harness import (
 )
 from harness.case import Case, Signature, first_divergence, plain
 from harness.cli import main
-from harness.minimize import Minimal, Minimizer
+from harness.minimize import FlakyError, Minimal, Minimizer
 from refactored import KVCacheManager
 
 if TYPE_CHECKING:
@@ -132,10 +133,33 @@ def test_a_divergence_of_another_kind_does_not_count() -> None:
 
 
 def test_a_case_without_the_divergence_is_refused() -> None:
-    """There is nothing to keep."""
+    """There is nothing to keep: whoever has seen it there has seen a cache that does not do the same twice."""
     case = Case(spec=CacheSpec(env_num=1), operations=(Checkout(env=0, key=1),))
-    with pytest.raises(ValueError, match="does not show the divergence"):
+    with pytest.raises(FlakyError, match="does not show the divergence"):
         Minimizer(EVICTING_AGAINST_FIFO, case, Signature("presence", "reference", "")).run()
+
+
+def test_what_is_known_is_passed_over() -> None:
+    """The first divergence that is not accepted is the one to minimize, and the small case shows that one."""
+    accepted = KnownDifference(pattern="stale_hit *", side="candidate", reason="so it is", corruption=True)
+    comparison = Comparison("legacy-evicting", "fault:working-copy-is-entry", known=[accepted])
+    _, found = minimal(comparison, "revisit")
+    assert (found.divergence.kind, found.divergence.wrong) == ("presence", "reference")
+
+
+def test_a_small_case_is_not_one_that_is_known() -> None:
+    """Environments are renumbered, and what is accepted of one is not what was found in another."""
+    pool, spec = init(1), CacheSpec(env_num=2, init_pool_size=2, num_simulations=2)
+    sets = [Set(pool=pool, key=key, value=plain(number)) for number, key in enumerate((1, 1, 2))]
+    case = Case(spec=spec, operations=(*sets, Get(pool=pool, key=1)))
+    for known, where in (
+        ((), "init[0]"),
+        ((KnownDifference(pattern="presence init[0]: *", side="any", reason="so it is"),), "init[1]"),
+    ):
+        comparison = Comparison("legacy-evicting", "refactored-fifo", known=known)
+        divergence = first_divergence(comparison, spec, case.operations)
+        assert divergence is not None
+        assert Minimizer(comparison, case, Signature.of(divergence)).run().divergence.pool == where
 
 
 def test_an_interrupt_keeps_the_best_so_far() -> None:
@@ -244,6 +268,123 @@ def test_a_flaky_candidate_is_told(tmp_path: Path, capsys: pytest.CaptureFixture
     error = capsys.readouterr().err
     assert "is flaky: the first run found presence at operation 1, the second found nothing" in error
     assert len(error.splitlines()) == 1
+
+
+class Settles(KVCacheManager):
+    """The first few of it that are built miss what a lookup in recur asks for; the later ones are sound."""
+
+    built = 0
+    faulty = 0
+
+    def __init__(self, config: Any, env_num: int) -> None:
+        super().__init__(config, env_num)
+        type(self).built += 1
+        self.number = self.built
+
+    def get_recur_cache(self, cache_key: int) -> Any:
+        return None if self.number <= self.faulty else super().get_recur_cache(cache_key)
+
+
+@pytest.mark.parametrize("faulty", range(1, 9))
+def test_a_candidate_that_becomes_sound_is_told(
+    faulty: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever it does: before the search, at its beginning, or in the middle; nothing is written."""
+    path = tmp_path / "settles.kvtrace"
+    spec = CacheSpec(env_num=2, init_pool_size=3, num_simulations=9)
+    operations: list[Operation] = [Set(pool=RECUR, key=key, value=plain(key)) for key in range(1, 9)]
+    record(path, [*operations, Get(pool=RECUR, key=5)], spec)
+    monkeypatch.setattr(Settles, "built", 0)
+    monkeypatch.setattr(Settles, "faulty", faulty)
+    options = ["--candidate", f"{__name__}:Settles"]
+    assert main(["minimize", str(path), "-o", str(tmp_path / "small.kvtrace"), *options]) == 2
+    error = capsys.readouterr().err
+    assert "a cache that does not do the same twice cannot be minimized" in error
+    assert len(error.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_becomes_flaky_while_fuzzing_is_kept_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, and the fuzzing goes on."""
+
+    def flaky(_self: Minimizer) -> None:
+        raise FlakyError("not again")
+
+    monkeypatch.setattr(Minimizer, "run", flaky)
+    options = ["--candidate", "fault:forgets-v", "--examples", "20", "--seed", "0", "-o", str(tmp_path / "found")]
+    assert main(["fuzz", *options]) == 1
+    assert "flaky: stale_hit, wrong: candidate" in capsys.readouterr().out
+    assert list((tmp_path / "found").glob("*.kvtrace"))
+
+
+class Hangs(KVCacheManager):
+    """Never comes back from a lookup in recur."""
+
+    def get_recur_cache(self, cache_key: int) -> Any:
+        while True:
+            pass
+
+
+def test_a_candidate_that_hangs_is_minimized(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the patience that the other commands have."""
+    path = tmp_path / "hangs.kvtrace"
+    record(path, [Set(pool=RECUR, key=1, value=plain(1)), Get(pool=RECUR, key=1)], CacheSpec(env_num=1))
+    options = ["--candidate", f"{__name__}:Hangs", "--patience", "0.05s"]
+    assert main(["minimize", str(path), "-o", str(tmp_path / "small.kvtrace"), *options]) == 1
+    assert "it was still at work after 0.05 s, and is not asked again" in capsys.readouterr().out
+    with Trace(tmp_path / "small.kvtrace") as trace:
+        assert len(trace) == 1
+
+
+ACCEPTED = """
+[[known]]
+pattern = "presence *"
+side = "reference"
+reason = "so it is"
+"""
+
+
+def test_the_command_passes_over_what_the_settings_accept(
+    revisit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Corruption behind an accepted difference is found, and where there is nothing else, there is nothing to do."""
+    settings = tmp_path / "settings.toml"
+    settings.write_text(ACCEPTED)
+    options = ["minimize", str(revisit), "--config", str(settings)]
+    assert main([*options, "-o", str(tmp_path / "a.kvtrace")]) == 0
+    assert "agree, but for what is accepted; there is nothing to minimize" in capsys.readouterr().out
+    assert main([*options, "-o", str(tmp_path / "b.kvtrace"), "--candidate", "fault:forgets-v"]) == 1
+    assert "wrong: candidate, reproducible)" in capsys.readouterr().out
+
+
+def test_what_cannot_be_written_is_told_before_the_search(
+    revisit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pytest file that is there already, a link that leads nowhere, a folder that is not there, no name at all."""
+    monkeypatch.setattr(Minimizer, "run", lambda _: pytest.fail("it was begun"))
+    (tmp_path / "test_small.py").write_text("precious")
+    (tmp_path / "link.kvtrace").symlink_to(tmp_path / "nowhere")
+    for output, message in (
+        (tmp_path / "small.kvtrace", f"{tmp_path / 'test_small.py'} exists already"),
+        (tmp_path / "link.kvtrace", f"{tmp_path / 'link.kvtrace'} exists already"),
+        (tmp_path / "none" / "x.kvtrace", f"there is no directory {tmp_path / 'none'}"),
+        (".", ". cannot be written: it is a directory"),
+    ):
+        assert main(["minimize", str(revisit), "-o", str(output)]) == 2
+        assert message in capsys.readouterr().err
+    assert (tmp_path / "test_small.py").read_text() == "precious"
+
+
+def test_the_small_trace_may_be_written_where_it_is_filed(
+    revisit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is there once, beside its pytest file, in a folder that is made."""
+    folder = tmp_path / "tests" / "regressions"
+    assert main(["minimize", str(revisit), "-o", str(folder / "c.kvtrace"), "--regressions", str(folder)]) == 1
+    assert f"filed: {folder / 'c.kvtrace'}" in capsys.readouterr().out
+    assert sorted(path.name for path in folder.iterdir()) == ["c.kvtrace", "test_c.py"]
 
 
 def test_an_existing_output_is_refused(revisit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

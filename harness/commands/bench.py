@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +24,7 @@ from harness.bench.workload import Shape, load, trace_of
 from harness.commands.numbers import at_least, percent
 from harness.commands.session import DEFAULT_STEPS, DIVERGENCE, INTERRUPTED, PARITY, check_files
 from harness.errors import UsageError
+from harness.evidence.memory import machine_bytes
 from harness.evidence.provenance import provenance
 from harness.loading import DEFAULT_REFERENCE, build_cache, factory_of
 from harness.report import Progress
@@ -41,6 +44,8 @@ DEFAULT_CANDIDATES = ("refactored-fifo", "refactored-lru", "refactored-priority"
 DEFAULT_REPEATS = 20
 DEFAULT_WORSE = 0.1
 _PIPE_WIDTH = 120
+_ENTRIES = 64  # that stand in for values at least
+_FLOAT_BYTES = 4
 _AGAIN = " (again)"  # a candidate that is the reference itself: its ratios show how far noise goes
 
 
@@ -231,4 +236,9 @@ def _shape(text: str) -> Shape:
         shape = Shape(0, 0, 0, 0)
     if min(shape) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a shape such as 2x8x20x96: layers, heads, tokens, head dim")
+    needed, there = 2 * math.prod(shape) * _FLOAT_BYTES, machine_bytes() or sys.maxsize
+    if needed * _ENTRIES > there:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is too large: an entry has {needed:,} bytes, and this machine has no room for {_ENTRIES} of them"
+        )
     return shape

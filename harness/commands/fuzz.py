@@ -10,7 +10,7 @@ from rich.text import Text
 from harness.case import Case, Signature, first_divergence
 from harness.commands.minimal import show, write
 from harness.errors import UsageError
-from harness.minimize import Minimizer
+from harness.minimize import FlakyError, Minimizer
 from harness.program import program
 from harness.result import KeptCase
 from harness.trace import Trace
@@ -67,13 +67,20 @@ def _keep(finding: Finding, comparison: Comparison, folder: Path, console: Conso
     digest = _digest(comparison.reference, comparison.candidate, *signature)
     path = folder / f"{divergence.kind}-{divergence.wrong}-{digest}.kvtrace"
     again = [first_divergence(comparison, case.spec, case.operations, signature) for _ in range(2)]
+    reproducible = None not in again
     interrupted = plain = False
+    found = None
+    if reproducible and not path.exists():
+        try:
+            found = Minimizer(comparison, case, signature).run()
+        except FlakyError:  # it was shown three times, and then no more
+            reproducible = False
     if path.exists():
         with Trace(path) as trace:
             spec = next(iter(trace.streams.values())).spec
             case = Case(spec=spec, operations=tuple(recorded.operation for recorded in trace))
         console.print(Text(f"found again: {path}: {divergence.explanation}"), soft_wrap=True)
-    elif None in again:
+    elif found is None:
         write(case, divergence, path, comparison, source="found by fuzzing, flaky")
         console.print(
             Text(
@@ -83,7 +90,6 @@ def _keep(finding: Finding, comparison: Comparison, folder: Path, console: Conso
             soft_wrap=True,
         )
     else:
-        found = Minimizer(comparison, case, signature).run()
         interrupted, plain = found.interrupted, found.plain_values
         write(found.case, found.divergence, path, comparison, source="found by fuzzing")
         show(found, path, comparison, console, before=len(case))
@@ -93,7 +99,7 @@ def _keep(finding: Finding, comparison: Comparison, folder: Path, console: Conso
         wrong=divergence.wrong,
         explanation=divergence.explanation,
         operations=len(case),
-        reproducible=None not in again,
+        reproducible=reproducible,
         trace=str(path),
     )
     names = (comparison.reference, comparison.candidate)

@@ -30,13 +30,18 @@ def write(case: Case, divergence: Divergence, output: Path, comparison: Comparis
         TraceError: a file cannot be written.
     """
     write_trace(case, divergence, output, comparison, source=source)
-    test = output.with_name(f"{test_name(output)}.py")
+    test = test_of(output)
     names = (comparison.reference, comparison.candidate)
     title = f"{divergence.kind}: {divergence.explanation}"
     try:
         test.write_text(test_file(output, names=names, title=title), encoding="utf-8")
     except OSError as error:
         raise TraceError(f"{test} cannot be written: {error.strerror}") from None
+
+
+def test_of(output: Path) -> Path:
+    """The pytest file that `write` puts beside a trace."""
+    return output.with_name(f"{test_name(output)}.py")
 
 
 def write_trace(case: Case, divergence: Divergence, output: Path, comparison: Comparison, *, source: str) -> None:
@@ -58,11 +63,23 @@ def file_away(trace: Path, target: Path) -> None:
     Raises:
         UsageError: it cannot be written.
     """
+    make_folder_of(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(trace, target)
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}") from None
+
+
+def make_folder_of(file: Path) -> None:
+    """Make the folder that a file is to be written into, where there is none.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def show(found: Minimal, output: Path, comparison: Comparison, console: Console, *, before: int) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from harness.case import Case, Shown, Signature, first_divergence, first_shown
-from harness.commands.minimal import file_away, show, write
-from harness.errors import TraceError, UsageError
-from harness.minimize import Minimal, Minimizer
+from harness.commands.minimal import file_away, make_folder_of, show, test_of, write
+from harness.commands.session import check_file
+from harness.errors import TraceError
+from harness.minimize import FlakyError, Minimal, Minimizer
 from harness.report import Progress
 from harness.trace import Trace
 
@@ -25,29 +27,29 @@ if TYPE_CHECKING:
     from harness.replay import Comparison
 
 
-class FlakyError(UsageError):
-    """The trace does not show the same divergence twice."""
-
-
 def minimize(
     path: Path, output: Path, comparison: Comparison, *, regressions: Path | None, console: Console
 ) -> Minimal | None:
-    """Minimize the first divergence of the trace at `path` into `output`, and print it; None where there is none.
+    """Minimize the first unexpected divergence of a trace into `output`, and print it; None where there is none.
 
     Args:
         path: the trace.
         output: the small trace to write; a pytest file comes beside it.
-        comparison: of which caches.
+        comparison: of which caches, and what is known of them.
         regressions: a folder whose traces the pytest plugin replays; the small trace is filed there as well.
         console: where to print.
 
     Raises:
-        TraceError: `path` is no trace, or `output` cannot be written.
+        TraceError: `path` is no trace, or what is to be written exists already.
+        UsageError: there is no folder for it.
         FlakyError: the trace does not show the same divergence twice.
     """
     filed = None if regressions is None else regressions / output.name
-    for file in filter(None, (output, filed)):
-        if file.exists():
+    in_place = bool(output.name) and filed is not None and os.path.realpath(filed) == os.path.realpath(output)
+    if not in_place:
+        check_file(output)
+    for file in filter(None, (output, test_of(output), filed)):
+        if os.path.lexists(file):
             raise TraceError(f"{file} exists already: choose another name or remove it")
     with Trace(path) as trace:
         stream = _first_stream(trace, comparison)
@@ -65,10 +67,13 @@ def minimize(
             progress=lambda left, _tests: progress(len(case) - left),
         )
         found = search.run()
+    if in_place:
+        make_folder_of(output)
     write(found.case, found.divergence, output, comparison, source=f"minimized from {path.name}")
     show(found, output, comparison, console, before=len(case))
     if filed is not None:
-        file_away(output, filed)
+        if not in_place:
+            file_away(output, filed)
         console.print(Text(f"filed: {filed}, which pytest replays from now on"), soft_wrap=True)
     return found
 

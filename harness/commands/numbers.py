@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from typing import TYPE_CHECKING
 
 from harness.patience import DEFAULT_S
@@ -11,9 +12,13 @@ from harness.patience import DEFAULT_S
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_YEAR_S = 365 * 24 * 3600
+_LEAST_PATIENCE_S = 0.01  # ticks that come faster leave no time for anything else
+
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Integers from `least` on."""
+    """Integers from `least` on, as far as the machine counts."""
 
     def parse(text: str) -> int:
         try:
@@ -22,6 +27,8 @@ def at_least(least: int) -> Callable[[str], int]:
             number = least - 1
         if number < least:
             raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
+        if number > sys.maxsize:
+            raise argparse.ArgumentTypeError(f"{text!r} is too large: expected {sys.maxsize} at most")
         return number
 
     return parse
@@ -29,13 +36,15 @@ def at_least(least: int) -> Callable[[str], int]:
 
 def seconds(text: str) -> float:
     """A time such as 90s, 5m or 2h."""
-    units = {"s": 1, "m": 60, "h": 3600}
+    unit = text[-1:]
     try:
-        time = float(text.rstrip("smh")) * units.get(text[-1:], 1)
+        time = float(text[:-1]) * _UNITS[unit] if unit in _UNITS else float(text)
     except ValueError:
         time = 0.0
-    if not 0 < time < math.inf:
+    if not time > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 5m or 2h")
+    if time > _YEAR_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is too long: expected a year at most")
     return time
 
 
@@ -62,4 +71,9 @@ def add_patience(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds_or_none(text: str) -> float | None:
-    return None if text == "none" else seconds(text)
+    if text == "none":
+        return None
+    time = seconds(text)
+    if time < _LEAST_PATIENCE_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is too short: expected {_LEAST_PATIENCE_S:g}s at least, or none")
+    return time

@@ -21,7 +21,7 @@ def report(options: argparse.Namespace) -> int:
         UsageError: a file is no result, they are of several pairs of caches, or the page cannot be written.
     """
     make_sure_it_can_be_made()
-    results = [read_result(path) for path in options.result]
+    results = [read_result(path) for path in dict.fromkeys(options.result)]
     pairs = dict.fromkeys((result.reference, result.candidate) for result in results)
     if len(pairs) > 1:
         said = "; ".join(f"{reference} against {candidate}" for reference, candidate in pairs)

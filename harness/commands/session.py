@@ -18,7 +18,7 @@ from harness.commands.programs import Source, add_programs
 from harness.compare import Tolerance
 from harness.errors import UsageError
 from harness.evidence import provenance
-from harness.fetching import is_url, local_trace
+from harness.fetching import identity, is_url, local_trace
 from harness.fuzz import Fuzzer
 from harness.loading import factory_of, load_scenario, trace_path
 from harness.patience import Patience
@@ -33,6 +33,7 @@ from harness.report import (
     write_page,
     write_text,
 )
+from harness.report.files import write_summary
 from harness.report.harmless import open_console
 from harness.report.junit import junit
 from harness.report.markdown import summary
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from harness.caches import CacheFactory, CacheSpec
     from harness.divergence import Divergence
+    from harness.loading import Scenario
     from harness.operations import Operation
     from harness.result import Result
 
@@ -93,14 +95,23 @@ class Session:
         self._cut = kind is KeyboardInterrupt and bool(self._results)
         return self._cut
 
-    def scenario(self, name: str) -> None:
-        """Drive both caches with a scenario, and record that where it was asked for."""
+    def scenarios(self, names: Sequence[str]) -> None:
+        """Drive both caches with scenarios, each once, and record that where it was asked for.
+
+        Raises:
+            UsageError: there is no scenario of one of the names, which is told before any is run.
+        """
+        for name, scenario in {name: load_scenario(name) for name in names}.items():
+            self._scenario(name, scenario)
+
+    def _scenario(self, name: str, scenario: Scenario) -> None:
         if self._interrupted:
             return
-        scenario, options = load_scenario(name), self._options
+        options = self._options
         steps = DEFAULT_STEPS if options.steps is None else options.steps
         writer: TraceWriter | nullcontext[None] = nullcontext()
         if options.record:
+            self._comparison(None).shadow(scenario.spec)  # caches that cannot be built leave no empty recording
             note = f"kvparity run {name} --seed {options.seed} --steps {steps}"
             writer = TraceWriter(
                 options.record,
@@ -119,8 +130,19 @@ class Session:
 
         self._sources.append(Source(result=result, comparison=comparison, stream=stream))
 
-    def trace(self, name: str, *, steps: int | None) -> None:
-        """Replay a trace through both caches."""
+    def traces(self, names: Sequence[str], *, steps: int | None) -> None:
+        """Replay traces through both caches, one after the other.
+
+        Raises:
+            UsageError: one of them is not there, which is told before any is replayed.
+            TraceError: one of them is no trace; likewise, as far as opening it tells.
+        """
+        if len(names) > 1:
+            _open_all(names)
+        for name in names:
+            self._trace(name, steps)
+
+    def _trace(self, name: str, steps: int | None) -> None:
         if self._interrupted:
             return
         with local_trace(name) as path, Trace(path) as trace:
@@ -141,13 +163,13 @@ class Session:
         self._sources.append(Source(result=result, comparison=comparison, stream=stream))
 
     def replay(self, names: Sequence[str], *, steps: int | None) -> None:
-        """Replay traces, one after the other or as a campaign."""
+        """Replay traces, each once, one after the other or as a campaign."""
+        names = list(dict.fromkeys(names))
         if is_campaign(self._options):
             self._results.append(self._campaign().replay(names, steps=steps))
             self._files += [trace_path(name) for name in names if not is_url(name)]
             return
-        for name in names:
-            self.trace(name, steps=steps)
+        self.traces(names, steps=steps)
 
     def fuzz(self) -> None:
         """Look for operations that tell the two apart."""
@@ -208,6 +230,16 @@ class Session:
         return Comparison(reference, candidate, tolerance=self._tolerance, known=self._known, progress=progress)
 
 
+def _open_all(names: Sequence[str]) -> None:
+    """Make sure that these traces are there; what is elsewhere is fetched when its turn comes."""
+    for name in names:
+        if is_url(name):
+            identity(name)
+        else:
+            with Trace(trace_path(name)):
+                pass
+
+
 def _stream(path: Path, number: int, steps: int | None) -> Iterator[Operation]:
     """The operations of one stream of a trace, as far as it was replayed."""
     with Trace(path) as trace:
@@ -224,31 +256,48 @@ def check_files(options: argparse.Namespace) -> None:
     """
     for name in ("json", "junit", "markdown", "certificate"):
         path = getattr(options, name, None)
-        if path is not None and not path.parent.is_dir():
-            raise UsageError(f"{path} cannot be written: there is no directory {path.parent}")
+        if path is not None:
+            check_file(path)
     if getattr(options, "report", None):
         make_sure_it_can_be_made()
 
 
+def check_file(path: Path) -> None:
+    """Before much work is done: make sure that there is a folder for this file, and none in its place.
+
+    Raises:
+        UsageError: there is not.
+    """
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written: there is no directory {path.parent}")
+    if path.is_dir():
+        raise UsageError(f"{path} cannot be written: it is a directory")
+
+
 def conclude(result: Result, options: argparse.Namespace, console: Console, *, files: Sequence[Path]) -> int:
-    """Report a result, which came of these files, everywhere that was asked for; its exit status."""
+    """Report a result, which came of these files, everywhere that was asked for; its exit status.
+
+    Files come first: whoever reads what is printed may have gone.
+    """
     if options.json or options.report:
         result.provenance = provenance(options.command_line, files=files, caches=_factories(result))
-    verdict = verdict_of([result], thresholds=read_settings(options.config).verdict)
+    thresholds = read_settings(options.config).verdict
+    verdict = verdict_of([result], thresholds=thresholds)
     line = verdict_line(result, fail_on=options.fail_on)
-    if not options.quiet:
-        console.print(render(result))
-        console.print(Text(f"`kvparity verdict` on this alone: {verdict.line}", style="dim"), soft_wrap=True)
-    console.print(line, soft_wrap=True)
-    if options.junit:
-        write_text(options.junit, junit(result, verdict, fail_on=options.fail_on))
-    if options.markdown:
-        write_text(options.markdown, summary(result, verdict, line=line.plain))
-    if options.json:
-        write_json(result, options.json)
-    if options.report:
-        thresholds = read_settings(options.config).verdict
-        write_page(result, options.report, fail_on=options.fail_on, thresholds=thresholds)
+    try:
+        if options.junit:
+            write_text(options.junit, junit(result, verdict, fail_on=options.fail_on))
+        if options.markdown:
+            write_summary(options.markdown, summary(result, verdict, line=line.plain))
+        if options.json:
+            write_json(result, options.json)
+        if options.report:
+            write_page(result, options.report, fail_on=options.fail_on, thresholds=thresholds)
+    finally:
+        if not options.quiet:
+            console.print(render(result))
+            console.print(Text(f"`kvparity verdict` on this alone: {verdict.line}", style="dim"), soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if result.interrupted:
         return INTERRUPTED
     if result.fails(options.fail_on):

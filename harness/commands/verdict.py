@@ -56,12 +56,14 @@ def verdict(options: argparse.Namespace) -> int:
     console = open_console()
     if not console.is_terminal:
         console.width = max(console.width, _PIPE_WIDTH)
-    if not options.quiet:
-        console.print(render_verdict(found))
-        console.print(further(found), soft_wrap=True)
-    console.print(verdict_text(found), soft_wrap=True)
-    if options.json:
-        write_text(options.json, json.dumps(found.as_dict(), indent=2) + "\n")
-    if options.certificate:
-        write_text(options.certificate, as_markdown(found))
+    try:
+        if options.json:
+            write_text(options.json, json.dumps(found.as_dict(), indent=2) + "\n")
+        if options.certificate:
+            write_text(options.certificate, as_markdown(found))
+    finally:
+        if not options.quiet:
+            console.print(render_verdict(found))
+            console.print(further(found), soft_wrap=True)
+        console.print(verdict_text(found), soft_wrap=True)
     return STATUSES.get(found.outcome, UNDECIDED)
