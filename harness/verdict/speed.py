@@ -98,7 +98,7 @@ def speed(subject: Subject, benches: Sequence[Ratios], thresholds: Thresholds) -
     """Slower where even the low end of the interval lies above the limit.
 
     Raises:
-        UsageError: a bench is of other caches, or the limit is no number that a ratio can be held against.
+        UsageError: a bench is of other caches.
     """
     for bench in benches:
         _check_names(subject, bench)
