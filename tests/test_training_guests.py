@@ -264,6 +264,23 @@ def test_what_it_draws_beside_its_operations_is_put_back(candidate: Any) -> None
     assert torch.equal(torch.rand(3), alone)
 
 
+class ChangesTorchAtFirst(doubles.Plain):
+    """Wants double precision, and says so to everybody when it is made."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        torch.set_default_dtype(torch.float64)
+
+
+def test_what_it_changes_while_it_is_built_is_put_back() -> None:
+    """The run has torch as it was, and the candidate may stay."""
+    model = ManagedModel()
+    with attach(model, candidate=ChangesTorchAtFirst, limits=FREE) as attached:
+        assert torch.get_default_dtype() == torch.float32
+        play(model)
+    assert attached.stopped is None
+
+
 class LeavesTorchOtherwise(doubles.Plain):
     """Switches off gradients, or has new tensors made in double precision."""
 

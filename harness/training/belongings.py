@@ -43,17 +43,6 @@ class Dice:
             torch.cuda.set_rng_state_all(self._cuda)
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two states of numpy, which are dicts of dicts, numbers and arrays, are equal."""
-    if isinstance(one, dict):
-        return all([_same(value, other[name]) for name, value in one.items()])
-    return bool(np.array_equal(one, other))
-
-
-def _cuda_state() -> list[torch.Tensor]:
-    return torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-
-
 def modes() -> Modes:
     """Of torch: whether gradients are kept, the dtype of new tensors, how many threads compute."""
     return torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
@@ -72,3 +61,14 @@ def others_run() -> bool:
     """Whether the program has other threads at work, besides kvparity's own."""
     mine = threading.current_thread()
     return any(each is not mine and not each.name.startswith("kvparity") for each in threading.enumerate())
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two states of numpy, which are dicts of dicts, numbers and arrays, are equal."""
+    if isinstance(one, dict):
+        return all([_same(value, other[name]) for name, value in one.items()])
+    return bool(np.array_equal(one, other))
+
+
+def _cuda_state() -> list[torch.Tensor]:
+    return torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]

@@ -154,7 +154,8 @@ class Guard:
             os._exit(1)  # the guest forked: nobody waits for a second run
         self._operations -= left
         if modes() != visit.modes:
-            self._changed(visit.modes)
+            put_back(visit.modes)
+            self.stop("it changed torch's grad mode, default dtype or number of threads, which belong to the run")
         if visit.dice is not None:
             self._look_at(visit.dice)
         if visit.resident is not None:
@@ -178,9 +179,8 @@ class Guard:
             yield
         finally:
             self.patience.end()
-            if modes() != before:
-                self._changed(before)
-            if dice.touched() and not self._dice_are_shared:
+            put_back(before)
+            if dice.touched() and not self._others_draw():
                 dice.restore()
 
     def spend(self, seconds: float) -> None:
@@ -197,33 +197,27 @@ class Guard:
         """The guest says that it holds so much: open where that is too much."""
         self._weighed("it holds", size_bytes)
 
-    def _changed(self, before: Modes) -> None:
-        """The guest left torch in other modes than it found: put those back, and open."""
-        put_back(before)
-        self.stop("it changed torch's grad mode, default dtype or number of threads, which belong to the run")
-
     def _look_at(self, before: Dice) -> None:
         """Whether the guest drew numbers of the run's: put back what it drew, and open.
 
-        Where another thread might have drawn them, it takes several looks in a row, and where numbers are drawn while
-        the guest does nothing, nobody can tell: then nothing is put back, and nobody looks again.
+        Where another thread might have drawn them, it takes several looks in a row.
         """
         touched = before.touched()
         if not touched:
             self._drawn = 0
-            return
-        self._drawn += 1
-        if others_run():
-            moment = Dice()
-            time.sleep(_QUIET_S)
-            if moment.touched():
-                self._dice_are_shared = True
-                return
+        elif not self._others_draw():
             before.restore()
-            if self._drawn < _DRAWN:
-                return
-        before.restore()
-        self.stop(f"it drew random numbers from {touched}, which belongs to the run; give it its own generator")
+            self._drawn += 1
+            if self._drawn >= _DRAWN or not others_run():
+                self.stop(f"it drew random numbers from {touched}, which belongs to the run; give it its own generator")
+
+    def _others_draw(self) -> bool:
+        """Whether numbers are drawn while the guest does nothing: who drew which nobody can tell, then and later."""
+        if others_run() and not self._dice_are_shared:
+            quiet = Dice()
+            time.sleep(_QUIET_S)
+            self._dice_are_shared = bool(quiet.touched())
+        return self._dice_are_shared
 
     def _weigh(self, before: int, stands_for: float) -> None:
         """How the process grew in visits of which this is one; what the run has freed since is not held any more."""
