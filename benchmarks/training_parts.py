@@ -31,7 +31,7 @@ from harness.fingerprints import HostFingerprints
 from harness.handover import Given, Handover
 from harness.report import read_result
 from harness.training.trail import Trail
-from harness.values import KeysValues, clone
+from harness.values import clone
 
 SCRIPT = Path(__file__).resolve().parent / "observed_cartpole.py"
 WITHOUT = "--without"
@@ -79,8 +79,8 @@ def _no_handover() -> None:
             given.append(Given(clone(value)))
         return given[0]
 
-    def copy(_: Trail, value: Any) -> KeysValues:
-        return take(Handover(), value).value
+    def copy(_: Trail, value: Any) -> Given:
+        return take(Handover(), value)
 
     Handover.take = take  # type: ignore[method-assign]
     Trail._copy = copy  # type: ignore[method-assign]
