@@ -27,9 +27,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kvparity.campaign import comparable
 from records import keep
-
-from harness.campaign import comparable
 
 WANTED = 0.62
 ENOUGH = 1.8
@@ -59,8 +58,15 @@ def two_for_one() -> float:
 def timed(work: list[str], who: list[str], folder: Path) -> tuple[float, float, dict[str, Any]]:
     """Wall time and processor time of the whole command, and its result without what is of the moment."""
     result = folder / "result.json"
-    caches = ["--reference", "refactored-fifo", "--candidate", "scenarios.sound:SoundCache", "--fail-on", "never"]
-    line = [sys.executable, "-m", "harness.cli", *work, *caches, *who, "--quiet", "--json", str(result)]
+    caches = [
+        "--reference",
+        "refactored-fifo",
+        "--candidate",
+        "kvparity_scenarios.sound:SoundCache",
+        "--fail-on",
+        "never",
+    ]
+    line = [sys.executable, "-m", "kvparity.cli", *work, *caches, *who, "--quiet", "--json", str(result)]
     began, used = time.perf_counter(), _used_s()
     subprocess.run(line, check=True, cwd=folder, stdout=subprocess.DEVNULL)  # noqa: S603
     return time.perf_counter() - began, _used_s() - used, comparable(json.loads(result.read_text()))

@@ -22,22 +22,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from kvparity.divergence import CORRUPTION, SEVERITIES
+from kvparity.fuzz import Fuzzer
+from kvparity.loading import FAULT_PREFIX, SCENARIOS, TRACES, installed, load_scenario, trace_path
+from kvparity.replay import Comparison
+from kvparity.trace import Trace
+from kvparity_scenarios.faults import FAULTS
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.divergence import CORRUPTION, SEVERITIES
-from harness.fuzz import Fuzzer
-from harness.loading import FAULT_PREFIX, SCENARIOS, TRACES, installed, load_scenario, trace_path
-from harness.replay import Comparison
-from harness.trace import Trace
-from scenarios.faults import FAULTS
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.result import Result
-    from scenarios.faults import Fault
+    from kvparity.result import Result
+    from kvparity_scenarios.faults import Fault
 
 TRACE = "cartpole-unizero"
 FUZZ = "fuzz"

@@ -4,9 +4,9 @@
     LD_PRELOAD=$PWD/still_clock.so python benchmarks/hostile_candidates.py [--steps 400] [--markdown] [CANDIDATE ...]
 
 Trains LightZero's CartPole UniZero alone, and then under `kvparity shadow` with a sound candidate, a wrong one and each
-of `scenarios/hostile.py`, which first shadow and then serve. Ends with status 1 where a training did not finish, or
-where one was changed whose own caches served it. In an environment with LightZero
-(`scenarios/recorded/requirements.txt`).
+of `scenarios/kvparity_scenarios/hostile.py`, which first shadow and then serve. Ends with status 1 where a training did
+not finish, or where one was changed whose own caches served it. In an environment with LightZero
+(`scenarios/kvparity_scenarios/recorded/requirements.txt`).
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from kvparity.report import read_result
+from kvparity.training.curves import Curves, compare_curves, read_curves
+from kvparity_scenarios.hostile import HOSTILE
 from rich.console import Console
 from rich.table import Table
 
-from harness.report import read_result
-from harness.training.curves import Curves, compare_curves, read_curves
-from scenarios.hostile import HOSTILE
-
 if TYPE_CHECKING:
-    from harness.result import Result
+    from kvparity.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
 OTHERS = ("refactored-fifo", "fault:by-reference")  # a sound one, and one that answers wrongly
@@ -105,7 +104,7 @@ def train(folder: Path, arguments: list[str], *, steps: int) -> Training:
 def shadowed(candidate: str, serve: str, folder: Path, *, steps: int) -> Run:
     """The training with a guest."""
     result = folder / "result.json"
-    shadow = ["-m", "harness.cli", "shadow", "--quiet", "--json", str(result), "--candidate", candidate]
+    shadow = ["-m", "kvparity.cli", "shadow", "--quiet", "--json", str(result), "--candidate", candidate]
     shadow += ["--max-share", "none"] if candidate in UNHURRIED else []
     training = train(folder, [*shadow, "--serve", serve], steps=steps)
     return Run(candidate, serve, training, read_result(result))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness.evidence import provenance
+from kvparity.evidence import provenance
 
 FOLDER = Path(__file__).parent / "records"
 

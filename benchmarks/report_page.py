@@ -15,9 +15,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from kvparity.report import write_page
 from playwright.sync_api import Browser, CDPSession, sync_playwright
-
-from harness.report import write_page
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 

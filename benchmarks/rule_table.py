@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MIRROR, JUDGE, ORACLE = "harness/mirror.py", "harness/judge.py", "harness/oracle.py"
-EXAMINING, PENDING, MULTILINEAR = "harness/examining.py", "harness/pending.py", "harness/multilinear.py"
-LENDING, HANDOVER = "harness/lending.py", "harness/handover.py"
-VALUES, FINGERPRINTS = "harness/values.py", "harness/fingerprints.py"
-SIDE, DIVERGENCE = "harness/side.py", "harness/divergence.py"
+MIRROR, JUDGE, ORACLE = "harness/kvparity/mirror.py", "harness/kvparity/judge.py", "harness/kvparity/oracle.py"
+EXAMINING, PENDING, MULTILINEAR = (
+    "harness/kvparity/examining.py",
+    "harness/kvparity/pending.py",
+    "harness/kvparity/multilinear.py",
+)
+LENDING, HANDOVER = "harness/kvparity/lending.py", "harness/kvparity/handover.py"
+VALUES, FINGERPRINTS = "harness/kvparity/values.py", "harness/kvparity/fingerprints.py"
+SIDE, DIVERGENCE = "harness/kvparity/side.py", "harness/kvparity/divergence.py"
 
 HELD = ("row", "apart", "upstream")  # how an entry's tensors are held, in tests
 

@@ -33,20 +33,19 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from kvparity.evidence.memory import Resident
+from kvparity.loading import SCENARIOS, build_cache, installed, load_scenario
+from kvparity.operations import Set
+from kvparity.replay import Comparison, Driver
+from kvparity.verdict.growth import growth_of
 from records import keep
-
-from harness.evidence.memory import Resident
-from harness.loading import SCENARIOS, build_cache, installed, load_scenario
-from harness.operations import Set
-from harness.replay import Comparison, Driver
-from harness.verdict.growth import growth_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from harness.caches import Cache, CacheSpec
-    from harness.operations import Operation, PoolId
-    from harness.verdict.growth import Growth
+    from kvparity.caches import Cache, CacheSpec
+    from kvparity.operations import Operation, PoolId
+    from kvparity.verdict.growth import Growth
 
 T = TypeVar("T")
 

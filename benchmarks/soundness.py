@@ -15,23 +15,22 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from kvparity.divergence import CORRUPTION
+from kvparity.fuzz import Fuzzer
+from kvparity.loading import SCENARIOS, installed, load_scenario
+from kvparity.replay import Comparison
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.divergence import CORRUPTION
-from harness.fuzz import Fuzzer
-from harness.loading import SCENARIOS, installed, load_scenario
-from harness.replay import Comparison
-
 if TYPE_CHECKING:
-    from harness.result import Result
+    from kvparity.result import Result
 
 PAIRS = {
     "legacy-evicting": ("legacy-evicting", "refactored-fifo"),
-    "refactored-fifo": ("scenarios.sound:SoundCache", "refactored-fifo"),
-    "refactored-lru": ("scenarios.sound:SoundLru", "refactored-lru"),
-    "refactored-priority": ("scenarios.sound:SoundPriority", "refactored-priority"),
+    "refactored-fifo": ("kvparity_scenarios.sound:SoundCache", "refactored-fifo"),
+    "refactored-lru": ("kvparity_scenarios.sound:SoundLru", "refactored-lru"),
+    "refactored-priority": ("kvparity_scenarios.sound:SoundPriority", "refactored-priority"),
 }
 QUIRKY = "legacy-evicting"
 FUZZ = "fuzz"

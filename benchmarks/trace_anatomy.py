@@ -18,16 +18,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
+from kvparity import recording
+from kvparity.loading import build_cache
+from kvparity.replay import Comparison, Driver
+from kvparity.trace import Trace
 from lines.entries import GEOMETRIES, SPEC, Producer
 from lines.measuring import timed
 from lines.recorded import CANDIDATE, REFERENCE, Pair, search, trace_of
 from lines.searching import STEPS, cycles
 from lines.shadowing import Recorded, shadowed
-
-from harness import recording
-from harness.loading import build_cache
-from harness.replay import Comparison, Driver
-from harness.trace import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ LightZero's batches of 256 and as many updates as LightZero does.
 Time is the training's own, without imports. CPU time says what shadowing costs also where others use the machine; wall
 time is what is waited for. Beside the ratios stands the harness's own account: the time that it measured in its own
 calls, and that without the candidate's calls, which will be the model's own after the switch. In an environment with
-LightZero (`scenarios/recorded/requirements.txt`).
+LightZero (`scenarios/kvparity_scenarios/recorded/requirements.txt`).
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from kvparity.loading import DEFAULT_CANDIDATE
+from kvparity.report import read_result
 from observed_cartpole import OWN_LEARNER
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-
-from harness.loading import DEFAULT_CANDIDATE
-from harness.report import read_result
 
 SCRIPT = Path(__file__).resolve().parent / "observed_cartpole.py"
 ALONE, SHADOWED, AT_ONCE, RECORDED = "alone", "shadowed", "shadowed, each operation at once", "shadowed and recorded"
@@ -53,7 +52,7 @@ def train(kind: str, folder: Path, options: argparse.Namespace, core: int | None
     """One training in a process of its own, on that core."""
     folder.mkdir(parents=True)
     result, trace = folder / "result.json", folder / "new.kvtrace"
-    shadow = ["-m", "harness.cli", "shadow", "--quiet", "--max-share", "none", "--candidate", options.candidate]
+    shadow = ["-m", "kvparity.cli", "shadow", "--quiet", "--max-share", "none", "--candidate", options.candidate]
     shadow += ["--json", str(result), *(["--record", str(trace)] if kind == RECORDED else [])]
     shadow += ["--on-divergence", "detach" if kind == AT_ONCE else "record"]
     on_core = [] if core is None else ["taskset", "-c", str(core)]

@@ -19,19 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from kvparity import cli, mirror
+from kvparity.adapting import ManagerCache
+from kvparity.examining import Examiner
+from kvparity.fingerprints import HostFingerprints
+from kvparity.handover import Given, Handover
+from kvparity.report import read_result
+from kvparity.training.trail import Trail
+from kvparity.values import clone
 from observed_cartpole import OWN_LEARNER
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-
-from harness import cli, mirror
-from harness.adapting import ManagerCache
-from harness.examining import Examiner
-from harness.fingerprints import HostFingerprints
-from harness.handover import Given, Handover
-from harness.report import read_result
-from harness.training.trail import Trail
-from harness.values import clone
 
 SCRIPT = Path(__file__).resolve().parent / "observed_cartpole.py"
 WITHOUT = "--without"

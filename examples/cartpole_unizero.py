@@ -4,7 +4,7 @@
 
 STEPS are those of the environment. With SIMULATIONS of a search, batches and learning rate are such that the model
 learns enough for searches to branch. This knows nothing of kvparity: run it with `python`, then with `kvparity shadow`,
-and the digest stays the same. `scenarios/recorded/requirements.txt` has what to install.
+and the digest stays the same. `scenarios/kvparity_scenarios/recorded/requirements.txt` has what to install.
 """
 
 import hashlib

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["harness", "tomllib", "json"]):
+with atheris.instrument_imports(include=["kvparity", "tomllib", "json"]):
     from readers import TARGETS
 
 

@@ -18,18 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from kvparity.errors import KVParityError
+from kvparity.replay import Comparison
+from kvparity.report import read_result, render, verdict_line
+from kvparity.report.junit import junit
+from kvparity.report.markdown import summary
+from kvparity.settings import read_settings
+from kvparity.tally import merge
+from kvparity.trace import Trace
+from kvparity.tracefile import TABLES
+from kvparity.verdict import verdict_of
 from rich.console import Console
-
-from harness.errors import KVParityError
-from harness.replay import Comparison
-from harness.report import read_result, render, verdict_line
-from harness.report.junit import junit
-from harness.report.markdown import summary
-from harness.settings import read_settings
-from harness.tally import merge
-from harness.trace import Trace
-from harness.tracefile import TABLES
-from harness.verdict import verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +37,7 @@ CORPUS = Path(__file__).parent / "corpus"
 _STEPS = 200
 _WIDTH = 120
 _PAGES = all(find_spec(name) is not None for name in ("jinja2", "plotly"))  # of the extra `report`
-pages = import_module("harness.report.html.page")  # the package has a function of that name
+pages = import_module("kvparity.report.html.page")  # the package has a function of that name
 _without_plotly = patch.object(pages, "_plotly", lambda: ("", ""))  # megabytes that do not depend on the input
 
 

@@ -10,15 +10,14 @@ from contextlib import closing
 from pathlib import Path
 
 import torch
+from kvparity.caches import CacheSpec
+from kvparity.fingerprints import fingerprint
+from kvparity.operations import ALL, RECUR, Checkout, Clear, Get, Set, Write, init
+from kvparity.recording import TraceWriter
+from kvparity.replay import Comparison
+from kvparity.trace import Answer, Trace
+from kvparity.values import KeysValues
 from readers import CORPUS
-
-from harness.caches import CacheSpec
-from harness.fingerprints import fingerprint
-from harness.operations import ALL, RECUR, Checkout, Clear, Get, Set, Write, init
-from harness.recording import TraceWriter
-from harness.replay import Comparison
-from harness.trace import Answer, Trace
-from harness.values import KeysValues
 
 _SETTINGS = """\
 [[known]]

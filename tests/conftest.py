@@ -11,7 +11,9 @@ import pytest
 @pytest.fixture(scope="session")
 def loaded() -> None:
     """For tests that run pytest in this process: such a run forgets what it imports, torch cannot be imported twice."""
-    for package in map(importlib.import_module, ("harness", "legacy", "refactored", "scenarios")):
+    for package in map(
+        importlib.import_module, ("kvparity", "kvparity_legacy", "kvparity_refactored", "kvparity_scenarios")
+    ):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if ".recorded.record" not in module.name and ".training" not in module.name:  # these need LightZero
                 importlib.import_module(module.name)

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from scenarios.sound import SoundCache
+from kvparity_scenarios.sound import SoundCache
 
 
 class Dies(SoundCache):

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-
-from harness import KeysValues, PoolId
-from harness.caches import PoolStats
-from harness.values import clone, read
-from refactored import KVCacheManager
+from kvparity import KeysValues, PoolId
+from kvparity.caches import PoolStats
+from kvparity.values import clone, read
+from kvparity_refactored import KVCacheManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-
-from harness.values import KeysValues, read
+from kvparity.values import KeysValues, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,11 +9,10 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from kvparity import CacheSpec, Divergence, Result, merge
+from kvparity.cli import main
+from kvparity.evidence import Exhibit, Latency, Moment, Timeline
 from test_shadow_ranks import TRAIN, WORLD_MODEL
-
-from harness import CacheSpec, Divergence, Result, merge
-from harness.cli import main
-from harness.evidence import Exhibit, Latency, Moment, Timeline
 
 SCRIPT = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 COMMANDS = {
@@ -23,7 +22,9 @@ COMMANDS = {
     "presence": ["run", "revisit", "clear-storm", "--steps", "3000"],
 }
 QUIRKS = ("reset-leaves-owner", "reset-uses-slot", "reset-lives-longer", "clear-leaves-owner")
-COMMANDS |= {quirk: ["run", f"scenarios.quirks:{quirk.replace('-', '_')}", "--steps", "300"] for quirk in QUIRKS}
+COMMANDS |= {
+    quirk: ["run", f"kvparity_scenarios.quirks:{quirk.replace('-', '_')}", "--steps", "300"] for quirk in QUIRKS
+}
 KINDS = (*COMMANDS, "two-ranks")
 _LATE = "    model.set_recur(step, float(step + rank))"
 _SEVERAL = """\
@@ -46,7 +47,7 @@ def _of_two_ranks(folder: Path) -> Path:
     (package / "world_model.py").write_text(WORLD_MODEL)
     assert _LATE in TRAIN
     (folder / "train.py").write_text(TRAIN.replace(_LATE, f"{_LATE}\n{_SEVERAL}").format(middle="pass"))
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "harness.cli"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "kvparity.cli"]
     command = ["shadow", "--max-share", "none", "--quiet", "--report", "report", "train.py"]
     paths = (folder / "packages", Path(__file__).parent)
     done = subprocess.run(  # noqa: S603

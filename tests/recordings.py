@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-
-from harness.caches import CacheSpec
-from harness.fingerprints import fingerprint
-from harness.operations import Operation, Set
-from harness.recording import TraceWriter
-from harness.trace import Answer, Recorded, Trace
-from harness.values import KeysValues
+from kvparity.caches import CacheSpec
+from kvparity.fingerprints import fingerprint
+from kvparity.operations import Operation, Set
+from kvparity.recording import TraceWriter
+from kvparity.trace import Answer, Recorded, Trace
+from kvparity.values import KeysValues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import doubles
-
-from harness import (
+from kvparity import (
     CacheSpec,
     Divergence,
     KeysValues,
     ShadowCache,
 )
-from scenarios.faults import FAULTS
-from scenarios.sound import SoundCache
+from kvparity_scenarios.faults import FAULTS
+from kvparity_scenarios.sound import SoundCache
 
 if TYPE_CHECKING:
-    from harness import Cache
+    from kvparity import Cache
 
 SPEC = CacheSpec(env_num=2, init_pool_size=2, num_simulations=2)
 ROOMY = CacheSpec(env_num=2, init_pool_size=50, num_simulations=50)

@@ -9,9 +9,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness import Checkout, Comparison, Driver, Result, ShadowCache, adapt, load_scenario
-from legacy import EvictingCache
+from kvparity import Checkout, Comparison, Driver, Result, ShadowCache, adapt, load_scenario
+from kvparity_legacy import EvictingCache
 
 if TYPE_CHECKING:
     import torch
@@ -191,7 +190,7 @@ def test_memory_does_not_grow_with_the_run() -> None:
     peaks = []
     for steps in (6_000, 60_000):
         program = (
-            "import resource; from harness.cli import main;"
+            "import resource; from kvparity.cli import main;"
             f" status = main(['run', 'mcts', '--steps', '{steps}', '--quiet']);"
             " print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); raise SystemExit(status)"
         )

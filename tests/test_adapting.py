@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.adapting import ManagerCache, adapt
-from harness.caches import Cache, PoolStats
-from harness.contract import SPEC, entry, same
-from harness.errors import UnusableCacheError
-from harness.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
-from refactored import KVCacheManager
-from scenarios.sound import SoundCache
+from kvparity.adapting import ManagerCache, adapt
+from kvparity.caches import Cache, PoolStats
+from kvparity.contract import SPEC, entry, same
+from kvparity.errors import UnusableCacheError
+from kvparity.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
+from kvparity_refactored import KVCacheManager
+from kvparity_scenarios.sound import SoundCache
 
 MANAGER_METHODS = (
     "get_init_cache", "set_init_cache", "get_recur_cache", "set_recur_cache", "get_wm_cache", "set_wm_cache",

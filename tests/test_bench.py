@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness.bench.measure import measure
-from harness.bench.storage import read_bench
-from harness.cli import main
+from kvparity.bench.measure import measure
+from kvparity.bench.storage import read_bench
+from kvparity.cli import main
 
 if TYPE_CHECKING:
-    from harness.bench.workload import Workload
+    from kvparity.bench.workload import Workload
 
 SMALL = ["--steps", "1200", "--repeats", "2"]
 
@@ -183,7 +182,7 @@ def test_an_interrupt_keeps_the_workloads_that_are_done(
         measured.append(workload.name)
         return measure(workload, *arguments, **options)
 
-    monkeypatch.setattr("harness.commands.bench.measure", once)
+    monkeypatch.setattr("kvparity.commands.bench.measure", once)
     printed = bench(capsys, "mcts", "revisit", "--quiet", "--json", "bench.json", status=3)
     assert printed.splitlines()[-1].startswith("INTERRUPTED: ")
     found = read_bench(Path("bench.json"))
@@ -196,7 +195,7 @@ def test_an_interrupt_before_anything_is_done_leaves_nothing(monkeypatch: pytest
     def never(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.commands.bench.measure", never)
+    monkeypatch.setattr("kvparity.commands.bench.measure", never)
     assert main(["bench", "mcts", *SMALL, "--json", "bench.json"]) == 3
     assert not Path("bench.json").exists()
 

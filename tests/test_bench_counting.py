@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from doubles import Plain
-
-from harness import CacheSpec, Checkout, Clear, Get, KeysValues, PoolId, Set, build_cache, init
-from harness.bench.measure import measure
-from harness.bench.memory import Ledger
-from harness.bench.workload import Workload
-from harness.case import plain
-from harness.operations import RECUR
+from kvparity import CacheSpec, Checkout, Clear, Get, KeysValues, PoolId, Set, build_cache, init
+from kvparity.bench.measure import measure
+from kvparity.bench.memory import Ledger
+from kvparity.bench.workload import Workload
+from kvparity.case import plain
+from kvparity.operations import RECUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.bench.result import Figures
-    from harness.caches import Cache
+    from kvparity.bench.result import Figures
+    from kvparity.caches import Cache
 
 SPEC = CacheSpec(env_num=1, init_pool_size=2, num_simulations=4)
 ENTRY_BYTES = 2 * 2 * 2 * 4  # plain values: K and V, two tokens of two float32 each

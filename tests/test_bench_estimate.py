@@ -6,8 +6,7 @@ import random
 from math import comb
 
 import pytest
-
-from harness.bench.estimate import estimate
+from kvparity.bench.estimate import estimate
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.bench.against import check, compare
-from harness.bench.counting import Counts
-from harness.bench.estimate import Estimate, estimate
-from harness.bench.memory import Memory
-from harness.bench.result import Bench, Figures, Latency, Machine, Run, Settings
-from harness.bench.storage import read_bench, write_bench
-from harness.bench.sweep import Curve, Point, Sweep
-from harness.bench.tables import render_comparison
-from harness.caches import CacheSpec
-from harness.errors import UsageError
-from harness.evidence.provenance import Provenance
+from kvparity.bench.against import check, compare
+from kvparity.bench.counting import Counts
+from kvparity.bench.estimate import Estimate, estimate
+from kvparity.bench.memory import Memory
+from kvparity.bench.result import Bench, Figures, Latency, Machine, Run, Settings
+from kvparity.bench.storage import read_bench, write_bench
+from kvparity.bench.sweep import Curve, Point, Sweep
+from kvparity.bench.tables import render_comparison
+from kvparity.caches import CacheSpec
+from kvparity.errors import UsageError
+from kvparity.evidence.provenance import Provenance
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,18 +7,17 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness import Checkout, Clear, Get, Set, build_cache, init
-from harness.bench.sweep import Sweep, sweep
-from harness.bench.workload import Workload, load
-from harness.caches import CacheSpec
-from harness.case import plain
-from harness.loading import load_scenario
-from harness.operations import ALL, RECUR, WM
-from harness.replay import Driver
+from kvparity import Checkout, Clear, Get, Set, build_cache, init
+from kvparity.bench.sweep import Sweep, sweep
+from kvparity.bench.workload import Workload, load
+from kvparity.caches import CacheSpec
+from kvparity.case import plain
+from kvparity.loading import load_scenario
+from kvparity.operations import ALL, RECUR, WM
+from kvparity.replay import Driver
 
 if TYPE_CHECKING:
-    from harness import Operation
+    from kvparity import Operation
 
 ENDLESS = 4096
 

@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from doubles import Plain
-
-from harness import CacheSpec, Checkout, Clear, Get, PoolId, Set, Write, init
-from harness.bench.conditions import pinned
-from harness.bench.measure import measure
-from harness.bench.timing import Race
-from harness.bench.workload import Workload
-from harness.case import plain
-from harness.operations import RECUR
+from kvparity import CacheSpec, Checkout, Clear, Get, PoolId, Set, Write, init
+from kvparity.bench.conditions import pinned
+from kvparity.bench.measure import measure
+from kvparity.bench.timing import Race
+from kvparity.bench.workload import Workload
+from kvparity.case import plain
+from kvparity.operations import RECUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.bench.result import Run
-    from harness.caches import Cache
+    from kvparity.bench.result import Run
+    from kvparity.caches import Cache
 
 SPEC = CacheSpec(env_num=2, num_simulations=4)
 ROOTS = (

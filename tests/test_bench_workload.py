@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness import CacheSpec, Get, Set, TraceWriter, fingerprint, init
-from harness.bench import workload
-from harness.bench.workload import Shape, load
-from harness.case import plain
-from harness.errors import TraceError, UsageError
-from harness.values import read
+from kvparity import CacheSpec, Get, Set, TraceWriter, fingerprint, init
+from kvparity.bench import workload
+from kvparity.bench.workload import Shape, load
+from kvparity.case import plain
+from kvparity.errors import TraceError, UsageError
+from kvparity.values import read
 
 if TYPE_CHECKING:
     from pathlib import Path

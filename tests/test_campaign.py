@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 import pytest
-
-from harness import Comparison, Trace, UsageError
-from harness.campaign import Done, Folder, Local, Lost, Setting, attempt, comparable, examples, run, trace_parts
-from harness.campaign.tasks import digest
-from harness.cli import main
-from harness.loading import trace_path
-from harness.report import verdict_line
+from kvparity import Comparison, Trace, UsageError
+from kvparity.campaign import Done, Folder, Local, Lost, Setting, attempt, comparable, examples, run, trace_parts
+from kvparity.campaign.tasks import digest
+from kvparity.cli import main
+from kvparity.loading import trace_path
+from kvparity.report import verdict_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.campaign import Task
+    from kvparity.campaign import Task
 
 CARTPOLE = "cartpole-unizero"
 HERE = str(Path(__file__).parent)
@@ -272,7 +271,7 @@ def test_fuzzing_as_a_campaign_keeps_each_finding_once(
 ) -> None:
     """Whatever found it; the result is one fuzzing's, with all its examples."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("harness.campaign.tasks.EXAMPLES_AT_ONCE", 20)
+    monkeypatch.setattr("kvparity.campaign.tasks.EXAMPLES_AT_ONCE", 20)
     command = ["fuzz", "--candidate", "fault:forgets-v", "--reference", "refactored-fifo", "--examples", "30"]
     assert main([*command, "--seed", "5", "--jobs", "2", "--json", "result.json", "-o", "found"]) == 1
     result = json.loads(Path("result.json").read_text())
@@ -302,7 +301,7 @@ def test_two_workers_come_to_the_same(command: list[str], engine: str, tmp_path:
     for jobs in ("1", "2"):
         path = tmp_path / f"{jobs}.json"
         who = ["--jobs", "1"] if jobs == "1" else ["--engine", engine, "--jobs", jobs]
-        line = [sys.executable, "-m", "harness.cli", *command, *who, "--quiet", "--json", str(path)]
+        line = [sys.executable, "-m", "kvparity.cli", *command, *who, "--quiet", "--json", str(path)]
         done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
         assert done.stderr == ""
         statuses.append(done.returncode)
@@ -318,7 +317,7 @@ def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: p
     path = tmp_path / "r.json"
     caches = ["--reference", "refactored-fifo", "--candidate", "deadly:DiesOnce"]
     who = ["--engine", "ray", "--jobs", "1", "--quiet", "--json", str(path)]
-    line = [sys.executable, "-m", "harness.cli", "replay", CARTPOLE, "--steps", "200", *caches, *who]
+    line = [sys.executable, "-m", "kvparity.cli", "replay", CARTPOLE, "--steps", "200", *caches, *who]
     subprocess.run(line, cwd=HERE, capture_output=True, check=True)  # noqa: S603
     assert (tmp_path / "mark").exists()
     result = json.loads(path.read_text())

@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-
-from harness import Comparison, Trace, trace_path
-from harness.cli import main
+from kvparity import Comparison, Trace, trace_path
+from kvparity.cli import main
 
 KNOWN = """
 [[known]]
@@ -305,7 +304,7 @@ def test_what_was_found_is_told_where_a_file_cannot_be_written(
     def refuses(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("harness.report.files._write", refuses)
+    monkeypatch.setattr("kvparity.report.files._write", refuses)
     assert main(["run", "mcts", "--steps", "300", "--quiet", "--json", "result.json"]) == 2
     printed = capsys.readouterr()
     assert printed.out.startswith("PARITY: ")
@@ -324,7 +323,7 @@ def test_an_interrupt_reports_what_was_found(tmp_path: Path) -> None:
     # Who starts the tests may ignore SIGINT (a shell does for its background jobs), and children inherit that.
     program = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        " from harness.cli import main; sys.exit(main(sys.argv[1:]))"
+        " from kvparity.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     until = time.monotonic() + 60
     with subprocess.Popen(  # noqa: S603
@@ -354,7 +353,7 @@ def _holds(path: Path, size_bytes: int) -> bool:
 
 def test_a_closed_pipe_is_no_error() -> None:
     """`kvparity list | head` ends quietly."""
-    command = f"{sys.executable} -m harness.cli list | head -n 1"
+    command = f"{sys.executable} -m kvparity.cli list | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602
     assert done.stderr == ""
 
@@ -362,7 +361,11 @@ def test_a_closed_pipe_is_no_error() -> None:
 def ended(*arguments: str, stdout: int) -> tuple[int, str]:
     """The status of a command in a process of its own that prints there, and what it said on stderr."""
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "harness.cli", *arguments], stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+        [sys.executable, "-m", "kvparity.cli", *arguments],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     return done.returncode, done.stderr
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-
-from harness.compare import Difference, Tolerance, compare
-from harness.errors import NotKeysValuesError, UsageError
-from harness.values import KeysValues
+from kvparity.compare import Difference, Tolerance, compare
+from kvparity.errors import NotKeysValuesError, UsageError
+from kvparity.values import KeysValues
 
 SHAPE = (1, 2, 4, 2)
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.cli import main
-from harness.training.curves import read_curves
+from kvparity.cli import main
+from kvparity.training.curves import read_curves
 
 if TYPE_CHECKING:
     from collections.abc import Callable

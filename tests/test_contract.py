@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-
-from harness.contract import CacheContract
-from harness.loading import CACHES, installed
-from harness.operations import ALL_INIT, WM, PoolId, init
-from harness.values import KeysValues, clone, read
-from scenarios.faults import FAULTS
-from scenarios.sound import Pool, SoundCache
+from kvparity.contract import CacheContract
+from kvparity.loading import CACHES, installed
+from kvparity.operations import ALL_INIT, WM, PoolId, init
+from kvparity.values import KeysValues, clone, read
+from kvparity_scenarios.faults import FAULTS
+from kvparity_scenarios.sound import Pool, SoundCache
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.usefixtures("loaded")
 
-THREE_LINES = "from harness.contract import SPEC, CacheContract\n\nclass TestMine(CacheContract):\n    {body}\n"
+THREE_LINES = "from kvparity.contract import SPEC, CacheContract\n\nclass TestMine(CacheContract):\n    {body}\n"
 PROMISES = [name for name in dir(CacheContract) if name.startswith("test_")]
 
 
@@ -349,8 +348,8 @@ def test_an_assertion_of_the_contract_shows_its_values(pytester: pytest.Pytester
     """As one in a test file would: the plugin has pytest rewrite them."""
     pytester.makepyfile(
         counting="""
-        from harness import PoolStats
-        from scenarios.sound import SoundCache
+        from kvparity import PoolStats
+        from kvparity_scenarios.sound import SoundCache
 
         class Lies(SoundCache):
             def stats(self, pool):
@@ -364,10 +363,10 @@ def test_an_assertion_of_the_contract_shows_its_values(pytester: pytest.Pytester
 @pytest.mark.parametrize(
     "body",
     [
-        "cache = 'scenarios.sound:SoundCache'",
-        "from scenarios.sound import SoundCache as cache",
-        "from scenarios.sound import SoundCache; cache = lambda config, env_num: TestMine.SoundCache(config, env_num)",
-        "from scenarios import sound; build = lambda self: TestMine.sound.SoundCache(SPEC.config(), SPEC.env_num)",
+        "cache = 'kvparity_scenarios.sound:SoundCache'",
+        "from kvparity_scenarios.sound import SoundCache as cache",
+        "from kvparity_scenarios.sound import SoundCache; cache = lambda *built_with: TestMine.SoundCache(*built_with)",
+        "from kvparity_scenarios import sound; build = lambda _: TestMine.sound.SoundCache(SPEC.config(), SPEC.env_num)",
     ],
     ids=["name", "class", "factory", "build"],
 )
@@ -411,8 +410,8 @@ def test_an_environment_that_there_is_not_may_be_refused_in_any_way(
     """With whatever exception; answering from another environment's pool is no refusal."""
     pytester.makepyfile(
         ranges=f"""
-        from harness.operations import init
-        from scenarios.sound import SoundCache
+        from kvparity.operations import init
+        from kvparity_scenarios.sound import SoundCache
 
         class Mine(SoundCache):
             def pool(self, name):
@@ -430,7 +429,7 @@ def test_a_cache_without_statistics_promises_none(pytester: pytest.Pytester) -> 
     """Its tests of them are skipped, and say so."""
     pytester.makepyfile(
         silent="""
-        from scenarios.sound import SoundCache
+        from kvparity_scenarios.sound import SoundCache
 
         class Mine(SoundCache):
             stats = None
@@ -455,8 +454,8 @@ def test_what_is_no_statistics_is_one_sentence(pytester: pytest.Pytester, said: 
     """Which says what was given, what is expected, and what stands for a counter that there is not."""
     pytester.makepyfile(
         odd=f"""
-        from harness import PoolStats
-        from scenarios.sound import SoundCache
+        from kvparity import PoolStats
+        from kvparity_scenarios.sound import SoundCache
 
         class Says(SoundCache):
             def stats(self, pool):
@@ -465,7 +464,7 @@ def test_what_is_no_statistics_is_one_sentence(pytester: pytest.Pytester, said: 
     )
     result = outcome(pytester, "cache = 'odd:Says'", "-k", "counts_hits")
     result.stdout.fnmatch_lines([f"E *AssertionError: stats(init[[]0]) {reason}"])
-    result.stdout.fnmatch_lines(["E * expected a harness.PoolStats, with None for what the cache does not count: *"])
+    result.stdout.fnmatch_lines(["E * expected a kvparity.PoolStats, with None for what the cache does not count: *"])
 
 
 def test_statistics_may_lack_a_counter(pytester: pytest.Pytester) -> None:
@@ -473,7 +472,7 @@ def test_statistics_may_lack_a_counter(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         few="""
         from types import SimpleNamespace
-        from scenarios.sound import SoundCache
+        from kvparity_scenarios.sound import SoundCache
 
         class Few(SoundCache):
             def stats(self, pool):

@@ -7,9 +7,8 @@ import json
 from typing import Any
 
 import pytest
-
-from harness.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES, SIDES, Divergence, DivergenceLog, KnownDifference
-from harness.errors import UsageError
+from kvparity.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES, SIDES, Divergence, DivergenceLog, KnownDifference
+from kvparity.errors import UsageError
 
 TODAY = dt.date(2026, 6, 30)
 FIELDS = {"pattern": "*", "side": "any", "reason": "looked at"}

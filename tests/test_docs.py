@@ -38,7 +38,7 @@ LIGHTZERO = os.environ.get("KVPARITY_LIGHTZERO")
 # What the pages call yours.
 YOURS = {
     "my_package/__init__.py": "",
-    "my_package/my_module.py": "from refactored import KVCacheManager as MyManager  # noqa: F401\n",
+    "my_package/my_module.py": "from kvparity_refactored import KVCacheManager as MyManager  # noqa: F401\n",
 }
 
 

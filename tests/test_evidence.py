@@ -10,26 +10,25 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
-
-from harness.caches import CacheSpec
-from harness.divergence import DivergenceLog
-from harness.evidence import Coverage, Evidence, Exercised, Latency, Timeline, collector, heat_of, provenance, together
-from harness.evidence.history import Event, History
-from harness.evidence.latency import Stopwatch
-from harness.evidence.timeline import COUNTED, MOST_POINTS, Pace
-from harness.loading import load_scenario
-from harness.operations import ALL_INIT, RECUR, Checkout, Clear, Get, Set, init
-from harness.replay import Comparison, Driver
-from harness.values import KeysValues
+from kvparity.caches import CacheSpec
+from kvparity.divergence import DivergenceLog
+from kvparity.evidence import Coverage, Evidence, Exercised, Latency, Timeline, collector, heat_of, provenance, together
+from kvparity.evidence.history import Event, History
+from kvparity.evidence.latency import Stopwatch
+from kvparity.evidence.timeline import COUNTED, MOST_POINTS, Pace
+from kvparity.loading import load_scenario
+from kvparity.operations import ALL_INIT, RECUR, Checkout, Clear, Get, Set, init
+from kvparity.replay import Comparison, Driver
+from kvparity.values import KeysValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from harness.evidence.timeline import Account
-    from harness.operations import Operation
-    from harness.shadow import ShadowCache
-    from harness.side import Side
+    from kvparity.evidence.timeline import Account
+    from kvparity.operations import Operation
+    from kvparity.shadow import ShadowCache
+    from kvparity.side import Side
 
 
 def entry(fill: float, *, size: int = 1) -> KeysValues:

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness.cli import main
-from harness.trace import MOST_LOST, Trace
+from kvparity.cli import main
+from kvparity.trace import MOST_LOST, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +37,7 @@ def python(
 
 def kvparity(*arguments: object, setup: str = "", status: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
     """What the command said, which ended with that status."""
-    program = f"import sys\n{setup}\nfrom harness.cli import main\nsys.exit(main(sys.argv[1:]))"
+    program = f"import sys\n{setup}\nfrom kvparity.cli import main\nsys.exit(main(sys.argv[1:]))"
     return python(program, *arguments, status=status, **options)
 
 
@@ -57,7 +56,7 @@ def project(tmp_path: Path) -> Path:
 
 CANDIDATES = '''
 import os, signal
-from refactored import KVCacheManager
+from kvparity_refactored import KVCacheManager
 
 class Counting(KVCacheManager):
     """Does something in its 200th lookup."""
@@ -119,7 +118,7 @@ class Hoards(Counting):
 
 KILLED = """
 import os, signal, sys
-from harness import Answer, CacheSpec, Get, RECUR, TraceWriter
+from kvparity import Answer, CacheSpec, Get, RECUR, TraceWriter
 
 folder, *moments = sys.argv[1:]
 for moment in map(int, moments):
@@ -303,7 +302,7 @@ def test_small_programs_are_looked_for_with_patience(project: Path) -> None:
 
 
 MEMORY = """
-import resource, harness.cli
+import resource, kvparity.cli
 from pathlib import Path
 held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (held + (1 << 30), held + (1 << 30)))
@@ -365,8 +364,8 @@ def test_clocks_that_go_backwards_do_no_harm(project: Path) -> None:
 
 TWO_RECORDERS = """
 import os, sys
-from harness import CacheSpec, Get, RECUR, TraceWriter
-from harness.errors import TraceError
+from kvparity import CacheSpec, Get, RECUR, TraceWriter
+from kvparity.errors import TraceError
 
 ours, theirs = os.pipe()
 children = []

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import fsspec
 import pytest
-
-from harness import Trace, UsageError
-from harness.cli import main
-from harness.fetching import identity, local_trace
-from harness.loading import trace_path
+from kvparity import Trace, UsageError
+from kvparity.cli import main
+from kvparity.fetching import identity, local_trace
+from kvparity.loading import trace_path
 
 if TYPE_CHECKING:
     from pathlib import Path

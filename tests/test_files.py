@@ -9,9 +9,8 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.errors import UsageError
-from harness.report.files import STEP_SUMMARY, write_summary, write_text
+from kvparity.errors import UsageError
+from kvparity.report.files import STEP_SUMMARY, write_summary, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path

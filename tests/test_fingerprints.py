@@ -12,15 +12,14 @@ from doubles import Elsewhere
 from entries import SHAPE, SIZES, UpstreamKeysValues, apart, drawn, every_dtype, floats, one, row, upstream
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.fingerprints import HostFingerprints, fingerprint, raw_bytes, scribble
-from harness.pending import DeviceFingerprints
-from harness.values import KeysValues, read, row_of
+from kvparity.fingerprints import HostFingerprints, fingerprint, raw_bytes, scribble
+from kvparity.pending import DeviceFingerprints
+from kvparity.values import KeysValues, read, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.fingerprints import Fingerprints
+    from kvparity.fingerprints import Fingerprints
 
 PrintOf: TypeAlias = "Callable[[Any], bytes]"
 

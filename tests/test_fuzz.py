@@ -5,28 +5,30 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import kvparity.commands.fuzz as command
 import pytest
 import torch
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
-
-import harness.commands.fuzz as command
-from harness import Comparison, KnownDifference, Trace
-from harness.case import Signature, first_divergence
-from harness.cli import main
-from harness.fuzz import Fuzzer
-from harness.options import build_parser
-from harness.trial import PartedError
-from scenarios.faults import FAULTS
-from scenarios.machine import CacheMachine
-from scenarios.sound import SoundCache
+from kvparity import Comparison, KnownDifference, Trace
+from kvparity.case import Signature, first_divergence
+from kvparity.cli import main
+from kvparity.fuzz import Fuzzer
+from kvparity.options import build_parser
+from kvparity.trial import PartedError
+from kvparity_scenarios.faults import FAULTS
+from kvparity_scenarios.machine import CacheMachine
+from kvparity_scenarios.sound import SoundCache
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.fuzz import Finding
+    from kvparity.fuzz import Finding
 
-SOUND = {"refactored-fifo": "scenarios.sound:SoundCache", "refactored-lru": "scenarios.sound:SoundLru"}
+SOUND = {
+    "refactored-fifo": "kvparity_scenarios.sound:SoundCache",
+    "refactored-lru": "kvparity_scenarios.sound:SoundLru",
+}
 FOUND = ("keys-lose-upper-half", "update-renews", "forgets-sizes", "working-copy-is-entry", "length-is-capacity")
 
 
@@ -217,7 +219,7 @@ def test_the_command_writes_a_finding_once(tmp_path: Path, capsys: pytest.Captur
 
 def test_the_command_says_how_much_was_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where nothing was found."""
-    names = ("--reference", "refactored-fifo", "--candidate", "scenarios.sound:SoundCache")
+    names = ("--reference", "refactored-fifo", "--candidate", "kvparity_scenarios.sound:SoundCache")
     assert fuzz(tmp_path, "--time", "1s", "--quiet", *names) == 0
     [verdict] = capsys.readouterr().out.splitlines()
     assert verdict.startswith("PARITY: no corruption found; ")
@@ -241,7 +243,7 @@ def test_an_interrupt_while_minimizing_keeps_the_best(tmp_path: Path, monkeypatc
     def interrupted(_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.minimize.Minimizer._search", interrupted)
+    monkeypatch.setattr("kvparity.minimize.Minimizer._search", interrupted)
     assert fuzz(tmp_path, "--examples", "20", "--candidate", "fault:length-is-capacity") == 3
     assert len(list(tmp_path.glob("*.kvtrace"))) == 1
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-
-from harness import RECUR, CacheSpec, Checkout, Comparison, KeysValues, Set, TraceWriter, Write
-from harness.errors import TraceError
-from harness.trace import Trace
+from kvparity import RECUR, CacheSpec, Checkout, Comparison, KeysValues, Set, TraceWriter, Write
+from kvparity.errors import TraceError
+from kvparity.trace import Trace
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from harness import Comparison, Set, Trace, fingerprint
-from harness.tracefile import SCHEMA
+from kvparity import Comparison, Set, Trace, fingerprint
+from kvparity.tracefile import SCHEMA
 
 GOLDEN = Path(__file__).parent / "golden"
 OUTCOMES: dict[str, dict[str, Any]] = {

@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
-from rich.text import Text
-
-from harness import (
+from kvparity import (
     RECUR,
     Answer,
     CacheSpec,
@@ -24,10 +21,12 @@ from harness import (
     load_scenario,
     program,
 )
-from harness.cli import main
-from harness.report import read_result, render, verdict_line, write_json
-from harness.report.harmless import Harmless, harmless, one_line, open_console
-from harness.values import KeysValues
+from kvparity.cli import main
+from kvparity.report import read_result, render, verdict_line, write_json
+from kvparity.report.harmless import Harmless, harmless, one_line, open_console
+from kvparity.values import KeysValues
+from rich.console import Console
+from rich.text import Text
 
 pytest_plugins = ["pytester"]
 

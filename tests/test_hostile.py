@@ -7,15 +7,14 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pytest
+from kvparity.loading import faults
+from kvparity.training import Limits, attach
+from kvparity_scenarios import hostile
+from kvparity_scenarios.hostile import HOSTILE
 from worldmodels import ReleasedModel, play, same
 
-from harness.loading import faults
-from harness.training import Limits, attach
-from scenarios import hostile
-from scenarios.hostile import HOSTILE
-
 if TYPE_CHECKING:
-    from harness.training import Attachment
+    from kvparity.training import Attachment
 
 SERVE = pytest.mark.parametrize("serve", ["reference", "candidate"])
 

@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-
-from harness import tracefile
-from harness.caches import CacheSpec
-from harness.errors import TraceError
-from harness.layout import digest_of
-from harness.operations import RECUR, Get, Set
-from harness.recording import TraceWriter
-from harness.replay import Comparison
-from harness.trace import Answer, Trace
-from harness.tracefile import TABLES, open_trace_file
-from harness.values import KeysValues
+from kvparity import tracefile
+from kvparity.caches import CacheSpec
+from kvparity.errors import TraceError
+from kvparity.layout import digest_of
+from kvparity.operations import RECUR, Get, Set
+from kvparity.recording import TraceWriter
+from kvparity.replay import Comparison
+from kvparity.trace import Answer, Trace
+from kvparity.tracefile import TABLES, open_trace_file
+from kvparity.values import KeysValues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -241,7 +240,7 @@ def test_streams_of_too_many_slots_are_refused(tmp_path: Path, streams: int, spe
 
 def test_caches_larger_than_the_machine_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small file can name large values often; fewer operations of it may be replayed."""
-    monkeypatch.setattr("harness.replay.machine_bytes", lambda: 2 * 6 * 512)
+    monkeypatch.setattr("kvparity.replay.machine_bytes", lambda: 2 * 6 * 512)
     comparison = Comparison("legacy-evicting", "refactored-fifo")
     with Trace(path) as trace:
         assert trace.most_bytes() == (2 * 3 + 2 * 2 + 2) * 512
@@ -259,8 +258,8 @@ def test_a_file_that_never_ends_is_refused(tmp_path: Path) -> None:
 READ_IN_LITTLE_MEMORY = """
 import resource
 import sys
-from harness import Trace
-from harness.errors import TraceError
+from kvparity import Trace
+from kvparity.errors import TraceError
 
 there = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import doubles
 import pytest
 import torch
-
-from harness import (
+from kvparity import (
     RECUR,
     WM,
     CacheSpec,
@@ -25,14 +24,14 @@ from harness import (
     fingerprint,
     init,
 )
-from harness.caches import PoolStats
-from harness.fingerprints import HostFingerprints
-from harness.judge import Judge, Lookup
-from harness.oracle import IdealCache, Truth
-from harness.side import Outcome, Side
+from kvparity.caches import PoolStats
+from kvparity.fingerprints import HostFingerprints
+from kvparity.judge import Judge, Lookup
+from kvparity.oracle import IdealCache, Truth
+from kvparity.side import Outcome, Side
 
 if TYPE_CHECKING:
-    from harness import Cache, Operation
+    from kvparity import Cache, Operation
 
 SPEC = CacheSpec(env_num=2, init_pool_size=2, num_simulations=2)
 KEY = 0x2A

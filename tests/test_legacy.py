@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import kvparity_legacy
 import pytest
-
-import legacy
-from harness.caches import CacheSpec, Drop, HasStats, PoolStats, ReportsDrops
-from harness.contract import CacheContract, entry, same
-from harness.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
-from harness.values import size_bytes
-from legacy import EvictingCache, ReleasedCache
+from kvparity.caches import CacheSpec, Drop, HasStats, PoolStats, ReportsDrops
+from kvparity.contract import CacheContract, entry, same
+from kvparity.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
+from kvparity.values import size_bytes
+from kvparity_legacy import EvictingCache, ReleasedCache
 
 SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
 
@@ -26,8 +25,8 @@ class TestEvicting(CacheContract):
 
 def test_the_facade() -> None:
     """The package exports both generations, sorted, and nothing else."""
-    assert legacy.__all__ == ["EvictingCache", "ReleasedCache"]
-    assert sorted(legacy.__all__) == legacy.__all__
+    assert kvparity_legacy.__all__ == ["EvictingCache", "ReleasedCache"]
+    assert sorted(kvparity_legacy.__all__) == kvparity_legacy.__all__
 
 
 @generations

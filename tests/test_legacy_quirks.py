@@ -6,17 +6,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import kvparity_legacy
 import pytest
 import torch
-
-import legacy
-from harness.contract import SPEC, entry, same
-from harness.operations import RECUR, init
-from harness.values import KeysValues, read
-from legacy import EvictingCache, ReleasedCache
+from kvparity.contract import SPEC, entry, same
+from kvparity.operations import RECUR, init
+from kvparity.values import KeysValues, read
+from kvparity_legacy import EvictingCache, ReleasedCache
 
 if TYPE_CHECKING:
-    from harness.caches import Cache
+    from kvparity.caches import Cache
 
 POOL = init(0)  # of SPEC.init_pool_size == 3 slots
 
@@ -39,7 +38,7 @@ def set_all(cache: Cache, keys: range | tuple[int, ...]) -> None:
 
 def test_every_quirk_names_a_test_that_exists() -> None:
     """Each test that a `# Quirk:` comment names is in this file, and each quirk test here is named by one."""
-    sources = Path(legacy.__file__).parent.glob("*.py")
+    sources = Path(kvparity_legacy.__file__).parent.glob("*.py")
     named = set(re.findall(r"\b(test_\w+)", "\n".join(source.read_text() for source in sources)))
     here = {name for name in globals() if name.startswith("test_")} - {"test_every_quirk_names_a_test_that_exists"}
     assert named == here

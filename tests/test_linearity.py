@@ -8,17 +8,16 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness.adapting import ManagerCache
-from harness.caches import CacheSpec
-from harness.contract import entry
-from harness.errors import NotKeysValuesError, UsageError
-from harness.fingerprints import fingerprint
-from harness.linearity import Call, Model, Verdict, check, perform, record
-from harness.loading import build_cache
-from harness.operations import ALL, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write, init
-from refactored import EvictionStrategy, KVCacheManager
-from scenarios.faults import FAULTS
+from kvparity.adapting import ManagerCache
+from kvparity.caches import CacheSpec
+from kvparity.contract import entry
+from kvparity.errors import NotKeysValuesError, UsageError
+from kvparity.fingerprints import fingerprint
+from kvparity.linearity import Call, Model, Verdict, check, perform, record
+from kvparity.loading import build_cache
+from kvparity.operations import ALL, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write, init
+from kvparity_refactored import EvictionStrategy, KVCacheManager
+from kvparity_scenarios.faults import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

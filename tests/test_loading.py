@@ -8,13 +8,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness import loading
-from harness.adapting import ManagerCache
-from harness.caches import CacheSpec
-from harness.contract import SPEC, entry, same
-from harness.errors import UnusableCacheError, UsageError
-from harness.loading import (
+from kvparity import loading
+from kvparity.adapting import ManagerCache
+from kvparity.caches import CacheSpec
+from kvparity.contract import SPEC, entry, same
+from kvparity.errors import UnusableCacheError, UsageError
+from kvparity.loading import (
     CACHES,
     SCENARIOS,
     TRACES,
@@ -23,8 +22,8 @@ from harness.loading import (
     load_scenario,
     trace_path,
 )
-from harness.operations import RECUR, PoolId
-from refactored import KVCacheManager
+from kvparity.operations import RECUR, PoolId
+from kvparity_refactored import KVCacheManager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -229,7 +228,7 @@ def test_an_attribute_of_a_module_is_a_scenario() -> None:
 
 def test_a_module_of_the_working_directory_is_found(here: Path) -> None:
     """As `python -m` finds it."""
-    (here / "kvparity_beside.py").write_text("from refactored import fifo as build\n")
+    (here / "kvparity_beside.py").write_text("from kvparity_refactored import fifo as build\n")
     assert isinstance(build_cache("kvparity_beside:build", SPEC), ManagerCache)
 
 
@@ -241,8 +240,8 @@ def test_a_module_of_the_working_directory_is_found(here: Path) -> None:
             "cache 'kvparity_none.module:Cache' cannot be loaded: ModuleNotFoundError: No module named 'kvparity_none'",
         ),
         (
-            "harness.caches:Cahce",
-            "cache 'harness.caches:Cahce' cannot be loaded: AttributeError: module 'harness.caches' has no attribute",
+            "kvparity.caches:Cahce",
+            "cache 'kvparity.caches:Cahce' cannot be loaded: AttributeError: module 'kvparity.caches' has no attribute",
         ),
         (":Cache", "cache ':Cache' cannot be loaded: ValueError: Empty module name"),
     ],
@@ -291,9 +290,9 @@ def test_an_installed_name_that_cannot_be_imported_is_one_line(
 def test_a_scenario_that_lacks_something_is_refused() -> None:
     """What a scenario needs is named."""
     with pytest.raises(
-        UsageError, match=r"^harness:init is not a scenario: it needs name, summary, spec and operations\(seed\)$"
+        UsageError, match=r"^kvparity:init is not a scenario: it needs name, summary, spec and operations\(seed\)$"
     ):
-        load_scenario("harness:init")
+        load_scenario("kvparity:init")
 
 
 @pytest.mark.parametrize(
@@ -355,9 +354,9 @@ def test_what_cannot_be_called_is_refused() -> None:
     """A name may lead to anything, of which only classes and factories build."""
     with pytest.raises(
         UnusableCacheError,
-        match=r"^harness:RECUR is not a cache: it is a PoolId, expected a class or factory called",
+        match=r"^kvparity:RECUR is not a cache: it is a PoolId, expected a class or factory called",
     ):
-        build_cache("harness:RECUR", SPEC)
+        build_cache("kvparity:RECUR", SPEC)
 
 
 def test_what_is_nothing_like_a_cache_is_refused() -> None:

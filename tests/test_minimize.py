@@ -9,8 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness import (
+from kvparity import (
     RECUR,
     CacheSpec,
     Checkout,
@@ -26,10 +25,10 @@ from harness import (
     init,
     load_scenario,
 )
-from harness.case import Case, Signature, first_divergence, plain
-from harness.cli import main
-from harness.minimize import FlakyError, Minimal, Minimizer
-from refactored import KVCacheManager
+from kvparity.case import Case, Signature, first_divergence, plain
+from kvparity.cli import main
+from kvparity.minimize import FlakyError, Minimal, Minimizer
+from kvparity_refactored import KVCacheManager
 
 if TYPE_CHECKING:
     from pathlib import Path

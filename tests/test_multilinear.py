@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 import torch
 from entries import DTYPES, drawn, every_dtype
+from kvparity import multilinear
+from kvparity.multilinear import checksums
 from torch.utils._python_dispatch import TorchDispatchMode
-
-from harness import multilinear
-from harness.multilinear import checksums
 
 
 def taken(rows: torch.Tensor) -> torch.Tensor:

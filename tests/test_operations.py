@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-
-from harness.operations import (
+from kvparity.operations import (
     ALL,
     ALL_INIT,
     RECUR,
@@ -21,7 +20,7 @@ from harness.operations import (
     describe,
     init,
 )
-from harness.values import KeysValues
+from kvparity.values import KeysValues
 
 VALUE = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2)
 

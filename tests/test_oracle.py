@@ -6,9 +6,8 @@ import random
 
 import pytest
 import torch
-
-from harness import ALL, ALL_INIT, RECUR, WM, CacheSpec, init
-from harness.oracle import STRATEGIES, Contents, IdealCache, Truth, covered
+from kvparity import ALL, ALL_INIT, RECUR, WM, CacheSpec, init
+from kvparity.oracle import STRATEGIES, Contents, IdealCache, Truth, covered
 
 CPU = torch.device("cpu")
 SPEC = CacheSpec(env_num=2, init_pool_size=2, num_simulations=2)

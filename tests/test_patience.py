@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import doubles
 import pytest
+from kvparity import RECUR, CacheSpec, PoolId, ShadowCache
+from kvparity.containing import contained
+from kvparity.patience import Patience, TookTooLongError
+from kvparity.training import Limits, attach
 from worldmodels import ManagedModel, ReleasedModel, play, same
-
-from harness import RECUR, CacheSpec, PoolId, ShadowCache
-from harness.containing import contained
-from harness.patience import Patience, TookTooLongError
-from harness.training import Limits, attach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.caches import Cache
-    from harness.side import Side
+    from kvparity.caches import Cache
+    from kvparity.side import Side
 
 
 class Hangs(doubles.Plain):

@@ -16,31 +16,30 @@ import pytest
 import torch
 from doubles import Elsewhere
 from entries import SHAPE, SIZES, drawn, row
+from kvparity import ALL, RECUR, CacheSpec, KeysValues, ShadowCache, Tolerance, adapt, fingerprint, init
+from kvparity.divergence import DivergenceLog
+from kvparity.errors import DivergedError
+from kvparity.fingerprints import HostFingerprints
+from kvparity.loading import SCENARIOS, installed, load_scenario, trace_path
+from kvparity.multilinear import checksums
+from kvparity.pending import BATCH, DeviceFingerprints, Pending, fingerprints_for
+from kvparity.replay import Comparison
+from kvparity.trace import Trace
+from kvparity.training import attach
+from kvparity.values import read
+from kvparity_legacy import ReleasedCache
+from kvparity_refactored import fifo
+from kvparity_scenarios.faults import FAULTS
 from shadows import ROOMY, SPEC, fault, found, only, shadow, sound, value
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from worldmodels import ReleasedModel, play
 
-from harness import ALL, RECUR, CacheSpec, KeysValues, ShadowCache, Tolerance, adapt, fingerprint, init
-from harness.divergence import DivergenceLog
-from harness.errors import DivergedError
-from harness.fingerprints import HostFingerprints
-from harness.loading import SCENARIOS, installed, load_scenario, trace_path
-from harness.multilinear import checksums
-from harness.pending import BATCH, DeviceFingerprints, Pending, fingerprints_for
-from harness.replay import Comparison
-from harness.trace import Trace
-from harness.training import attach
-from harness.values import read
-from legacy import ReleasedCache
-from refactored import fifo
-from scenarios.faults import FAULTS
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness import Divergence
-    from harness.result import Result
+    from kvparity import Divergence
+    from kvparity.result import Result
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
@@ -54,7 +53,7 @@ def on_device(monkeypatch: pytest.MonkeyPatch) -> list[DeviceFingerprints]:
         made.append(DeviceFingerprints(CPU))
         return made[-1]
 
-    monkeypatch.setattr("harness.mirror.fingerprints_for", device_fingerprints)
+    monkeypatch.setattr("kvparity.mirror.fingerprints_for", device_fingerprints)
     return made
 
 
@@ -170,7 +169,7 @@ def test_no_operation_waits(transfers: Transfers) -> None:
 
 def test_memory_that_nobody_can_read_is_not_read(monkeypatch: pytest.MonkeyPatch, transfers: Transfers) -> None:
     """On the device without memory every operation is done all the same, since only its batches are read."""
-    monkeypatch.setattr("harness.mirror.fingerprints_for", DeviceFingerprints)
+    monkeypatch.setattr("kvparity.mirror.fingerprints_for", DeviceFingerprints)
     spec = CacheSpec(env_num=2, init_pool_size=4, num_simulations=40)
     cache = ShadowCache(reference=ReleasedCache(spec.config(), 2), candidate=adapt(fifo(spec.config(), 2)), spec=spec)
     entry = KeysValues.zeros(num_layers=2, num_heads=2, max_tokens=8, head_dim=4, size=3, device=META)

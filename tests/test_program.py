@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-
-from harness import RECUR, CacheSpec, Checkout, KeysValues, Set, TraceWriter, fingerprint
-from harness.case import Case
-from harness.program import program
+from kvparity import RECUR, CacheSpec, Checkout, KeysValues, Set, TraceWriter, fingerprint
+from kvparity.case import Case
+from kvparity.program import program
 
 if TYPE_CHECKING:
     from pathlib import Path

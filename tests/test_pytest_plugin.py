@@ -7,24 +7,23 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.contract import SPEC
-from harness.operations import RECUR, Get, Set, init
-from harness.recording import TraceWriter
-from harness.replay import Comparison
-from harness.trace import Trace
-from harness.values import KeysValues
+from kvparity.contract import SPEC
+from kvparity.operations import RECUR, Get, Set, init
+from kvparity.recording import TraceWriter
+from kvparity.replay import Comparison
+from kvparity.trace import Trace
+from kvparity.values import KeysValues
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.operations import Operation
+    from kvparity.operations import Operation
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.usefixtures("loaded")
 
 SHADOWED = """
-    from harness import RECUR, KeysValues, init
+    from kvparity import RECUR, KeysValues, init
 
     def value(number):
         value = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, size=1)
@@ -81,7 +80,7 @@ def test_costs_nothing_where_it_is_not_used(pytester: pytest.Pytester) -> None:
         import sys
 
         def pytest_unconfigure(config):
-            heavy = {"torch", "numpy", "hypothesis", "harness.contract", "harness.loading"} & set(sys.modules)
+            heavy = {"torch", "numpy", "hypothesis", "kvparity.contract", "kvparity.loading"} & set(sys.modules)
             print("plugin:", config.pluginmanager.hasplugin("kvparity"), "loaded:", sorted(heavy))
         """
     )
@@ -153,8 +152,8 @@ def test_statistics_are_checked_when_the_body_is_done(pytester: pytest.Pytester)
     pytester.makepyfile(SHADOWED + "\n    def test_it(kv_shadow): kv_shadow.get(RECUR, 1)")
     pytester.makepyfile(
         counting="""
-        from harness import PoolStats
-        from scenarios.sound import SoundCache
+        from kvparity import PoolStats
+        from kvparity_scenarios.sound import SoundCache
 
         class Lies(SoundCache):
             def stats(self, pool):
@@ -220,7 +219,7 @@ def test_a_test_module_says_how_large_the_caches_are(pytester: pytest.Pytester) 
     pytester.makepyfile(
         """
         import pytest
-        from harness import CacheSpec
+        from kvparity import CacheSpec
 
         @pytest.fixture
         def kv_spec():
@@ -426,8 +425,8 @@ def test_a_regression_that_is_no_trace_fails_in_one_line(pytester: pytest.Pytest
 
 MACHINE = """
     from hypothesis import Phase, settings
-    from harness import Comparison
-    from scenarios.machine import CacheMachine
+    from kvparity import Comparison
+    from kvparity_scenarios.machine import CacheMachine
 
     class Machine(CacheMachine):
         comparison = Comparison("refactored-fifo", "fault:forgets-sizes")

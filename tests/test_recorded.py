@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness import (
+from kvparity import (
     RECUR,
     Answer,
     Checkout,
@@ -27,7 +26,7 @@ from harness import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness import Cache
+    from kvparity import Cache
 
 LARGEST_BYTES = 4 * 1024 * 1024
 BUNDLED = ["cartpole-unizero", "cartpole-unizero-100sims"]

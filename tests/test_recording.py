@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from kvparity import recording, storing
+from kvparity.caches import CacheSpec
+from kvparity.errors import TraceError
+from kvparity.fingerprints import fingerprint
+from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, Set, Write, init
+from kvparity.recording import TraceWriter
+from kvparity.replay import Comparison
+from kvparity.trace import Answer, Recorded, Stream, Trace
+from kvparity.values import KeysValues, read, row_of
 from recordings import DTYPES, SHAPE, SPEC, entry, hit, numbers, recorded, values
-
-from harness import recording, storing
-from harness.caches import CacheSpec
-from harness.errors import TraceError
-from harness.fingerprints import fingerprint
-from harness.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, Set, Write, init
-from harness.recording import TraceWriter
-from harness.replay import Comparison
-from harness.trace import Answer, Recorded, Stream, Trace
-from harness.values import KeysValues, read, row_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -443,7 +442,7 @@ def test_a_key_beyond_64_bits_ends_the_recording(tmp_path: Path, key: int) -> No
 
 KILLED = """
 import os, signal, sys
-from harness import Answer, CacheSpec, Get, RECUR, Trace, TraceWriter
+from kvparity import Answer, CacheSpec, Get, RECUR, Trace, TraceWriter
 
 writer = TraceWriter(sys.argv[1], served_by="killed")
 stream = writer.stream("only", CacheSpec())
@@ -458,7 +457,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 FORKED = """
 import os, sys
-from harness import CacheSpec, Get, RECUR, TraceWriter
+from kvparity import CacheSpec, Get, RECUR, TraceWriter
 
 writer = TraceWriter(sys.argv[1], served_by="forked")
 stream = writer.stream("only", CacheSpec())

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 import torch
-
-from harness.caches import CacheSpec
-from harness.contract import entry, same
-from harness.values import KeysValues, clone, read, row_of, size_bytes
-from refactored import EvictionStrategy, KVCacheManager, KVCachePool
+from kvparity.caches import CacheSpec
+from kvparity.contract import entry, same
+from kvparity.values import KeysValues, clone, read, row_of, size_bytes
+from kvparity_refactored import EvictionStrategy, KVCacheManager, KVCachePool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.contract import entry, same
-from refactored import EvictionStrategy, KVCachePool
-from refactored.eviction import PriorityOrder
+from kvparity.contract import entry, same
+from kvparity_refactored import EvictionStrategy, KVCachePool
+from kvparity_refactored.eviction import PriorityOrder
 
 ENTRIES = [entry(seed, layers=1, shape=(1, 1, 2, 2)) for seed in range(40)]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from threading import Event, Thread
 from typing import Any
 
+import kvparity_refactored
 import pytest
-
-import refactored
-from harness.caches import CacheSpec
-from harness.contract import CacheContract, entry, same
-from harness.values import write_token
-from refactored import EvictionStrategy, KVCacheManager, KVCachePool
+from kvparity.caches import CacheSpec
+from kvparity.contract import CacheContract, entry, same
+from kvparity.values import write_token
+from kvparity_refactored import EvictionStrategy, KVCacheManager, KVCachePool
 
 SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
 
@@ -19,7 +18,7 @@ SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
 class TestThreadSafe(CacheContract):
     """The thread-safe manager keeps the contract of every cache."""
 
-    cache = refactored.thread_safe
+    cache = kvparity_refactored.thread_safe
 
 
 def manager(**options: Any) -> KVCacheManager:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import kvparity_refactored
 import pytest
-
-import refactored
-from harness import adapting, loading
-from harness.caches import CacheSpec
-from harness.contract import CacheContract, entry, same
-from harness.operations import init
-from legacy import EvictingCache
-from refactored import EvictionStrategy, KVCacheManager, build_cache
+from kvparity import adapting, loading
+from kvparity.caches import CacheSpec
+from kvparity.contract import CacheContract, entry, same
+from kvparity.operations import init
+from kvparity_legacy import EvictingCache
+from kvparity_refactored import EvictionStrategy, KVCacheManager, build_cache
 
 SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
 
@@ -21,19 +20,19 @@ SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
 class TestFifo(CacheContract):
     """The first-in-first-out manager keeps the contract."""
 
-    cache = refactored.fifo
+    cache = kvparity_refactored.fifo
 
 
 class TestLru(CacheContract):
     """The least-recently-used manager keeps the contract."""
 
-    cache = refactored.lru
+    cache = kvparity_refactored.lru
 
 
 class TestPriority(CacheContract):
     """The priority manager keeps the contract."""
 
-    cache = refactored.priority
+    cache = kvparity_refactored.priority
 
 
 @pytest.mark.parametrize("env", [-1, SPEC.env_num])
@@ -57,7 +56,7 @@ def manager(**options: Any) -> KVCacheManager:
 
 def test_the_facade() -> None:
     """The package exports these names, sorted, and nothing else."""
-    assert refactored.__all__ == [
+    assert kvparity_refactored.__all__ == [
         "CacheStats",
         "EvictionStrategy",
         "KVCacheManager",
@@ -68,13 +67,13 @@ def test_the_facade() -> None:
         "priority",
         "thread_safe",
     ]
-    assert sorted(refactored.__all__) == refactored.__all__
+    assert sorted(kvparity_refactored.__all__) == kvparity_refactored.__all__
 
 
 @pytest.mark.parametrize("name", ["fifo", "lru", "priority"])
 def test_a_factory_builds_its_strategy(name: str) -> None:
     """Each factory's manager uses its strategy in every pool."""
-    built = getattr(refactored, name)(SPEC.config(), SPEC.env_num)
+    built = getattr(kvparity_refactored, name)(SPEC.config(), SPEC.env_num)
     pools = [*built.init_pools, built.recur_pool, built.wm_pool]
     assert {pool.eviction_strategy for pool in pools} == {EvictionStrategy(name)}
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-
-from harness.contract import entry, same
-from harness.errors import NotKeysValuesError
-from harness.values import KeysValues, clone, read, row_of, size_bytes
-from refactored import CacheStats, EvictionStrategy, KVCachePool
+from kvparity.contract import entry, same
+from kvparity.errors import NotKeysValuesError
+from kvparity.values import KeysValues, clone, read, row_of, size_bytes
+from kvparity_refactored import CacheStats, EvictionStrategy, KVCachePool
 
 strategies = pytest.mark.parametrize("strategy", EvictionStrategy, ids=lambda strategy: strategy.value)
 

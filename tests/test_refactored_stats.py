@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from refactored import CacheStats
+from kvparity_refactored import CacheStats
 
 
 def test_rates_without_queries() -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from harness.loading import SCENARIOS, installed
+from kvparity.loading import SCENARIOS, installed
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import doubles
 import pytest
-
-from harness import (
+from kvparity import (
     ALL,
     ALL_INIT,
     RECUR,
@@ -31,9 +30,9 @@ from harness import (
     init,
     load_scenario,
 )
-from harness.errors import UsageError
-from harness.replay import step
-from harness.values import read
+from kvparity.errors import UsageError
+from kvparity.replay import step
+from kvparity.values import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

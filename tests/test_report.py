@@ -7,10 +7,9 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
+from kvparity import Comparison, KnownDifference, Result, UsageError, load_scenario, merge
+from kvparity.report import Progress, render, verdict_line, write_json, write_page
 from rich.console import Console
-
-from harness import Comparison, KnownDifference, Result, UsageError, load_scenario, merge
-from harness.report import Progress, render, verdict_line, write_json, write_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,7 +170,7 @@ def test_no_progress_without_a_terminal() -> None:
 def test_progress_begins_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short work shows none; longer work shows what it is, how far, how fast and how long still."""
     now = [0.0]
-    monkeypatch.setattr("harness.report.terminal.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("kvparity.report.terminal.time.monotonic", lambda: now[0])
     console = Console(file=StringIO(), force_terminal=True, width=120)
     with Progress(console, "work", 1000) as progress:
         progress(1)

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from kvparity import Comparison, load_scenario
+from kvparity.report import write_page
 from pages import KINDS, QUIRKS, hostile, large, written
-
-from harness import Comparison, load_scenario
-from harness.report import write_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

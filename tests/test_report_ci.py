@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
+from kvparity import Comparison, KnownDifference, Result, load_scenario, merge
+from kvparity.cli import main
+from kvparity.report.junit import junit
+from kvparity.report.markdown import fenced, prose, summary
+from kvparity.report.plain import plain
+from kvparity.verdict import verdict_of
 from markdown_it import MarkdownIt
-
-from harness import Comparison, KnownDifference, Result, load_scenario, merge
-from harness.cli import main
-from harness.report.junit import junit
-from harness.report.markdown import fenced, prose, summary
-from harness.report.plain import plain
-from harness.verdict import verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -177,7 +176,7 @@ def test_the_summary_says_it_all() -> None:
 def test_the_summary_shows_the_minimal_program() -> None:
     """As code."""
     result = run()
-    result.programs = {("presence", "reference"): "from harness import *\n"}
+    result.programs = {("presence", "reference"): "from kvparity import *\n"}
     assert "\n```python\nfrom harness import *\n" in summarized(result)
 
 

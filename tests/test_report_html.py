@@ -11,18 +11,17 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import kvparity.report.html.requirements
 import pytest
+from kvparity import Comparison, Result, load_scenario, merge
+from kvparity.cli import main
+from kvparity.evidence import Exhibit, Timeline
+from kvparity.report import read_result, write_json
+from kvparity.report.html import page
+from kvparity.report.html.charts import chart_data, spread
+from kvparity.report.html.divergences import dumped, exhibit, listing
+from kvparity.report.html.page import MOST_SECTIONS
 from pages import SCRIPT, hostile, large
-
-import harness.report.html.requirements
-from harness import Comparison, Result, load_scenario, merge
-from harness.cli import main
-from harness.evidence import Exhibit, Timeline
-from harness.report import read_result, write_json
-from harness.report.html import page
-from harness.report.html.charts import chart_data, spread
-from harness.report.html.divergences import dumped, exhibit, listing
-from harness.report.html.page import MOST_SECTIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -434,7 +433,7 @@ def test_without_the_extra_no_work_is_begun(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """One line says how to install it, before the caches are driven."""
-    monkeypatch.setattr(harness.report.html.requirements, "find_spec", lambda _name: None)
+    monkeypatch.setattr(kvparity.report.html.requirements, "find_spec", lambda _name: None)
     monkeypatch.setattr(Comparison, "scenario", lambda *_, **__: pytest.fail("it was begun"))
     assert main(["run", "mcts", "--report", str(tmp_path / "report")]) == 2
     error = capsys.readouterr().err

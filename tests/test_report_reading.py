@@ -6,11 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
-from harness.evidence import history, provenance, timeline
-from harness.report import read_result, write_json
-from harness.result import KeptCase, TrainingAccount
+from kvparity import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
+from kvparity.evidence import history, provenance, timeline
+from kvparity.report import read_result, write_json
+from kvparity.result import KeptCase, TrainingAccount
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from kvparity import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
+from kvparity.cli import main
+from kvparity.compare import Tolerance
+from kvparity.report import read_result, write_json
+from kvparity.result import SCHEMA
+from kvparity.training import attach
+from kvparity.training.ranks import Gathering, Rank
+from kvparity.verdict import verdict_of
 from worldmodels import ManagedModel, ReleasedModel, play
-
-from harness import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
-from harness.cli import main
-from harness.compare import Tolerance
-from harness.report import read_result, write_json
-from harness.result import SCHEMA
-from harness.training import attach
-from harness.training.ranks import Gathering, Rank
-from harness.verdict import verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("result-*.json"))
-PUBLISHED = json.loads((files("harness.report") / "result.schema.json").read_text(encoding="utf-8"))
+PUBLISHED = json.loads((files("kvparity.report") / "result.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(PUBLISHED)
 
 

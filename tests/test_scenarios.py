@@ -12,22 +12,21 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import kvparity_scenarios
 import numpy as np
 import pytest
 import torch
-
-import scenarios
-from harness.fingerprints import fingerprint
-from harness.loading import load_scenario
-from harness.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Set, Write, init
-from harness.values import check, read, row_of
+from kvparity.fingerprints import fingerprint
+from kvparity.loading import load_scenario
+from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Set, Write, init
+from kvparity.values import check, read, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from harness.caches import CacheSpec
-    from harness.operations import Operation, PoolId
-    from scenarios import Scenario
+    from kvparity.caches import CacheSpec
+    from kvparity.operations import Operation, PoolId
+    from kvparity_scenarios import Scenario
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,7 +35,7 @@ else:
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE: dict[str, Scenario] = {
-    value.name: value for value in vars(scenarios).values() if isinstance(value, scenarios.Scenario)
+    value.name: value for value in vars(kvparity_scenarios).values() if isinstance(value, kvparity_scenarios.Scenario)
 }
 UNIQUE = ("mcts", "reanalyze", "async-envs", "pool-pressure", "multitask", "numeric-edge")
 
@@ -117,8 +116,8 @@ def answers(kind: type[Ring | Fifo], operations: Iterable[Operation], spec: Cach
 
 
 def test_the_facade_exports_exactly_this() -> None:
-    """`scenarios.__all__` is sorted, and changes only on purpose."""
-    assert scenarios.__all__ == [
+    """`kvparity_scenarios.__all__` is sorted, and changes only on purpose."""
+    assert kvparity_scenarios.__all__ == [
         "Scenario",
         "async_envs",
         "clear_storm",
@@ -136,8 +135,8 @@ def test_every_scenario_is_an_entry_point_under_its_own_name() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for name, target in project["entry-points"]["kvparity.scenarios"].items():
         module, attribute = target.split(":")
-        assert module == "scenarios"
-        assert getattr(scenarios, attribute).name == name
+        assert module == "kvparity_scenarios"
+        assert getattr(kvparity_scenarios, attribute).name == name
         assert load_scenario(target) is CATALOGUE[name]
     assert set(project["entry-points"]["kvparity.scenarios"]) == set(CATALOGUE)
 
@@ -168,8 +167,8 @@ def test_a_seed_gives_the_same_operations_in_another_process() -> None:
     """Nothing depends on the interpreter's hash seed."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from itertools import islice; import scenarios; from harness.operations import Set\n"
-        "names = [n for n in scenarios.__all__ if n != 'Scenario']\n"
+        "from itertools import islice; import kvparity_scenarios; from kvparity.operations import Set\n"
+        "names = [n for n in kvparity_scenarios.__all__ if n != 'Scenario']\n"
         "streams = [islice(getattr(scenarios, n).operations(5), 600) for n in names]\n"
         "print([[op.key for op in stream if isinstance(op, Set)] for stream in streams])"
     )

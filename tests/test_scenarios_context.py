@@ -7,10 +7,9 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-
-from harness.fingerprints import fingerprint
-from harness.values import read, row_of
-from scenarios.context import Context, Geometry, ToyTransformer, render
+from kvparity.fingerprints import fingerprint
+from kvparity.values import read, row_of
+from kvparity_scenarios.context import Context, Geometry, ToyTransformer, render
 
 
 def transformer(**geometry: int) -> ToyTransformer:

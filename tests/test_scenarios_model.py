@@ -7,8 +7,7 @@ from random import Random
 import numpy as np
 import pytest
 import xxhash
-
-from scenarios.model import ToyModel, key_of
+from kvparity_scenarios.model import ToyModel, key_of
 
 
 def test_a_key_is_the_xxh64_of_the_latents_bytes() -> None:

@@ -7,12 +7,11 @@ from random import Random
 
 import pytest
 import torch
-
-from harness.fingerprints import raw_bytes
-from harness.operations import Checkout, Get, Set, Write
-from harness.values import read
-from scenarios import numeric_edge
-from scenarios.numeric import EDGE_KEYS, EDGES, edge_value
+from kvparity.fingerprints import raw_bytes
+from kvparity.operations import Checkout, Get, Set, Write
+from kvparity.values import read
+from kvparity_scenarios import numeric_edge
+from kvparity_scenarios.numeric import EDGE_KEYS, EDGES, edge_value
 
 VALUES = [edge_value(Random(turn), turn) for turn in range(600)]
 FLOATS = [dtype for dtype in EDGES if dtype.is_floating_point]

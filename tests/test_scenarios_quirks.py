@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
-from harness import Comparison
-from harness.case import Signature
-from scenarios import quirks
+from kvparity import Comparison
+from kvparity.case import Signature
+from kvparity_scenarios import quirks
 
 WRONG = ("presence", "reference")
 STILL = "slot # still named it as its owner although its newest value was in slot #"

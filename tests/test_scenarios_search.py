@@ -5,8 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-
-from scenarios.search import Node, Tree
+from kvparity_scenarios.search import Node, Tree
 
 
 def tree(priors: list[float]) -> Tree:

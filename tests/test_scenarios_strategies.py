@@ -8,16 +8,15 @@ import pytest
 import torch
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
-
-from harness.fingerprints import fingerprint
-from harness.operations import RECUR, WM, Checkout, Clear, Get, Operation, Set, Write, init
-from harness.values import KeysValues, check, read, row_of
-from scenarios.strategies import MOST_ENVS, MOST_SLOTS, entries, keys, operations, pieces, specs, within
+from kvparity.fingerprints import fingerprint
+from kvparity.operations import RECUR, WM, Checkout, Clear, Get, Operation, Set, Write, init
+from kvparity.values import KeysValues, check, read, row_of
+from kvparity_scenarios.strategies import MOST_ENVS, MOST_SLOTS, entries, keys, operations, pieces, specs, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.caches import CacheSpec
+    from kvparity.caches import CacheSpec
 
 UNHURRIED = settings(max_examples=100, deadline=None, derandomize=True)
 PATIENT = settings(UNHURRIED, max_examples=2000)

@@ -6,10 +6,9 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.divergence import KnownDifference
-from harness.errors import UsageError
-from harness.settings import Settings, read_settings
+from kvparity.divergence import KnownDifference
+from kvparity.errors import UsageError
+from kvparity.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

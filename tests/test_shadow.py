@@ -9,9 +9,7 @@ import doubles
 import numpy as np
 import pytest
 import torch
-from shadows import ROOMY, SPEC, found, only, shadow, sound, value
-
-from harness import (
+from kvparity import (
     ALL,
     ALL_INIT,
     RECUR,
@@ -27,15 +25,16 @@ from harness import (
     fingerprint,
     init,
 )
-from legacy import EvictingCache
-from refactored import fifo, lru, priority
-from scenarios.faults import FAULTS
-from scenarios.sound import SoundCache
+from kvparity_legacy import EvictingCache
+from kvparity_refactored import fifo, lru, priority
+from kvparity_scenarios.faults import FAULTS
+from kvparity_scenarios.sound import SoundCache
+from shadows import ROOMY, SPEC, found, only, shadow, sound, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness import Cache
+    from kvparity import Cache
 
 # ---------------------------------------------------------------- what the caller gets
 
@@ -261,7 +260,7 @@ def test_sound_caches_have_nothing_between_them() -> None:
 
 def test_agreement_is_not_brought_before_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the path that nearly all lookups take, and must be short."""
-    monkeypatch.setattr("harness.judge.Judge.lookup", None)
+    monkeypatch.setattr("kvparity.judge.Judge.lookup", None)
     cache = shadow(sound(), sound())
     cache.set(init(0), 1, value(1))
     cache.set(RECUR, 2, value(2))

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness import Trace
-from harness.cli import main
-from harness.training.hook import WORLD_MODELS, WorldModelHook
+from kvparity import Trace
+from kvparity.cli import main
+from kvparity.training.hook import WORLD_MODELS, WorldModelHook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -210,7 +209,7 @@ def test_a_forked_child_that_comes_back_reports_nothing(script: Callable[..., st
     # In a process of its own: a child of the test run would go on to run tests.
     path = os.pathsep.join([str(project / "site"), str(HERE)])
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "harness.cli", "shadow", "--quiet", script(more)],
+        [sys.executable, "-m", "kvparity.cli", "shadow", "--quiet", script(more)],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import doubles
 import pytest
-from shadows import SPEC, found, only, shadow, value
-
-from harness import (
+from kvparity import (
     RECUR,
     KeysValues,
     Tolerance,
@@ -16,12 +14,13 @@ from harness import (
     fingerprint,
     init,
 )
-from harness.values import read
-from legacy import ReleasedCache
-from refactored import fifo
+from kvparity.values import read
+from kvparity_legacy import ReleasedCache
+from kvparity_refactored import fifo
+from shadows import SPEC, found, only, shadow, value
 
 if TYPE_CHECKING:
-    from harness import Cache, PoolId
+    from kvparity import Cache, PoolId
 
 
 @pytest.mark.parametrize("faulty", [doubles.KeepsNegativeZeroOut, doubles.ForgetsThePadding])

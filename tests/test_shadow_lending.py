@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import doubles
 import pytest
 import torch
-from shadows import fault, found, only, shadow, sound, value
-
-from harness import (
+from kvparity import (
     ALL,
     RECUR,
     WM,
@@ -18,9 +16,10 @@ from harness import (
     PoolId,
     init,
 )
+from shadows import fault, found, only, shadow, sound, value
 
 if TYPE_CHECKING:
-    from harness import Cache
+    from kvparity import Cache
 
 
 @pytest.mark.parametrize("faulty", [doubles.ByReference, doubles.KeepsTensors])

@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import doubles
 import pytest
-from shadows import SPEC, found, only, shadow, sound, value
-
-from harness import (
+from kvparity import (
     RECUR,
     WM,
     adapt,
     init,
 )
-from legacy import EvictingCache
-from refactored import fifo, lru
+from kvparity_legacy import EvictingCache
+from kvparity_refactored import fifo, lru
+from shadows import SPEC, found, only, shadow, sound, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness import PoolId, ShadowCache
+    from kvparity import PoolId, ShadowCache
 
 # ---------------------------------------------------------------- presence
 

@@ -43,7 +43,7 @@ def trained(folder: Path, middle: str = "pass") -> tuple[dict[str, Any], str]:
     (folder / "train.py").write_text(TRAIN.format(middle=middle))
     paths = (folder / "packages", Path(__file__).parent)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = ["-m", "harness.cli", "shadow", "--max-share", "none", "--json", "r.json", "train.py"]
+    command = ["-m", "kvparity.cli", "shadow", "--max-share", "none", "--json", "r.json", "train.py"]
     done = subprocess.run(  # noqa: S603
         [*launch, *command],
         cwd=folder,

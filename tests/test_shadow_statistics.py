@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import doubles
 import pytest
-from shadows import SPEC, fault, shadow, sound, value
-
-from harness import (
+from kvparity import (
     RECUR,
     CacheSpec,
     KeysValues,
     PoolId,
     init,
 )
-from scenarios.faults import FAULTS
+from kvparity_scenarios.faults import FAULTS
+from shadows import SPEC, fault, shadow, sound, value
 
 
 def test_counters_that_lie_are_told_once() -> None:

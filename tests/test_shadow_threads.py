@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-
-from harness.caches import CacheSpec
-from harness.contract import entry
-from harness.divergence import DivergenceLog
-from harness.evidence import Evidence
-from harness.loading import build_cache
-from harness.operations import RECUR, init
-from harness.shadow import ShadowCache
+from kvparity.caches import CacheSpec
+from kvparity.contract import entry
+from kvparity.divergence import DivergenceLog
+from kvparity.evidence import Evidence
+from kvparity.loading import build_cache
+from kvparity.operations import RECUR, init
+from kvparity.shadow import ShadowCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +39,7 @@ def _switching_often() -> Iterator[None]:
 def shadow(candidate: str, log: DivergenceLog | None = None) -> ShadowCache:
     """New caches for eight environments."""
     return ShadowCache(
-        reference=build_cache("refactored:thread_safe", SPEC),
+        reference=build_cache("kvparity_refactored:thread_safe", SPEC),
         candidate=build_cache(candidate, SPEC),
         spec=SPEC,
         log=log,

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 import doubles
 import numpy as np
 import pytest
+from kvparity import RECUR, CacheSpec, Comparison, KeysValues, PoolId, ShadowCache, init, load_scenario
+from kvparity.caches import PoolStats
+from kvparity.errors import UnusableCacheError
+from kvparity.fingerprints import HostFingerprints
+from kvparity.side import Side
+from kvparity.training import attach
+from kvparity_refactored import KVCacheManager
+from kvparity_scenarios.sound import SoundCache, SoundLru
 from worldmodels import ReleasedModel
-
-from harness import RECUR, CacheSpec, Comparison, KeysValues, PoolId, ShadowCache, init, load_scenario
-from harness.caches import PoolStats
-from harness.errors import UnusableCacheError
-from harness.fingerprints import HostFingerprints
-from harness.side import Side
-from harness.training import attach
-from refactored import KVCacheManager
-from scenarios.sound import SoundCache, SoundLru
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-
-from harness.caches import CacheSpec
-from harness.contract import entry
-from harness.operations import RECUR, Set
-from scenarios.sound import SoundCache
+from kvparity.caches import CacheSpec
+from kvparity.contract import entry
+from kvparity.operations import RECUR, Set
+from kvparity_scenarios.sound import SoundCache
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
 from soak import LEAK, STEADY, UNKNOWN, Nothing, Soaked, apart, mallinfo2, soak
 
 if TYPE_CHECKING:
-    from harness.operations import Operation
+    from kvparity.operations import Operation
 
 SPEC = CacheSpec(env_num=1, init_pool_size=1, num_simulations=4)
 VALUE = entry(0, layers=1)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from kvparity import recording, storing
+from kvparity.fingerprints import fingerprint
+from kvparity.operations import RECUR, Operation, Set, Write
+from kvparity.trace import Trace
+from kvparity.values import KeysValues, size_bytes
 from recordings import SHAPE, entry, numbers, recorded, values
-
-from harness import recording, storing
-from harness.fingerprints import fingerprint
-from harness.operations import RECUR, Operation, Set, Write
-from harness.trace import Trace
-from harness.values import KeysValues, size_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path

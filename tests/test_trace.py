@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-
-from harness.caches import CacheSpec
-from harness.errors import TraceError
-from harness.fingerprints import fingerprint
-from harness.layout import digest_of, stand_in
-from harness.operations import RECUR, Checkout, Clear, Get, Operation, Set, Write, init
-from harness.recording import TraceWriter
-from harness.trace import Answer, Recorded, Trace
-from harness.tracefile import SCHEMA
-from harness.values import KeysValues
+from kvparity.caches import CacheSpec
+from kvparity.errors import TraceError
+from kvparity.fingerprints import fingerprint
+from kvparity.layout import digest_of, stand_in
+from kvparity.operations import RECUR, Checkout, Clear, Get, Operation, Set, Write, init
+from kvparity.recording import TraceWriter
+from kvparity.trace import Answer, Recorded, Trace
+from kvparity.tracefile import SCHEMA
+from kvparity.values import KeysValues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

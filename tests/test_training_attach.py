@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import doubles
 import pytest
-from worldmodels import ENVIRONMENTS, SPEC, ManagedModel, ReleasedModel, entry, key, play, policy_of, same
-
-from harness import (
+from kvparity import (
     RECUR,
     CacheSpec,
     KnownDifference,
@@ -28,11 +26,12 @@ from harness import (
     UsageError,
     fingerprint,
 )
-from harness.errors import DivergedError
-from harness.training import Limits, Options, attach
-from harness.training.recorder import Recording
-from legacy import ReleasedCache
-from refactored import fifo
+from kvparity.errors import DivergedError
+from kvparity.training import Limits, Options, attach
+from kvparity.training.recorder import Recording
+from kvparity_legacy import ReleasedCache
+from kvparity_refactored import fifo
+from worldmodels import ENVIRONMENTS, SPEC, ManagedModel, ReleasedModel, entry, key, play, policy_of, same
 
 if TYPE_CHECKING:
     from pathlib import Path

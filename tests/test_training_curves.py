@@ -8,9 +8,8 @@ import struct
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness.errors import UsageError
-from harness.training.curves import CurveLog, compare_curves, read_curves
+from kvparity.errors import UsageError
+from kvparity.training.curves import CurveLog, compare_curves, read_curves
 
 if TYPE_CHECKING:
     from pathlib import Path

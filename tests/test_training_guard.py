@@ -16,9 +16,7 @@ import doubles
 import numpy as np
 import pytest
 import torch
-from worldmodels import ManagedModel, ReleasedModel, play, same
-
-from harness import (
+from kvparity import (
     RECUR,
     Cache,
     CacheSpec,
@@ -29,10 +27,11 @@ from harness import (
     UnusableCacheError,
     UsageError,
 )
-from harness.mirror import Mirror
-from harness.training import Attachment, Limits, Options, attach
-from harness.training.guard import Guard, warn
-from harness.values import read
+from kvparity.mirror import Mirror
+from kvparity.training import Attachment, Limits, Options, attach
+from kvparity.training.guard import Guard, warn
+from kvparity.values import read
+from worldmodels import ManagedModel, ReleasedModel, play, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Any
 import doubles
 import pytest
 import torch
+from kvparity import RECUR, KeysValues, PoolId, PoolStats, init
+from kvparity.loading import factory_of
+from kvparity.training import Limits, attach, listening
+from kvparity.training.guard import Guard
+from kvparity.training.live import LiveView
+from kvparity.training.trail import OPERATIONS
 from worldmodels import ENVIRONMENTS, SPEC, ManagedModel, ReleasedModel, play, same
-
-from harness import RECUR, KeysValues, PoolId, PoolStats, init
-from harness.loading import factory_of
-from harness.training import Limits, attach, listening
-from harness.training.guard import Guard
-from harness.training.live import LiveView
-from harness.training.trail import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.training import Attachment
+    from kvparity.training import Attachment
 
 MODELS = pytest.mark.parametrize("kind", [ReleasedModel, ManagedModel])
 FREE = Limits(share=None, patience_s=None)

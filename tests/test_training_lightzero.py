@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-
-from harness import (
+from kvparity import (
     RECUR,
     Answer,
     CacheSpec,
@@ -24,11 +23,11 @@ from harness import (
     fingerprint,
     init,
 )
-from harness.training.lightzero import identity_of, spec_of, world_models_of
-from harness.training.recorder import Recording
+from kvparity.training.lightzero import identity_of, spec_of, world_models_of
+from kvparity.training.recorder import Recording
 
 if TYPE_CHECKING:
-    from harness import Operation
+    from kvparity import Operation
 
 ENVIRONMENTS = 2
 RECUR_SLOTS = 4

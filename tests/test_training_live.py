@@ -8,17 +8,16 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kvparity.errors import UsageError
+from kvparity.training import Limits, attach
+from kvparity.training.live import Heartbeat, LiveView, Scalars, Screen, Standing
 from rich.console import Console
 from worldmodels import ReleasedModel
-
-from harness.errors import UsageError
-from harness.training import Limits, attach
-from harness.training.live import Heartbeat, LiveView, Scalars, Screen, Standing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.training import Attachment
+    from kvparity.training import Attachment
 
 
 @pytest.fixture

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-
-from harness.training.curves import CurveLog, read_curves
-from harness.training.observing import PATTERN, Observer
+from kvparity.training.curves import CurveLog, read_curves
+from kvparity.training.observing import PATTERN, Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from harness.training.curves import Curves
+    from kvparity.training.curves import Curves
 
 POLICY = """
 from types import SimpleNamespace

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness import Comparison, Result, UsageError, load_scenario
-from harness.report import verdict_line
-from harness.result import TrainingAccount
-from harness.training.ranks import Gathering, Rank
+from kvparity import Comparison, Result, UsageError, load_scenario
+from kvparity.report import verdict_line
+from kvparity.result import TrainingAccount
+from kvparity.training.ranks import Gathering, Rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from kvparity import KVParityError
+from kvparity.training.serving import OwnCaches, SwitchedOver
 from worldmodels import ManagedModel, ReleasedModel, play, same
 
-from harness import KVParityError
-from harness.training.serving import OwnCaches, SwitchedOver
-
 if TYPE_CHECKING:
-    from harness.training.serving import Server
+    from kvparity.training.serving import Server
 
 MODELS = pytest.mark.parametrize("kind", [ReleasedModel, ManagedModel])
 SERVERS = pytest.mark.parametrize("make", [OwnCaches, lambda: SwitchedOver("refactored-fifo")])

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import doubles
 import pytest
 import torch
+from kvparity import RECUR, Clear, KeysValues, fingerprint, init
+from kvparity.compare import NOT_KEPT
+from kvparity.training import Limits, attach, listening
+from kvparity.training.tap import Own
+from kvparity.training.trail import OPERATIONS, Trail
 from worldmodels import ManagedModel, ReleasedModel, entry, play
 
-from harness import RECUR, Clear, KeysValues, fingerprint, init
-from harness.compare import NOT_KEPT
-from harness.training import Limits, attach, listening
-from harness.training.tap import Own
-from harness.training.trail import OPERATIONS, Trail
-
 if TYPE_CHECKING:
-    from harness.result import Result
+    from kvparity.result import Result
 
 GALLERY = ("by-reference", "forgets-v", "reads-next-environment", "lends-one-buffer", "owners-survive-clear")
 

@@ -7,10 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness import RECUR, CacheSpec, Clear, Comparison, Get, KnownDifference, Set
-from harness.case import Signature, plain
-from harness.trial import NewsLog, PartedError, Trial
+from kvparity import RECUR, CacheSpec, Clear, Comparison, Get, KnownDifference, Set
+from kvparity.case import Signature, plain
+from kvparity.trial import NewsLog, PartedError, Trial
 
 if TYPE_CHECKING:
     from pathlib import Path

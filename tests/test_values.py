@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from entries import SHAPE, SIZES, UpstreamKeysValues, apart, drawn, every_dtype, row, upstream
-
-from harness.errors import NotKeysValuesError
-from harness.fingerprints import fingerprint
-from harness.values import (
+from kvparity.errors import NotKeysValuesError
+from kvparity.fingerprints import fingerprint
+from kvparity.values import (
     KeysValues,
     TokenCache,
     check,

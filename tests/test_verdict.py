@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from harness import UsageError
-from harness.thresholds import Thresholds
-from harness.verdict import (
+from kvparity import UsageError
+from kvparity.thresholds import Thresholds
+from kvparity.verdict import (
     GO,
     INCONCLUSIVE,
     NO_GO,
@@ -22,7 +21,7 @@ from harness.verdict import (
     trained_of,
     verdict_of,
 )
-from harness.verdict.certificate import digest_of
+from kvparity.verdict.certificate import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from harness.cli import main
-from harness.thresholds import Thresholds
-from harness.training.paired import Leg, pair
-from harness.verdict.certificate import digest_of
-from harness.verdict.material import read_material
+from kvparity.cli import main
+from kvparity.thresholds import Thresholds
+from kvparity.training.paired import Leg, pair
+from kvparity.verdict.certificate import digest_of
+from kvparity.verdict.material import read_material
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,8 +35,8 @@ memory-operations = 40000
 memory-growth = 1000000000
 """
 LEAK = """
-from harness.values import clone
-from scenarios.sound import SoundCache
+from kvparity.values import clone
+from kvparity_scenarios.sound import SoundCache
 
 
 class Leaking(SoundCache):
@@ -204,7 +203,7 @@ def test_a_leak_is_no_go(tmp_path: Path) -> None:
     (tmp_path / "kvparity.toml").write_text("[verdict]\nmemory-operations = 40000\nmemory-floor = 4194304\n")
 
     def kvparity(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "harness.cli", *arguments]
+        command = [sys.executable, "-m", "kvparity.cli", *arguments]
         root = str(Path(__file__).parent.parent)
         environment = {**os.environ, "PYTHONPATH": root}
         return subprocess.run(  # noqa: S603

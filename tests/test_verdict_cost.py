@@ -6,18 +6,17 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from verdicts import FAST, MIB, bench, check, judged, leaking, provenance, result, timeline, training_of
-
-from harness import CacheSpec, UsageError
-from harness.evidence import Timeline
-from harness.thresholds import Thresholds
-from harness.verdict import (
+from kvparity import CacheSpec, UsageError
+from kvparity.evidence import Timeline
+from kvparity.thresholds import Thresholds
+from kvparity.verdict import (
     FAILED,
     GO,
     PASSED,
     UNKNOWN,
     ratios_of,
 )
+from verdicts import FAST, MIB, bench, check, judged, leaking, provenance, result, timeline, training_of
 
 # ---------------------------------------------------------------- speed
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from harness import Comparison, Result, load_scenario
-from harness.thresholds import Thresholds
-from harness.verdict import (
+from kvparity import Comparison, Result, load_scenario
+from kvparity.thresholds import Thresholds
+from kvparity.verdict import (
     GO,
     verdict_of,
 )

@@ -7,13 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from verdicts import check, judged, leaking, provenance, result, timeline, training_of
-
-from harness import Comparison, KnownDifference, Result, load_scenario, merge
-from harness.compare import Tolerance
-from harness.evidence import Coverage
-from harness.thresholds import Thresholds
-from harness.verdict import (
+from kvparity import Comparison, KnownDifference, Result, load_scenario, merge
+from kvparity.compare import Tolerance
+from kvparity.evidence import Coverage
+from kvparity.thresholds import Thresholds
+from kvparity.verdict import (
     FAILED,
     GO,
     INCONCLUSIVE,
@@ -22,7 +20,8 @@ from harness.verdict import (
     UNKNOWN,
     verdict_of,
 )
-from harness.verdict.render import as_markdown
+from kvparity.verdict.render import as_markdown
+from verdicts import check, judged, leaking, provenance, result, timeline, training_of
 
 # ---------------------------------------------------------------- what is found
 

@@ -6,8 +6,7 @@ import random
 from itertools import accumulate
 
 import pytest
-
-from harness.verdict.growth import growth_of
+from kvparity.verdict.growth import growth_of
 
 EVERY = 500  # operations
 POINTS = 200

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from harness import Result
-from harness.evidence import Coverage, Exercised, Provenance, Timeline
-from harness.result import TrainingAccount
-from harness.verdict import (
+from kvparity import Result
+from kvparity.evidence import Coverage, Exercised, Provenance, Timeline
+from kvparity.result import TrainingAccount
+from kvparity.verdict import (
     INCONCLUSIVE,
     Check,
     Trained,

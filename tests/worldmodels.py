@@ -7,10 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-
-from harness import CacheSpec, KeysValues
-from harness.values import copy_into
-from refactored import KVCacheManager
+from kvparity import CacheSpec, KeysValues
+from kvparity.values import copy_into
+from kvparity_refactored import KVCacheManager
 
 ENVIRONMENTS = 2
 INIT_SLOTS = 2

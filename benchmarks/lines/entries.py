@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-
-from harness.caches import CacheSpec
-from harness.values import KeysValues
-from scenarios.context import Geometry
+from kvparity.caches import CacheSpec
+from kvparity.values import KeysValues
+from kvparity_scenarios.context import Geometry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,9 +19,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.evidence import Evidence
-from harness.evidence.memory import resident_bytes
-from harness.replay import Comparison, Driver, step
+from kvparity.evidence import Evidence
+from kvparity.evidence.memory import resident_bytes
+from kvparity.replay import Comparison, Driver, step
+
 from lines.entries import ANY_SIZE, each
 from lines.measuring import Line, Ratio
 from lines.recorded import CANDIDATE, REFERENCE, search
@@ -46,7 +47,7 @@ def import_ms(statement: str) -> float:
 def _import(_: str, __: Effort) -> Iterator[Ratio]:
     while True:
         under = import_ms("import torch")
-        yield Ratio(import_ms("from harness import *"), under)
+        yield Ratio(import_ms("from kvparity import *"), under)
 
 
 def shadow_run_mb(entry: str, steps: int) -> tuple[float, float]:

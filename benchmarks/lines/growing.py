@@ -19,16 +19,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
+from kvparity.caches import CacheSpec
+from kvparity.evidence import Evidence
+from kvparity.loading import load_scenario
+from kvparity.operations import RECUR
+from kvparity.replay import Comparison, Driver, step
+from kvparity.values import KeysValues
+from kvparity_refactored import EvictionStrategy, KVCachePool
 
-from harness.caches import CacheSpec
-from harness.evidence import Evidence
-from harness.loading import load_scenario
-from harness.operations import RECUR
-from harness.replay import Comparison, Driver, step
-from harness.values import KeysValues
 from lines.entries import ANY_SIZE, SMALL, Producer
 from lines.measuring import US, Line, Ratio, timed
-from refactored import EvictionStrategy, KVCachePool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

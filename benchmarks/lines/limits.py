@@ -16,8 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 import torch
-
-from harness.values import KeysValues, read
+from kvparity.values import KeysValues, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 import torch
 import xxhash
 from entries import LARGE, SMALL, Producer
-
-from harness.fingerprints import HostFingerprints
-from harness.operations import RECUR
-from harness.values import clone, expose, read
-from legacy.evicting import EvictingRing
-from refactored.pool import KVCachePool
-from refactored.slots import Slot
+from kvparity.fingerprints import HostFingerprints
+from kvparity.operations import RECUR
+from kvparity.values import clone, expose, read
+from kvparity_legacy.evicting import EvictingRing
+from kvparity_refactored.pool import KVCachePool
+from kvparity_refactored.slots import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,25 +20,26 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
+from kvparity.fingerprints import fingerprint
+from kvparity.loading import build_cache
+from kvparity.operations import RECUR, Set
+from kvparity.recording import TraceWriter
+from kvparity.replay import Comparison, Driver
+from kvparity.trace import Trace
+from kvparity.values import KeysValues, size_bytes
+from kvparity_scenarios.catalogue import Scenario
+from kvparity_scenarios.collector import Collector, Habits
 
-from harness.fingerprints import fingerprint
-from harness.loading import build_cache
-from harness.operations import RECUR, Set
-from harness.recording import TraceWriter
-from harness.replay import Comparison, Driver
-from harness.trace import Trace
-from harness.values import KeysValues, size_bytes
 from lines.entries import GEOMETRIES, SPEC, Producer, each
 from lines.measuring import Line, Ratio, timed
-from scenarios.catalogue import Scenario
-from scenarios.collector import Collector, Habits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from random import Random
 
-    from harness.caches import Cache, CacheSpec
-    from harness.operations import Operation, PoolId
+    from kvparity.caches import Cache, CacheSpec
+    from kvparity.operations import Operation, PoolId
+
     from lines.measuring import Effort
 
 REFERENCE, CANDIDATE = "legacy-evicting", "refactored-fifo"

@@ -17,19 +17,21 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.adapting import adapt
-from harness.operations import RECUR, init
-from harness.values import write_token
-from legacy import EvictingCache, ReleasedCache
+from kvparity.adapting import adapt
+from kvparity.operations import RECUR, init
+from kvparity.values import write_token
+from kvparity_legacy import EvictingCache, ReleasedCache
+from kvparity_refactored import fifo
+
 from lines.entries import SPEC, Producer, each
 from lines.measuring import Line, Ratio, timed
-from refactored import fifo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.caches import Cache
-    from legacy.rings import RingCache
+    from kvparity.caches import Cache
+    from kvparity_legacy.rings import RingCache
+
     from lines.measuring import Effort
 
 POOL = init(0)  # sets and gets are timed here, where both sides are called with the pool as first argument

@@ -25,13 +25,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import xxhash
+from kvparity.fingerprints import fingerprint
+from kvparity.operations import RECUR, Checkout, Set
+from kvparity.recording import _BATCH_OPERATIONS, _PAUSE_SECONDS, TraceWriter
+from kvparity.shadow import ShadowCache
+from kvparity.trace import Answer
+from kvparity.values import KeysValues, clone, read
 
-from harness.fingerprints import fingerprint
-from harness.operations import RECUR, Checkout, Set
-from harness.recording import _BATCH_OPERATIONS, _PAUSE_SECONDS, TraceWriter
-from harness.shadow import ShadowCache
-from harness.trace import Answer
-from harness.values import KeysValues, clone, read
 from lines.entries import SPEC, Producer, each
 from lines.measuring import Line, Ratio, timed
 from lines.searching import STEPS, cycles, legacy, refactored
@@ -39,7 +39,8 @@ from lines.searching import STEPS, cycles, legacy, refactored
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.operations import PoolId
+    from kvparity.operations import PoolId
+
     from lines.measuring import Effort
 
 _ENTRIES = 16  # looked at in turn, so that no cache of the processor's holds but one

@@ -1,0 +1,79 @@
+"""What a worker does with a task: the same, whichever engine brought it."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from rich.console import Console
+
+from kvparity.campaign.tasks import Examples
+from kvparity.commands.fuzz import fuzz
+from kvparity.fetching import local_trace
+from kvparity.fuzz import Fuzzer
+from kvparity.patience import Patience
+from kvparity.trace import Trace
+
+if TYPE_CHECKING:
+    from kvparity.campaign.tasks import Setting, Task, TracePart
+    from kvparity.result import Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A task that came to a result.
+
+    Attributes:
+        result: as JSON.
+        files: that were written, by name: what fuzzing kept.
+    """
+
+    result: str
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A task that came to none, and why."""
+
+    reason: str
+
+
+def attempt(setting: Setting, task: Task) -> Done | Lost:
+    """Do it. What goes wrong is told, not raised: the other tasks go on."""
+    torch.set_num_threads(1)
+    # Hypothesis also draws numbers that it finds in the sources of what is loaded: so that is the same in all workers.
+    importlib.import_module("kvparity.cli")
+    if setting.folder not in sys.path:
+        sys.path.insert(0, setting.folder)
+    try:
+        with Patience(setting.patience_s).always():
+            return _examples(setting, task) if isinstance(task, Examples) else _trace(setting, task)
+    except Exception as error:  # noqa: BLE001  one bad trace ends no campaign
+        return Lost(f"{type(error).__name__}: {error}")
+
+
+def _examples(setting: Setting, task: Examples) -> Done:
+    comparison = setting.comparison()
+    fuzzer = Fuzzer(comparison, seed=task.seed, examples=task.count)
+    with tempfile.TemporaryDirectory(prefix="kvparity-") as folder:
+        result = fuzz(fuzzer, comparison, Path(folder), console=Console(file=io.StringIO()))
+        files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.is_file()}
+    return Done(result=_json(result), files=files)
+
+
+def _trace(setting: Setting, task: TracePart) -> Done:
+    with local_trace(task.source) as path, Trace(path) as trace:
+        result = setting.comparison().trace(trace, workload=task.title, steps=task.steps, stream=task.stream)
+    return Done(result=_json(result))
+
+
+def _json(result: Result) -> str:
+    return json.dumps(result.as_dict())

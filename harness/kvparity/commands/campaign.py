@@ -1,0 +1,172 @@
+"""`kvparity replay` and `kvparity fuzz` as campaigns: by several processes or a cluster, in a folder to go on from."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from kvparity.caches import CacheSpec
+from kvparity.campaign import Folder, Local, Setting, examples, run, trace_parts
+from kvparity.commands.numbers import at_least
+from kvparity.divergence import DivergenceLog
+from kvparity.errors import UsageError
+from kvparity.evidence import provenance
+from kvparity.loading import factory_of
+from kvparity.program import test_name
+from kvparity.report import Progress
+from kvparity.trace import Trace
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from rich.console import Console
+
+    from kvparity.campaign import Task
+    from kvparity.campaign.run import Engine
+    from kvparity.compare import Tolerance
+    from kvparity.divergence import KnownDifference
+    from kvparity.result import KeptCase, Result
+
+ENGINES = ("local", "ray")
+_NAMED = 8  # traces; a title of more is not read
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Who does the work, and where what is done is kept."""
+    group = parser.add_argument_group("campaigns", "with any of these the work is cut into tasks for several processes")
+    group.add_argument("--engine", choices=ENGINES, help="processes on this machine (default), or Ray's workers")
+    group.add_argument("--jobs", type=at_least(1), metavar="N", help="how many (default one for each core)")
+    group.add_argument("--address", metavar="A", help="of a Ray cluster that runs (default: one is started here)")
+    group.add_argument("--campaign", type=Path, metavar="DIR", help="keeps what is done, for the same command to go on")
+
+
+def is_campaign(options: argparse.Namespace) -> bool:
+    """Whether the work is to be cut at all.
+
+    Raises:
+        UsageError: options contradict each other.
+    """
+    if options.address is not None and options.engine != "ray":
+        raise UsageError("--address is that of a Ray cluster: give --engine ray too")
+    return any(given is not None for given in (options.engine, options.jobs, options.campaign))
+
+
+class Campaign:
+    """A campaign as the command line asks for it.
+
+    Args:
+        options: of the command line.
+        tolerance: how far numbers may lie apart; None asks for equal bits.
+        known: differences that are accepted.
+        console: where to draw.
+
+    Raises:
+        UsageError: a cache cannot be found.
+        UnusableCacheError: a cache cannot be built.
+    """
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        *,
+        tolerance: Tolerance | None,
+        known: Sequence[KnownDifference],
+        console: Console,
+    ) -> None:
+        self._options = options
+        self._console = console
+        caches = [(name, factory_of(name)) for name in dict.fromkeys((options.reference, options.candidate))]
+        origin = provenance([], caches=caches)
+        self._setting = Setting(
+            reference=options.reference,
+            candidate=options.candidate,
+            tolerance=tolerance,
+            known=tuple(known),
+            patience_s=options.patience,
+            folder=str(Path.cwd()),
+            inputs={**origin.versions, **origin.inputs},
+        )
+        self._setting.comparison().shadow(CacheSpec())  # what cannot be built is no finding of a thousand tasks
+
+    def replay(self, names: Sequence[str], *, steps: int | None) -> Result:
+        """Each trace, or each stream of it, is a task.
+
+        Raises:
+            UsageError: a trace is not there, or a result cannot be written.
+            TraceError: one is no trace.
+        """
+        tasks = trace_parts(names, steps=steps)
+        with self._folder() as path:
+            result = self._run(tasks, Folder(Path(path), self._setting), self._console, "replaying")
+        if len(result.runs) > _NAMED:
+            result.workload = f"{len(names):,} traces"
+        return result
+
+    def fuzz(self, *, count: int, seed: int, console: Console) -> Result:
+        """Ranges of examples are tasks; what they find is kept in `--output`, each once.
+
+        Raises:
+            UsageError: what was found cannot be written.
+        """
+        tasks = examples(count, seed=seed)
+        with self._folder() as path:
+            folder = Folder(Path(path), self._setting)
+            result = self._run(tasks, folder, console, "fuzzing")
+            done = [(folder.files(task), folder.read(task)) for task in tasks if task in folder]
+            result.cases = _collected(done, self._options.output, console)
+        result.workload, result.seed, result.examples = "fuzz", seed, sum(each.examples or 0 for _, each in done)
+        result.kept = result.kept[: DivergenceLog.KEPT]
+        result.runs = []  # ranges of one fuzzing are no workloads of their own
+        return result
+
+    def _run(self, tasks: Sequence[Task], folder: Folder, console: Console, doing: str) -> Result:
+        with Progress(console, doing, len(tasks), unit="tasks") as progress:
+            return run(self._setting, tasks, self._engine(len(tasks)), folder, progress=progress)
+
+    def _engine(self, tasks: int) -> Engine:
+        jobs = min(self._options.jobs or _cores(), tasks)
+        if self._options.engine != "ray":
+            return Local(jobs)
+        from kvparity.campaign.on_ray import OnRay  # noqa: PLC0415 - an extra
+
+        return OnRay(self._options.address, jobs)
+
+    def _folder(self) -> AbstractContextManager[Path | str]:
+        if self._options.campaign is not None:
+            return nullcontext(self._options.campaign)
+        return tempfile.TemporaryDirectory(prefix="kvparity-")
+
+
+def _collected(done: Sequence[tuple[Path, Result]], output: Path, console: Console) -> list[KeptCase]:
+    """Move what was found to where the user wants it: of each way to part the first, in the order of tasks."""
+    cases: dict[str, KeptCase] = {}
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for folder, result in done:
+            for case in result.cases:
+                trace = Path(case.trace)
+                if trace.name in cases:
+                    continue
+                told = "found" if case.reproducible else "flaky"
+                target = output / trace.name
+                for name in () if target.exists() else (trace.name, f"{test_name(trace)}.py"):
+                    (output / name).write_bytes((folder / name).read_bytes())
+                with Trace(target) as kept:  # perhaps an earlier run's
+                    cases[trace.name] = replace(case, operations=len(kept), trace=str(target))
+                console.print(Text(f"{told}: {target}: {case.explanation}"), soft_wrap=True)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}") from None
+    return list(cases.values())
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,164 @@
+"""`kvparity compare-training`: one script trained under one seed with either cache, and what that came to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from kvparity.commands.script import check
+from kvparity.errors import UsageError
+from kvparity.loading import DEFAULT_CANDIDATE
+from kvparity.training.leg import Plan, read_leg
+from kvparity.training.observing import PATTERN
+from kvparity.training.options import DEFAULT_REFERENCE
+from kvparity.training.paired import DIFFERENT, SAME, pair
+from kvparity.training.serving import LOOKUPS
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from kvparity.training.paired import Leg, Paired
+
+EXPLAINED = "explained"
+LEGS = {"reference": "reference", "candidate": "candidate", "reference again": "reference"}
+_TAIL_LINES = 20
+_MIB = 1 << 20
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The script, and how its trainings are compared."""
+    parser.add_argument("-m", dest="module", action="store_true", help="run a module, as `python -m` does")
+    parser.add_argument("target", metavar="SCRIPT", help="a training script, or with -m the name of a module")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its own arguments")
+    parser.add_argument(
+        "--reference", default=DEFAULT_REFERENCE, metavar="NAME", help="what to call LightZero's own caches"
+    )
+    parser.add_argument("--candidate", default=DEFAULT_CANDIDATE, metavar="NAME", help="the cache on trial")
+    parser.add_argument("--seed", type=int, default=0, help="of everything (default 0)")
+    parser.add_argument(
+        "--curves",
+        type=_regex,
+        default=PATTERN,
+        metavar="REGEX",
+        help=f"which of what is logged to compare (default {PATTERN!r})",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("kvparity-trainings"), metavar="DIR", help="curves and outputs"
+    )
+
+
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+    return text
+
+
+def compare_training(options: argparse.Namespace, *, console: Console) -> Paired:
+    """Train with the reference, with the candidate in its place, and with the reference once more.
+
+    Where the candidate's training is another, train once more with both caches, to see where these part.
+
+    Raises:
+        UsageError: there is no such script, the folder cannot be used, or a training left nothing.
+    """
+    check(options.target, module=options.module)
+    paired = pair(*(_leg(name, serve, options, console) for name, serve in LEGS.items()))
+    if paired.verdict != DIFFERENT:
+        return paired
+    return replace(paired, caches_part_at=_leg(EXPLAINED, "both", options, console).first_divergence)
+
+
+def _leg(name: str, serve: str, options: argparse.Namespace, console: Console) -> Leg:
+    """One training."""
+    folder: Path = options.output / name.replace(" ", "-")
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(f"{folder} exists already: choose another folder with -o, or remove it") from None
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
+    plan = Plan(
+        name=name,
+        folder=str(folder.resolve()),
+        target=options.target,
+        module=options.module,
+        arguments=tuple(options.arguments),
+        serve=serve,
+        reference=options.reference,
+        candidate=options.candidate,
+        seed=options.seed,
+        pattern=options.curves,
+    )
+    console.print(Text(f"training: {name}; its output goes to {folder}/output.log"), soft_wrap=True)
+    return _train(plan, folder)
+
+
+def _train(plan: Plan, folder: Path) -> Leg:
+    """Run one training in a process of its own."""
+    log = folder / "output.log"
+    environment = {**os.environ, "PYTHONHASHSEED": str(plan.seed % (1 << 32))}
+    with log.open("w", encoding="utf-8") as output:
+        command = [sys.executable, "-m", "kvparity.training.leg", str(plan.write())]
+        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)  # noqa: S603
+    leg = read_leg(folder)
+    if leg is None:
+        tail = " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:])
+        raise UsageError(f"the training {plan.name} ended with status {done.returncode} and left nothing: {tail}")
+    return leg
+
+
+def render_paired(paired: Paired) -> RenderableType:
+    """The three trainings side by side; the verdict comes after it."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    legs = (paired.reference, paired.candidate, paired.again)
+    for leg in legs:
+        table.add_column(Text(f"{leg.name}\n{leg.served_by}"), justify="right")
+    rows = {
+        "learner iterations": [f"{leg.iterations:,}" for leg in legs],
+        "samples per second": [f"{leg.samples_per_s:,.1f}" for leg in legs],
+        "peak memory": [f"{leg.peak_bytes / _MIB:,.0f} MiB" for leg in legs],
+        "mean memory": [f"{leg.mean_bytes / _MIB:,.0f} MiB" for leg in legs],
+        "wall time": [f"{leg.wall_s:.1f} s" for leg in legs],
+    }
+    rows[f"hit rate, all {LOOKUPS}"] = [_hit_rate(leg, LOOKUPS) for leg in legs]
+    for pool in ("init", "recur"):
+        rows[f"hit rate, {pool}"] = [_hit_rate(leg, pool) for leg in legs]
+        rows[f"evictions, {pool}"] = [_count(leg, pool, "evictions") for leg in legs]
+    for title, cells in rows.items():
+        table.add_row(title, *cells)
+    return table
+
+
+def verdict_of(paired: Paired) -> Text:
+    """One line, and a second where it is known at which operation the two caches part."""
+    text = f"{paired.verdict}: {paired.reason}"
+    if paired.caches_part_at:
+        text += f"\nthe two caches part first at {paired.caches_part_at}"
+    style = "bold green" if paired.verdict == SAME else "bold red"
+    return Text(text, style=style)
+
+
+def _hit_rate(leg: Leg, pool: str) -> str:
+    row = leg.stats.get(pool, {})
+    hits, misses = row.get("hits"), row.get("misses")
+    if hits is None or misses is None or not hits + misses:
+        return "-"
+    return f"{hits / (hits + misses):.2%}"
+
+
+def _count(leg: Leg, pool: str, name: str) -> str:
+    number = leg.stats.get(pool, {}).get(name)
+    return "-" if number is None else f"{number:,}"

@@ -1,0 +1,45 @@
+"""`kvparity list`: the caches, scenarios, faulty caches and bundled traces there are."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from kvparity.loading import CACHES, FAULT_PREFIX, SCENARIOS, TRACES, faults, installed, load_scenario, trace_path
+from kvparity.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def listing(wanted: str | None) -> Table:
+    """One section, or all."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for section, entries in SECTIONS.items():
+        if wanted in (None, section):
+            table.add_row(section, "")
+            for name, summary in entries().items():
+                table.add_row(f"  {name}", summary)
+    return table
+
+
+SECTIONS: dict[str, Callable[[], dict[str, str]]] = {
+    "caches": lambda: {name: point.value for name, point in installed(CACHES).items()},
+    "scenarios": lambda: {name: load_scenario(name).summary for name in installed(SCENARIOS)},
+    "faults": lambda: {f"{FAULT_PREFIX}{name}": _first_line(fault) for name, fault in faults().items()},
+    "traces": lambda: {name: _trace_summary(trace_path(name)) for name in installed(TRACES)},
+}
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def _trace_summary(path: Path) -> str:
+    with Trace(path) as trace:
+        return f"{len(trace):,} operations served by {trace.header.served_by}. {trace.header.note}"

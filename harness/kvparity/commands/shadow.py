@@ -1,0 +1,194 @@
+"""`kvparity shadow`: an unchanged training script, with a candidate in the shadow of its world models' caches."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from kvparity.caches import CacheSpec
+from kvparity.commands.numbers import add_patience, at_least
+from kvparity.commands.script import INTERRUPTED, TERMINATED, run_as_main
+from kvparity.containing import contained
+from kvparity.errors import UsageError
+from kvparity.loading import DEFAULT_CANDIDATE, build_cache
+from kvparity.recording import TraceWriter
+from kvparity.report.harmless import open_console
+from kvparity.training.attachment import Attachment
+from kvparity.training.guard import Limits, warn
+from kvparity.training.hook import WorldModelHook
+from kvparity.training.live import Heartbeat, LiveView, Screen, Sink
+from kvparity.training.options import ON_DIVERGENCE, SERVE, Options
+from kvparity.training.recorder import Recording
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from kvparity.result import Result
+    from kvparity.settings import Settings
+
+_CHOICES = ("reference", "candidate", "serve", "on-divergence", "compare-every", "max-share")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadowed:
+    """A script that has ended, however it did.
+
+    Attributes:
+        result: what shadowing it came to.
+        status: the script's own exit status.
+    """
+
+    result: Result
+    status: int
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What is the shadow's own. None stands for what the settings say, and after them for the defaults of `Options`."""
+    parser.add_argument("-m", dest="module", action="store_true", help="run a module, as `python -m` does")
+    parser.add_argument("target", metavar="SCRIPT", help="a training script, or with -m the name of a module")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its own arguments")
+    parser.add_argument("--reference", metavar="NAME", help="what the report calls LightZero's own caches")
+    parser.add_argument(
+        "--candidate",
+        metavar="NAME",
+        help="on trial: a name from `kvparity list`, fault:NAME, or package.module:attribute",
+    )
+    parser.add_argument("--serve", choices=SERVE, help="whose answers the training gets (default reference)")
+    parser.add_argument(
+        "--on-divergence",
+        choices=ON_DIVERGENCE,
+        help="what to do in the training besides recording it (default warn, at the first of each kind)",
+    )
+    parser.add_argument("--compare-every", type=at_least(1), metavar="N", help="compare each N-th lookup (default 1)")
+    parser.add_argument(
+        "--max-share",
+        type=_share,
+        metavar="S",
+        help="of wall time that shadowing may take, ten times that where the candidate serves; or none (default 0.05)",
+    )
+    add_patience(parser)
+    parser.add_argument("--record", type=Path, metavar="FILE", help="write the operations to a new .kvtrace file")
+    parser.add_argument(
+        "--ranks",
+        type=Path,
+        default=Path("kvparity-ranks"),
+        metavar="DIR",
+        help="under torchrun, a folder that all ranks see, for rank 0 to add up their results (default kvparity-ranks)",
+    )
+    parser.add_argument("--live", action="store_true", help="show on stderr how it stands, while it runs")
+    parser.add_argument("--heartbeat", type=Path, metavar="FILE", help="append how it stands, as lines of JSON")
+
+
+def shadow(options: argparse.Namespace, settings: Settings) -> Shadowed:
+    """Run a script or a module, and attach to each world model as it comes.
+
+    Raises:
+        UsageError: there is no such script, module or candidate, or an option has no such value.
+        UnusableCacheError: the candidate cannot be built.
+        TraceError: the recording cannot be written.
+    """
+    chosen = _chosen(options, settings)
+    attachment = Attachment(chosen)
+    build_cache(str(chosen.candidate), CacheSpec(env_num=1, init_pool_size=1, num_simulations=1))  # or else fail now
+    process = os.getpid()
+    guests = _Guests(attachment, options.record)
+    hook = WorldModelHook(guests.meet)
+    view = LiveView(attachment, _sinks(options))
+    hook.install()
+    view.start()
+    outside = signal.signal(signal.SIGTERM, _end)
+    try:
+        status = run_as_main(options.target, options.arguments, module=options.module)
+    finally:
+        signal.signal(signal.SIGTERM, outside)
+        hook.remove()
+        guests.leave()
+        view.stop()
+    if os.getpid() != process:  # a child that the script forked, and let come back here: the report is its parent's
+        raise SystemExit(status)
+    return Shadowed(
+        result=attachment.result(workload=options.target, interrupted=status in (INTERRUPTED, TERMINATED)),
+        status=status,
+    )
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """End the script."""
+    raise SystemExit(TERMINATED)
+
+
+def _sinks(options: argparse.Namespace) -> list[Sink]:
+    """Where to show how it stands.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    sinks: list[Sink] = [] if options.heartbeat is None else [Heartbeat(options.heartbeat)]
+    if options.live:
+        sinks.append(Screen(open_console(stderr=True)))
+    return sinks
+
+
+def _chosen(options: argparse.Namespace, settings: Settings) -> Options:
+    """What the command line says, or else the settings, or else nobody."""
+    said = {name.replace("-", "_"): value for name, value in settings.shadow.items() if name in _CHOICES}
+    for name in (choice.replace("-", "_") for choice in _CHOICES):
+        if (value := getattr(options, name)) is not None:
+            said[name] = value
+    if "max_share" in said:
+        said["limits"] = Limits(share=_as_share(said.pop("max_share")), patience_s=options.patience)
+    else:
+        said["limits"] = Limits(patience_s=options.patience)
+    return Options(known=settings.known, **{"candidate": DEFAULT_CANDIDATE, **said})
+
+
+def _share(text: str) -> str:
+    try:
+        Limits(share=_as_share(text))
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _as_share(share: float | str) -> float | None:
+    if share == "none":
+        return None
+    try:
+        return float(share)
+    except ValueError:
+        raise UsageError(f"{share!r} is not a share of wall time such as 0.05, nor none") from None
+
+
+class _Guests:
+    """The shadow, and the recorder, at every world model that comes."""
+
+    def __init__(self, attachment: Attachment, record: Path | None) -> None:
+        self._attachment = attachment
+        reference, _ = attachment.options.names
+        self._writer = None if record is None else TraceWriter(record, tensors="fingerprint", served_by=reference)
+        self._recordings: list[Recording] = []
+        self._models = 0
+
+    def meet(self, world_model: Any) -> None:
+        """Attach to a world model; where that cannot be, say so, and leave the run alone."""
+        self._models += 1
+        name = f"{type(world_model).__name__} {self._models}"
+        try:
+            if self._writer is not None:
+                self._recordings.append(Recording({name: world_model}, self._writer))
+            self._attachment.add(name, world_model)
+        except BaseException as error:  # noqa: BLE001  the training goes on, with or without its shadow
+            reason = contained(error)
+            warn(f"{name} goes without a shadow: {type(reason).__name__}: {reason}")
+
+    def leave(self) -> None:
+        """Detach from all of them."""
+        self._attachment.detach()
+        for recording in self._recordings:
+            recording.detach()
+        if self._writer is not None:
+            self._writer.close()

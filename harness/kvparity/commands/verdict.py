@@ -1,0 +1,69 @@
+"""`kvparity verdict`: may the candidate take the reference's place?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kvparity.commands.session import DIVERGENCE, PARITY, check_files
+from kvparity.report import write_text
+from kvparity.report.harmless import open_console
+from kvparity.settings import read_settings
+from kvparity.verdict import GO, NO_GO, verdict_of
+from kvparity.verdict.material import read_material
+from kvparity.verdict.render import as_markdown, further, render_verdict, verdict_text
+
+if TYPE_CHECKING:
+    import argparse
+
+UNDECIDED = 4
+_PIPE_WIDTH = 120
+STATUSES = {GO: PARITY, NO_GO: DIVERGENCE}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The files, and where to write what they come to."""
+    parser.add_argument(
+        "file",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="what --json of run, replay, fuzz, shadow, bench and compare-training wrote, in any order",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict as JSON")
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="write the certificate as Markdown")
+    parser.add_argument("--quiet", action="store_true", help="print the verdict only")
+
+
+def verdict(options: argparse.Namespace) -> int:
+    """Judge, show, keep; the exit status.
+
+    Raises:
+        UsageError: a file cannot be read or written, or they are not of one pair of caches.
+    """
+    check_files(options)
+    thresholds = read_settings(options.config).verdict
+    material = read_material(options.file)
+    found = verdict_of(
+        material.results,
+        bench=material.benches,
+        paired=material.trainings,
+        thresholds=thresholds,
+        files=material.files,
+    )
+    console = open_console()
+    if not console.is_terminal:
+        console.width = max(console.width, _PIPE_WIDTH)
+    try:
+        if options.json:
+            write_text(options.json, json.dumps(found.as_dict(), indent=2) + "\n")
+        if options.certificate:
+            write_text(options.certificate, as_markdown(found))
+    finally:
+        if not options.quiet:
+            console.print(render_verdict(found))
+            console.print(further(found), soft_wrap=True)
+        console.print(verdict_text(found), soft_wrap=True)
+    return STATUSES.get(found.outcome, UNDECIDED)

@@ -1,0 +1,228 @@
+"""The contract's promises about storing: a set takes a copy, whole and exact, and the newest one counts."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from kvparity.contract.entries import (
+    LAST_INIT,
+    ONE_OF_EACH,
+    OTHER_KINDS,
+    SPEC,
+    assert_same,
+    assert_same_or_miss,
+    each_pool,
+    each_searched_pool,
+    entry,
+    raises,
+    same,
+)
+from kvparity.contract.subject import OnTrial
+from kvparity.operations import RECUR, PoolId, init
+from kvparity.values import KeysValues, read
+
+if TYPE_CHECKING:
+    from kvparity.caches import Cache
+
+
+class Storing(OnTrial):
+    """What is stored is a copy of what was set last, byte by byte."""
+
+    @each_pool
+    def test_gives_back_what_was_set(self, pool: PoolId) -> None:
+        """A get after a set has every layer, K and V, sizes and padding of what was set."""
+        cache = self.build()
+        cache.set(pool, 1, entry(1))
+        assert_same(cache.get(pool, 1), entry(1))
+
+    @each_pool
+    def test_a_producer_may_overwrite_its_tensors(self, pool: PoolId) -> None:
+        """What is stored does not follow the producer's tensors when they are written to."""
+        cache, producer = self.build(), entry(1)
+        cache.set(pool, 1, producer)
+        for tensor in read(producer)[0]:
+            tensor.fill_(7)
+        assert_same(cache.get(pool, 1), entry(1))
+
+    @each_pool
+    def test_a_producer_may_put_other_tensors_into_its_object(self, pool: PoolId) -> None:
+        """What is stored does not follow the producer's object when its tensors and sizes are replaced."""
+        cache, producer = self.build(), entry(1)
+        cache.set(pool, 1, producer)
+        producer._keys_values = entry(2)._keys_values
+        assert_same(cache.get(pool, 1), entry(1))
+
+    @each_pool
+    def test_one_reused_object_makes_different_entries(self, pool: PoolId) -> None:
+        """Two keys set from one reused object hold what it held at each set."""
+        cache, producer = self.build(), entry(1)
+        cache.set(pool, 1, producer)
+        producer._keys_values = entry(2)._keys_values
+        cache.set(pool, 2, producer)
+        assert_same(cache.get(pool, 1), entry(1))
+        assert_same(cache.get(pool, 2), entry(2))
+
+    @each_pool
+    def test_a_set_leaves_its_source_alone(self, pool: PoolId) -> None:
+        """The producer's object is only read: it is what it was after each set, into new slots and used ones."""
+        cache, producer = self.build(), entry(1)
+        for key in range(2 * SPEC.slots(pool)):
+            cache.set(pool, key, producer)
+            assert_same(producer, entry(1), what="the object that was set")
+
+    @each_pool
+    def test_the_newest_value_of_a_key_counts(self, pool: PoolId) -> None:
+        """A key that is set again gives the newer value, in an empty pool and in one that has come round."""
+        cache = self.build()
+        for seed in range(4):
+            cache.set(pool, 1, entry(seed))
+            assert_same(cache.get(pool, 1), entry(seed))
+        for key in range(2, 2 + 2 * SPEC.slots(pool)):
+            cache.set(pool, key, entry(key))
+            cache.set(pool, key, entry(100 + key))
+            assert_same(cache.get(pool, key), entry(100 + key))
+
+    @pytest.mark.parametrize("seed", range(2))
+    def test_a_hit_is_what_was_set_last(self, seed: int) -> None:
+        """In a long random mix of operations, a key is what was set last or a miss, and held right after a set."""
+        with torch.set_grad_enabled(seed == 0):
+            _check_many(self.build(), random.Random(seed))  # noqa: S311  seeded on purpose
+
+    @each_pool
+    @pytest.mark.parametrize("second", OTHER_KINDS.values(), ids=OTHER_KINDS)
+    def test_takes_a_value_of_another_kind(self, pool: PoolId, second: KeysValues) -> None:
+        """A slot that held one kind of value holds another kind exactly, and the first kind again."""
+        cache = self.build()
+        for key in range(SPEC.slots(pool)):
+            cache.set(pool, key, entry(key))
+        for key in range(100, 100 + SPEC.slots(pool)):
+            cache.set(pool, key, second)
+            assert_same(cache.get(pool, key), second)
+        cache.set(pool, 200, entry(1))
+        assert_same(cache.get(pool, 200), entry(1))
+
+    @each_pool
+    def test_a_key_may_change_its_kind(self, pool: PoolId) -> None:
+        """One key holds a value of each kind in turn, whichever kind comes after which."""
+        cache = self.build()
+        for kind in (*OTHER_KINDS, *reversed(OTHER_KINDS)):
+            cache.set(pool, 1, OTHER_KINDS[kind])
+            assert_same(cache.get(pool, 1), OTHER_KINDS[kind])
+
+    @each_pool
+    def test_takes_tensors_that_differ_in_kind_within_one_value(self, pool: PoolId) -> None:
+        """K and V of different shapes and dtypes are kept as they are, twice over."""
+        cache = self.build()
+        odd = KeysValues([_numbers(1, 2, 8, 4), _numbers(1, 2, 6, 4).double()], [3, 4])
+        for key in range(2 * SPEC.slots(pool)):
+            cache.set(pool, key, odd)
+            assert_same(cache.get(pool, key), odd)
+
+    @each_pool
+    def test_takes_views_that_are_not_contiguous(self, pool: PoolId) -> None:
+        """Transposed, strided and expanded sources are copied by value."""
+        base = _numbers(1, 4, 8, 2)
+        tensors = [
+            base.transpose(1, 3),
+            _numbers(1, 2, 16, 4)[:, :, ::2],
+            _numbers(1, 2, 1, 4).expand(1, 2, 8, 4),
+            _numbers(3, 2, 8, 4)[1:2],
+        ]
+        cache, value = self.build(), KeysValues(tensors, [1, 2, 3, 4])
+        for key in range(2 * SPEC.slots(pool)):
+            cache.set(pool, key, value)
+            assert_same(cache.get(pool, key), value)
+
+    @each_searched_pool
+    def test_takes_tensors_in_another_order_of_memory(self, pool: PoolId) -> None:
+        """Channels-last tensors are copied by value, into working copies too, where no graph is kept."""
+        tensors = [tensor.contiguous(memory_format=torch.channels_last) for tensor in read(entry(1))[0]]
+        cache, value = self.build(), KeysValues(tensors, read(entry(1))[1])
+        with torch.no_grad():
+            for key in range(2 * SPEC.slots(pool)):
+                cache.set(pool, key, value)
+                assert_same(cache.get(pool, key), entry(1))
+                assert_same(cache.checkout(0, key), entry(1), what="the working copy")
+
+    @each_pool
+    def test_takes_a_source_that_requires_grad(self, pool: PoolId) -> None:
+        """Tensors that belong to a graph are stored by value too, again and again into the same slots."""
+        cache = self.build()
+        for key in range(2 * SPEC.slots(pool)):
+            value = entry(key)
+            for tensor in read(value)[0]:
+                tensor.requires_grad_()
+            cache.set(pool, key, value)
+            for tensor in read(value)[0]:
+                tensor.detach().fill_(7)
+            assert_same(cache.get(pool, key), entry(key))
+
+    @each_pool
+    def test_keeps_every_bit(self, pool: PoolId) -> None:
+        """Not-a-number, infinities, negative zero and denormals come back bit by bit."""
+        numbers = torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0, 0.0, 1e-42, -1e-42, 3e38])
+        value = KeysValues([numbers.reshape(1, 1, 2, 4), -numbers.reshape(1, 1, 2, 4)], [0, 2])
+        cache = self.build()
+        for key in range(2 * SPEC.slots(pool)):
+            cache.set(pool, key, value)
+            assert_same(cache.get(pool, key), value)
+
+    @each_pool
+    def test_zeros_keep_their_sign(self, pool: PoolId) -> None:
+        """An entry of zeros is held as any other, and so is one of negative zeros set over it, though it equals it."""
+        cache = self.build()
+        for sign in (1, -1):
+            value = KeysValues([sign * torch.zeros(1, 2, 8, 4) for _ in range(4)], [1, 2, 3, 4])
+            cache.set(pool, 1, value)
+            assert_same(cache.get(pool, 1), value)
+
+    @each_pool
+    def test_rubbish_is_refused(self, pool: PoolId) -> None:
+        """What is no key/value object raises and is not stored."""
+        cache = self.build()
+        assert raises(lambda: cache.set(pool, 1, "rubbish")), "a string was set as an entry without complaint"
+        assert cache.get(pool, 1) is None
+
+
+def _numbers(*shape: int) -> torch.Tensor:
+    """Random numbers of that shape, the same each time, which leave torch's own generator alone."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def _check_many(cache: Cache, choose: random.Random) -> None:
+    """Operations on a few keys of each kind of pool, and of the last environment's."""
+    __tracebackhide__ = True
+    truth: dict[tuple[PoolId, int], KeysValues] = {}
+    for number in range(1500):
+        pool, key = choose.choice((*ONE_OF_EACH, LAST_INIT)), choose.randrange(12)
+        env = choose.choice((0, SPEC.env_num - 1))
+        kind = choose.choices(["set", "get", "checkout", "clear"], weights=[8, 8, 4, 0.2])[0]
+        what = f"operation {number} ({kind}), key {key} in {pool}"
+        if kind == "set":
+            truth[pool, key] = entry(number)
+            cache.set(pool, key, entry(number))
+            assert_same(cache.get(pool, key), truth[pool, key], what=what)
+        elif kind == "get":
+            assert_same_or_miss(cache.get(pool, key), truth.get((pool, key)), what=what)
+        elif kind == "clear":
+            cache.clear(pool)
+            truth = {at: value for at, value in truth.items() if at[0] != pool}
+        else:
+            _check_out(cache, env, key, truth, what=f"operation {number} (checkout), key {key} for env {env}")
+
+
+def _check_out(cache: Cache, env: int, key: int, truth: dict[tuple[PoolId, int], KeysValues], *, what: str) -> None:
+    """A working copy is one of the two pools' entries; then write into it, as a consumer does."""
+    __tracebackhide__ = True
+    copy = cache.checkout(env, key)
+    if copy is None:
+        return
+    possible = [truth[pool, key] for pool in (init(env), RECUR) if (pool, key) in truth]
+    if len(possible) == 0 or not same(copy, possible[-1]):  # of recur, where init evicted the key
+        assert_same_or_miss(copy, possible[0] if possible else None, what=what)
+    for tensor in read(copy)[0]:
+        tensor.fill_(-1)

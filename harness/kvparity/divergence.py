@@ -1,0 +1,196 @@
+"""`Divergence`: one point where two caches part; its kinds and severities; differences that are known and accepted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+from collections import Counter
+from dataclasses import asdict, dataclass
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from kvparity.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kvparity.evidence.history import Exhibit
+
+CORRUPTION = "corruption"
+BEHAVIOUR = "behaviour"
+
+SEVERITIES = {
+    "stale_hit": CORRUPTION,
+    "value": CORRUPTION,
+    "shape": CORRUPTION,
+    "dtype": CORRUPTION,
+    "device": CORRUPTION,
+    "size": CORRUPTION,
+    "error": CORRUPTION,
+    "presence": BEHAVIOUR,
+    "stats": BEHAVIOUR,
+}
+SIDES = ("reference", "candidate", "both", "neither", "unknown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """One point where the two sides part, or where both are wrong together.
+
+    Attributes:
+        number: of the operation, from 0.
+        operation: `get`, `checkout`, `set`, `clear` or `stats`.
+        pool: `init[3]`, `recur`, `wm`; for a checkout, the pools that it looks in.
+        key: the key; None where the operation has none.
+        kind: see `SEVERITIES`.
+        reference: what the reference did, in words: `hit`, `miss`, `raised TypeError: ...`.
+        candidate: what the candidate did.
+        wrong: who is wrong, one of `SIDES`; `neither` where both follow their own declared strategies.
+        explanation: why, in one sentence.
+        difference: of the tensors, in torch.testing's words; empty where there is none to show.
+        known: the reason why this difference is accepted; None where it is unexpected.
+        exhibit: what shows how it came about; None where that was not kept.
+    """
+
+    number: int
+    operation: str
+    pool: str
+    key: int | None
+    kind: str
+    reference: str
+    candidate: str
+    wrong: str
+    explanation: str
+    difference: str = ""
+    known: str | None = None
+    exhibit: Exhibit | None = None
+
+    @property
+    def severity(self) -> str:
+        """`corruption` or `behaviour`."""
+        return SEVERITIES[self.kind]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; the key in hexadecimal, since JSON numbers do not hold 64 bits."""
+        key = None if self.key is None else f"{self.key:#018x}"
+        exhibit = None if self.exhibit is None else self.exhibit.as_dict()
+        return {**asdict(self), "key": key, "exhibit": exhibit, "severity": self.severity}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownDifference:
+    """A difference that somebody has looked at and accepts. It is still counted and reported, never called a match.
+
+    Attributes:
+        pattern: a glob over `kind pool: explanation`, for example `presence init[3]: *still named it as its owner*`.
+            `*` and `?` stand for anything, brackets for themselves.
+        side: who must be the one that is wrong, one of `SIDES`, or `any`.
+        reason: why it is accepted.
+        until: the last day on which it is.
+        corruption: accept corruption too, which otherwise is never known.
+    """
+
+    pattern: str
+    side: str
+    reason: str
+    until: dt.date | None = None
+    corruption: bool = False
+
+    def __post_init__(self) -> None:
+        if self.side not in (*SIDES, "any"):
+            raise UsageError(f"known difference: side {self.side!r} is none of {', '.join((*SIDES, 'any'))}")
+        if not self.reason.strip():
+            raise UsageError(f"known difference {self.pattern!r}: a reason is needed")
+
+    def accepts(self, divergence: Divergence, today: dt.date) -> bool:
+        """Whether this covers `divergence` today."""
+        line = f"{divergence.kind} {divergence.pool}: {divergence.explanation}"
+        return (
+            (divergence.severity == BEHAVIOUR or self.corruption)
+            and self.side in (divergence.wrong, "any")
+            and (self.until is None or today <= self.until)
+            and fnmatch.fnmatchcase(line, self.pattern.replace("[", "[[]"))  # pools are written with brackets
+        )
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any]) -> KnownDifference:
+        """From one `[[known]]` table of `kvparity.toml`.
+
+        Raises:
+            UsageError: a field is missing, unknown or of the wrong type.
+        """
+        types = {"pattern": str, "side": str, "reason": str, "until": dt.date, "corruption": bool}
+        for name, value in fields.items():
+            if name not in types:
+                raise UsageError(f"known difference: there is no field {name!r}; there are {', '.join(types)}")
+            if type(value) is not types[name]:  # not isinstance: a datetime is a date, but cannot be compared with one
+                raise UsageError(f"known difference: {name} must be a {types[name].__name__}, got {value!r}")
+        missing = [name for name in ("pattern", "side", "reason") if name not in fields]
+        if missing:
+            raise UsageError(f"known difference: {', '.join(missing)} missing")
+        return cls(**fields)
+
+
+class DivergenceLog:
+    """Counts all divergences; keeps whole the first of each kind and side, the first thousand, the first unexpected.
+
+    Args:
+        known: the differences that are accepted.
+        today: the day on which their dates are judged; None for the present day.
+
+    Attributes:
+        lock: held by each shadow that writes to it, for the whole of an operation.
+    """
+
+    KEPT = 1000
+    EXHIBITED = 25
+
+    def __init__(self, known: Sequence[KnownDifference] = (), *, today: dt.date | None = None) -> None:
+        self.known = tuple(known)
+        self.today = today or dt.datetime.now(tz=dt.timezone.utc).date()
+        self.lock = RLock()
+        self.total = 0
+        self.unexpected: Counter[str] = Counter()
+        self.by_kind: Counter[str] = Counter()
+        self.by_side: Counter[str] = Counter()
+        self.by_known: Counter[str] = Counter()
+        self.by_group: Counter[tuple[str, str]] = Counter()
+        self.first: dict[tuple[str, str], Divergence] = {}
+        self.kept: list[Divergence] = []
+
+    def wants_explanation(self, kind: str, wrong: str) -> bool:
+        """Whether anybody will read why the next divergence of that kind and side came about."""
+        return bool(self.known) or len(self.kept) < self.KEPT or (kind, wrong) not in self.first
+
+    def wants_exhibit(self, kind: str, wrong: str) -> bool:
+        """Whether the next divergence of that kind and side is one of the first, which are kept with all there is."""
+        return self.by_group[kind, wrong] < self.EXHIBITED
+
+    def add(self, divergence: Divergence) -> Divergence:
+        """Count `divergence` and return it, marked where it is known."""
+        for known in self.known:
+            if known.accepts(divergence, self.today):
+                divergence = _marked(divergence, known.reason)
+                self.by_known[known.reason] += 1
+                break
+        else:
+            self.unexpected[divergence.severity] += 1
+        self.total += 1
+        self.by_kind[divergence.kind] += 1
+        self.by_side[divergence.wrong] += 1
+        group = (divergence.kind, divergence.wrong)
+        self.by_group[group] += 1
+        self.first.setdefault(group, divergence)
+        first_unexpected = divergence.known is None and self.unexpected.total() == 1
+        if len(self.kept) < self.KEPT or first_unexpected:
+            self.kept.append(divergence)
+        return divergence
+
+    def count(self, severity: str) -> int:
+        """Divergences of that severity, known ones included."""
+        return sum(count for kind, count in self.by_kind.items() if SEVERITIES[kind] == severity)
+
+
+def _marked(divergence: Divergence, reason: str) -> Divergence:
+    fields = {name: getattr(divergence, name) for name in divergence.__slots__}
+    return Divergence(**{**fields, "known": reason})

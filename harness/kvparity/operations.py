@@ -1,0 +1,118 @@
+"""What is done to a cache, as plain data: the one vocabulary of scenarios, traces, replays and reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
+
+
+class PoolId(NamedTuple):
+    """Which pool: `init[env]`, `recur` or `wm`. `init` without an environment and `all` name several, to clear them."""
+
+    family: str
+    env: int | None = None
+
+    def __str__(self) -> str:
+        return self.family if self.env is None else f"{self.family}[{self.env}]"
+
+
+RECUR = PoolId("recur")
+WM = PoolId("wm")
+ALL_INIT = PoolId("init")
+ALL = PoolId("all")
+
+
+@lru_cache(maxsize=4096)
+def init(env: int) -> PoolId:
+    """The init pool of environment `env`."""
+    return PoolId("init", env)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Set:
+    """Store a copy of `value` under `key`.
+
+    Attributes:
+        pool: `init[env]`, `recur` or `wm`.
+        key: an unsigned 64-bit integer.
+        value: any key/value object, see `kvparity.values`. Whoever drives a cache hands it over in one reused
+            producer object, so it is only read.
+        priority: for caches that evict by priority; None where the workload has none to give.
+    """
+
+    pool: PoolId
+    key: int
+    value: Any
+    priority: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Get:
+    """Borrow what is stored under `key` in one pool. Root inference reads its environment's init pool so."""
+
+    pool: PoolId
+    key: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkout:
+    """The search's lookup: the init pool of `env`, then recur, then a working copy that the caller may write into."""
+
+    env: int
+    key: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """The consumer appends one token of the constant `fill` to the working copy that `env` checked out last.
+
+    Nothing is written where that checkout missed.
+    """
+
+    env: int
+    fill: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clear:
+    """Forget the keys of `pool`: one pool, `ALL_INIT` or `ALL`."""
+
+    pool: PoolId
+
+
+Operation: TypeAlias = Set | Get | Checkout | Write | Clear
+
+
+def describe(operation: Operation) -> str:
+    """One line for people: `set recur 0x00ff, size 5`."""
+    match operation:
+        case Set():
+            priority = "" if operation.priority is None else f", priority {operation.priority:g}"
+            return f"set of key {operation.key:#018x} in {operation.pool}{priority}"
+        case Get():
+            return f"get of key {operation.key:#018x} from {operation.pool}"
+        case Checkout():
+            return f"checkout of key {operation.key:#018x} for env {operation.env}"
+        case Write():
+            return f"write into the working copy of env {operation.env}"
+        case Clear():
+            return f"clear of {operation.pool}"
+
+
+def verb_of(operation: Operation) -> str:
+    """`set`, `get`, `checkout`, `clear` or `write`."""
+    return type(operation).__name__.lower()
+
+
+def place_of(operation: Operation) -> tuple[str, int | None]:
+    """The pools that it is about, in words, and the key, if it has one."""
+    match operation:
+        case Set() | Get():
+            return str(operation.pool), operation.key
+        case Clear():
+            return str(operation.pool), None
+        case Checkout():
+            return f"init[{operation.env}], recur", operation.key
+        case Write():
+            return "wm", None

@@ -1,0 +1,262 @@
+"""How a shadowed training stands, now and then while it runs: on the terminal, for TensorBoard, in a heartbeat file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import threading
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from kvparity.divergence import BEHAVIOUR, CORRUPTION
+from kvparity.errors import UsageError
+from kvparity.evidence.memory import resident_bytes
+from kvparity.training.guard import warn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from kvparity.training.attachment import Attachment
+
+EVERY_S = 10.0
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a shadowed training stands.
+
+    Attributes:
+        wall_s: since it began.
+        operations: seen.
+        gets_compared: lookups compared.
+        corruption: divergences of that severity; `behaviour` likewise, known ones included.
+        share: of wall time that shadowing took.
+        resident_bytes: of the process; None where nobody can tell.
+        hit_rates: per side and family of pools, `reference/recur`; None where nothing was looked up or counted.
+        stopped: why the candidate was taken out; None where it was not.
+    """
+
+    wall_s: float
+    operations: int
+    gets_compared: int
+    corruption: int
+    behaviour: int
+    share: float
+    resident_bytes: int | None
+    hit_rates: dict[str, float | None]
+    stopped: str | None
+
+    @classmethod
+    def of(cls, attachment: Attachment) -> Standing:
+        """How `attachment` stands, as far as the candidate has come."""
+        result = attachment.result_so_far()
+        account = result.training
+        assert account is not None
+        return cls(
+            wall_s=account.wall_s,
+            operations=result.operations_total,
+            gets_compared=result.gets_compared,
+            corruption=result.count(CORRUPTION),
+            behaviour=result.count(BEHAVIOUR),
+            share=account.share,
+            resident_bytes=resident_bytes(),
+            hit_rates=_hit_rates(result.stats),
+            stopped=account.stopped,
+        )
+
+    def __str__(self) -> str:
+        """One line."""
+        found = "no divergence" if not self.corruption + self.behaviour else f"{self.corruption:,} corruptions"
+        if self.behaviour:
+            found += f", {self.behaviour:,} behaviour differences"
+        rates = ", ".join(f"{name} {rate:.1%}" for name, rate in self.hit_rates.items() if rate is not None)
+        memory = "" if self.resident_bytes is None else f", {self.resident_bytes / _MIB:,.0f} MiB"
+        stopped = "" if self.stopped is None else f"; the candidate was taken out: {self.stopped}"
+        return (
+            f"{self.gets_compared:,} gets compared, {found}; hit rates: {rates or 'none yet'}; shadow's share"
+            f" {self.share:.1%}{memory}{stopped}"
+        )
+
+
+class Sink(Protocol):
+    """Shows how a training stands."""
+
+    def show(self, standing: Standing) -> None:
+        """Show it."""
+
+    def close(self) -> None:
+        """It was shown for the last time."""
+
+
+class Heartbeat:
+    """Appends a line of JSON each time, for whoever watches a long run from outside.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = path.open("a", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}") from None
+
+    def show(self, standing: Standing) -> None:
+        """One more line, with the time."""
+        now = dt.datetime.now(tz=dt.timezone.utc).isoformat(timespec="seconds")
+        self._file.write(json.dumps({"time": now, **asdict(standing)}) + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class Scalars:
+    """Writes numbers to whatever has TensorBoard's `add_scalar(name, number, step)`; a step is a get compared."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def show(self, standing: Standing) -> None:
+        """Each number under `kvparity/`."""
+        numbers = {
+            "gets_compared": standing.gets_compared,
+            "corruption": standing.corruption,
+            "behaviour": standing.behaviour,
+            "share_of_wall_time": standing.share,
+            "resident_bytes": standing.resident_bytes,
+            **{f"hit_rate/{name}": rate for name, rate in standing.hit_rates.items()},
+        }
+        for name, number in numbers.items():
+            if number is not None:
+                self._writer.add_scalar(f"kvparity/{name}", number, standing.gets_compared)
+
+    def close(self) -> None:
+        """The writer is its owner's."""
+
+
+class Screen:
+    """A table that is drawn anew in its place; log lines where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        if self._live is not None:
+            self._live.start()
+
+    def show(self, standing: Standing) -> None:
+        """Draw it, or add a line."""
+        if self._live is None:
+            self._console.print(Text(f"kvparity: {standing}"), soft_wrap=True)
+        else:
+            self._live.update(_table(standing), refresh=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._live is not None:
+            self._live.stop()
+
+
+class LiveView:
+    """Shows how an attachment stands, every some seconds and once more at the end. Also a context manager.
+
+    A sink that fails is left out from then on, with a warning: nothing of this reaches the training.
+
+    Args:
+        attachment: of the training.
+        sinks: where to show it.
+        every_s: seconds between two looks.
+    """
+
+    def __init__(self, attachment: Attachment, sinks: Sequence[Sink], *, every_s: float = EVERY_S) -> None:
+        self._attachment = attachment
+        self._sinks = list(sinks)
+        self._every_s = every_s
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kvparity-live", daemon=True)
+        self._process = os.getpid()
+
+    def start(self) -> None:
+        """Begin to look, if there is where to show it."""
+        if self._sinks:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Look once more, and end. In a forked process, of which this is not the view, nothing happens."""
+        if os.getpid() != self._process:
+            return
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.look()
+        for sink in self._sinks:
+            sink.close()
+
+    def look(self) -> None:
+        """Show how things stand now."""
+        standing = Standing.of(self._attachment)
+        self._sinks = [sink for sink in self._sinks if _shown(sink, standing)]
+
+    def __enter__(self) -> LiveView:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        while not self._over.wait(self._every_s):
+            self.look()
+
+
+def _shown(sink: Sink, standing: Standing) -> bool:
+    try:
+        sink.show(standing)
+    except Exception as error:  # noqa: BLE001  whatever a writer does, the training goes on
+        warn(f"{type(sink).__name__} shows nothing more: {type(error).__name__}: {error}")
+        return False
+    return True
+
+
+def _table(standing: Standing) -> Table:
+    table = Table(title="kvparity", title_style="bold", box=None, show_header=False)
+    table.add_row("gets compared", f"{standing.gets_compared:,} in {standing.wall_s:,.0f} s")
+    style = "bold red" if standing.corruption else "yellow" if standing.behaviour else "green"
+    found = f"{standing.corruption:,} corruption, {standing.behaviour:,} behaviour"
+    table.add_row("divergences", Text(found, style=style))
+    for name, rate in standing.hit_rates.items():
+        table.add_row(f"hit rate, {name}", "-" if rate is None else f"{rate:.1%}")
+    table.add_row("shadow's share", f"{standing.share:.1%} of wall time")
+    if standing.resident_bytes is not None:
+        table.add_row("memory", f"{standing.resident_bytes / _MIB:,.0f} MiB")
+    if standing.stopped is not None:
+        table.add_row("taken out", Text(standing.stopped, style="bold red"))
+    return table
+
+
+def _hit_rates(stats: dict[str, dict[str, dict[str, int | None]]]) -> dict[str, float | None]:
+    counts: dict[str, list[int | None]] = {}
+    for side, pools in stats.items():
+        for pool, cells in pools.items():
+            family = pool.partition("[")[0]
+            if family != "wm":
+                total = counts.setdefault(f"{side}/{family}", [0, 0])
+                for at, name in enumerate(("hits", "misses")):
+                    before, number = total[at], cells[name]
+                    total[at] = None if before is None or number is None else before + number
+    return {name: _rate(*total) for name, total in counts.items()}
+
+
+def _rate(hits: int | None, misses: int | None) -> float | None:
+    if hits is None or misses is None or not hits + misses:
+        return None
+    return hits / (hits + misses)

@@ -1,0 +1,100 @@
+"""Recording what world models do with their caches while they train, as a trace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kvparity.fingerprints import fingerprint
+from kvparity.operations import RECUR, Clear, Set
+from kvparity.trace import Answer
+from kvparity.training.guard import warn
+from kvparity.training.lightzero import tap_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kvparity.operations import Operation
+    from kvparity.recording import TraceWriter
+    from kvparity.training.tap import Own, Served
+
+
+class Recording:
+    """Records several world models into one trace, until detached. Also a context manager.
+
+    A model is recorded from the moment at which all its pools are empty, since a replay begins with empty caches;
+    where its ring pointers stand then changes slot numbers only. A failure to record stops the recording with a
+    warning and never reaches the model.
+
+    Args:
+        world_models: by name, see `world_models_of`.
+        writer: takes the operations.
+        limit: stop at the first search after that many operations of one model; None for no limit.
+
+    Attributes:
+        operations: recorded so far.
+
+    Raises:
+        UnusableCacheError: one of them is no world model that is known here.
+    """
+
+    def __init__(self, world_models: Mapping[str, Any], writer: TraceWriter, *, limit: int | None = None) -> None:
+        taps = {name: tap_of(model) for name, model in world_models.items()}
+        self._streams = [
+            (tap, _Stream(writer, number=writer.stream(name, tap.spec), limit=limit)) for name, tap in taps.items()
+        ]
+        for tap, stream in self._streams:
+            tap.join(stream)
+
+    @property
+    def operations(self) -> int:
+        """Operations recorded so far."""
+        return sum(stream.operations for _, stream in self._streams)
+
+    def detach(self) -> None:
+        """Listen no more; a model to which nobody listens has its own caches back."""
+        for tap, stream in self._streams:
+            tap.leave(stream)
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.detach()
+
+
+class _Stream:
+    """Writes down what one world model does."""
+
+    def __init__(self, writer: TraceWriter, *, number: int, limit: int | None) -> None:
+        self.operations = 0
+        self._writer = writer
+        self._number = number
+        self._limit = limit
+        self._over = False
+
+    def heard(self, operation: Operation, own: Own) -> Served | None:
+        if not self._over:
+            try:
+                self._record(operation, own)
+            except Exception as error:  # noqa: BLE001  the training goes on, whatever happens to its recording
+                self.lost(error)
+        return None
+
+    def lost(self, error: Exception) -> None:
+        self._over = True
+        warn(f"recording stopped: {type(error).__name__}: {error}")
+
+    def _record(self, operation: Operation, own: Own) -> None:
+        answer = None
+        if isinstance(operation, Clear):
+            if operation.pool == RECUR and self._limit is not None and self.operations >= self._limit:
+                self._over = True
+                return
+        elif not isinstance(operation, Set):
+            answer = Answer(
+                fingerprint=None if own.value is None else fingerprint(own.value),
+                source=own.source,
+                error=None if own.error is None else type(own.error).__name__,
+            )
+        self._writer.record(self._number, operation, answer)
+        self.operations += 1

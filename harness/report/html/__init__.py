@@ -1,6 +1,0 @@
-"""The report as one HTML page that opens from disk: no network, no server, no other file."""
-
-from harness.report.html.page import page
-from harness.report.html.requirements import make_sure_it_can_be_made
-
-__all__ = ["make_sure_it_can_be_made", "page"]

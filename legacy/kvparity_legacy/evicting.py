@@ -1,0 +1,117 @@
+"""The generation of October 2025: a key leaves the dict before its slot is overwritten, or nearly so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from kvparity.caches import Drop
+from kvparity.values import KeysValues, read
+
+from kvparity_legacy.rings import Ring, RingCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kvparity.operations import PoolId
+
+
+class EvictingRing(Ring):
+    """A ring with a back-pointer for each slot: the key that was set there last.
+
+    It departs from the original in one way, on purpose: a slot's tensors are allocated anew when the number
+    of layers, a shape, a dtype or a device differs. The original keeps the first value's for good, as
+    `kvparity_legacy.released` does. So this generation can be the reference for workloads whose values change in kind.
+
+    Attributes:
+        on_drop: called with each drop at the moment that it happens.
+    """
+
+    __slots__ = ("_owners", "on_drop")
+
+    def __init__(self, pool: PoolId, slot_count: int) -> None:
+        super().__init__(pool, slot_count)
+        self._owners: list[int | None] = [None] * slot_count
+        self.on_drop: Callable[[Drop], None] | None = None
+
+    # Quirk: `clear` is the plain one. Pointer and back-pointers stay, so a key set after a clear is dropped
+    # where the ring comes round to a slot that still names it
+    # (test_evicting_drops_a_key_early_after_a_clear).
+
+    def set(self, key: int, value: Any) -> None:
+        """Drop the key that the next slot's back-pointer names, copy `value` there, let `key` name it."""
+        # Quirk: a live key takes a new slot too, and its old slot goes on naming it. When the ring comes
+        # round to that one, the key is dropped although its newest value is elsewhere
+        # (test_evicting_drops_a_key_whose_newest_value_is_elsewhere).
+        # Quirk: the owner is gone even where the copy then raises
+        # (test_evicting_a_failing_set_has_dropped_the_owner_already).
+        self._drop_owner(incoming=key)
+        slot = self._store(value)
+        self._index[key] = slot
+        self._owners[slot] = key
+
+    def lend_copy(self, value: Any) -> KeysValues | None:
+        """Drop the key that the next slot's back-pointer names, copy `value` there, lend it."""
+        self._drop_owner(incoming=None)
+        slot = self._store(value)
+        self._owners[slot] = None
+        return self._slots[slot]
+
+    def _drop_owner(self, *, incoming: int | None) -> None:
+        slot = self._pointer
+        owner = self._owners[slot]
+        if owner is None or owner not in self._index:
+            return
+        newest = self._index.pop(owner)
+        if owner == incoming:
+            return  # it is back before anybody can miss it
+        self.evictions += 1
+        if self.on_drop is not None:
+            if newest == slot:
+                reason = f"the ring came round to slot {slot}, which held it"
+            else:
+                reason = f"slot {slot} still named it as its owner although its newest value was in slot {newest}"
+            self.on_drop(Drop(pool=self.pool, key=owner, slot=slot, reason=reason, spurious=newest != slot))
+
+    def _ready_slot(self, slot: int, value: Any) -> KeysValues:
+        stored = self._slots[slot]
+        if stored is None or not _same_kind(stored, value):
+            tensors, sizes = read(value)
+            stored = KeysValues([torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in tensors], sizes)
+            self._allocate(slot, stored)
+        return stored
+
+
+class EvictingCache(RingCache):
+    """The original that the refactoring started from: no wrong hits, but keys are lost too early."""
+
+    _ring_class = EvictingRing
+    _recur_ring_class = EvictingRing
+
+    def __init__(self, config: Any, env_num: int) -> None:
+        super().__init__(config, env_num)
+        self._on_drop: Callable[[Drop], None] | None = None
+
+    @property
+    def on_drop(self) -> Callable[[Drop], None] | None:
+        """The listener that is told of each live key dropped to make room; None for none."""
+        return self._on_drop
+
+    @on_drop.setter
+    def on_drop(self, listener: Callable[[Drop], None] | None) -> None:
+        self._on_drop = listener
+        for ring in self._rings.values():
+            ring.on_drop = listener  # type: ignore[attr-defined]
+
+
+def _same_kind(stored: KeysValues, value: Any) -> bool:
+    if len(stored._keys_values) != len(value._keys_values):
+        return False
+    for own, new in zip(stored._keys_values, value._keys_values, strict=True):
+        if not (_alike(own._k_cache._cache, new._k_cache._cache) and _alike(own._v_cache._cache, new._v_cache._cache)):
+            return False
+    return True
+
+
+def _alike(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.dtype is b.dtype and a.device == b.device and a.is_same_size(b)
