@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import kvparity.mirror
+import kvparity.shadow.mirror
 import torch
 from lines.entries import GEOMETRIES, Producer
 from lines.measuring import US
@@ -28,7 +28,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kvparity.mirror import ShadowCache
+    from kvparity.shadow.mirror import ShadowCache
 
 ALONE, WHOLE, BOOKS = "the search on the original alone", "the search in shadow", "the books"
 PARTS = (
@@ -70,7 +70,7 @@ class Parts:
             (PARTS[5], shadow._fingerprints, "look_at_row"),
             (PARTS[6], shadow.reference, "look"),
             (PARTS[7], shadow.candidate, "look"),
-            (PARTS[8], kvparity.mirror, "scribble"),
+            (PARTS[8], kvparity.shadow.mirror, "scribble"),
             (WHOLE, shadow, "checkout"),
             (WHOLE, shadow, "set"),
         )
@@ -90,7 +90,7 @@ def anatomy(entry: str, repeats: int) -> dict[str, float]:
     producer, original, shadow, watched = Producer(entry), legacy(), shadowed(), shadowed()
     for cache in (original, shadow, watched):
         cycles(cache, producer)
-    scribble, parts = kvparity.mirror.scribble, Parts()
+    scribble, parts = kvparity.shadow.mirror.scribble, Parts()
     parts.watch(watched)
     seen: list[dict[str, float]] = []
     try:
@@ -100,7 +100,7 @@ def anatomy(entry: str, repeats: int) -> dict[str, float]:
             cycles(watched, producer)
             seen.append({ALONE: alone, WHOLE: whole, **parts.of_a_step()})
     finally:
-        kvparity.mirror.scribble = scribble
+        kvparity.shadow.mirror.scribble = scribble
     return {part: statistics.quantiles([each[part] for each in seen], n=4)[0] for part in (ALONE, WHOLE, *PARTS, BOOKS)}
 
 

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from kvparity.divergence import CORRUPTION, SEVERITIES
-from kvparity.fuzz import Fuzzer
-from kvparity.loading import FAULT_PREFIX, SCENARIOS, TRACES, installed, load_scenario, trace_path
-from kvparity.replay import Comparison
-from kvparity.trace import Trace
+from kvparity.driving.driver import Comparison
+from kvparity.registry import FAULT_PREFIX, SCENARIOS, TRACES, installed, load_scenario, trace_path
+from kvparity.results.divergence import CORRUPTION, SEVERITIES
+from kvparity.search.fuzz import Fuzzer
+from kvparity.traces.reader import Trace
 from kvparity_scenarios.faults import FAULTS
 from rich.console import Console
 from rich.progress import track
@@ -35,7 +35,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kvparity.result import Result
+    from kvparity.results.result import Result
     from kvparity_scenarios.faults import Fault
 
 TRACE = "cartpole-unizero"

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kvparity.report import read_result
-from kvparity.training.curves import Curves, compare_curves, read_curves
+from kvparity.training.paired.curves import Curves, compare_curves, read_curves
 from kvparity_scenarios.hostile import HOSTILE
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
 OTHERS = ("refactored-fifo", "fault:by-reference")  # a sound one, and one that answers wrongly

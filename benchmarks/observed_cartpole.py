@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kvparity.commands.script import run_as_main
-from kvparity.training.curves import CurveLog
-from kvparity.training.observing import Observer
+from kvparity.training.paired.curves import CurveLog
+from kvparity.training.paired.observing import Observer
+from kvparity.training.script import run_as_main
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "cartpole_unizero.py"
 CURVES, TIMES = "curves.jsonl", "times.json"

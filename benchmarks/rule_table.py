@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MIRROR, JUDGE, ORACLE = "harness/kvparity/mirror.py", "harness/kvparity/judge.py", "harness/kvparity/oracle.py"
-EXAMINING, PENDING, MULTILINEAR = (
-    "harness/kvparity/examining.py",
-    "harness/kvparity/pending.py",
-    "harness/kvparity/multilinear.py",
+MIRROR, JUDGE, ORACLE = (
+    "harness/kvparity/shadow/mirror.py",
+    "harness/kvparity/judging/judge.py",
+    "harness/kvparity/judging/oracle.py",
 )
-LENDING, HANDOVER = "harness/kvparity/lending.py", "harness/kvparity/handover.py"
-VALUES, FINGERPRINTS = "harness/kvparity/values.py", "harness/kvparity/fingerprints.py"
-SIDE, DIVERGENCE = "harness/kvparity/side.py", "harness/kvparity/divergence.py"
+EXAMINING, PENDING, MULTILINEAR = (
+    "harness/kvparity/judging/examiner.py",
+    "harness/kvparity/shadow/queue.py",
+    "harness/kvparity/values/checksums.py",
+)
+LENDING, HANDOVER = "harness/kvparity/shadow/loans.py", "harness/kvparity/shadow/producer.py"
+VALUES, FINGERPRINTS = "harness/kvparity/values/entry.py", "harness/kvparity/values/fingerprints.py"
+SIDE, DIVERGENCE = "harness/kvparity/shadow/side.py", "harness/kvparity/results/divergence.py"
 
 HELD = ("row", "apart", "upstream")  # how an entry's tensors are held, in tests
 

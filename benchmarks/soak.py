@@ -33,17 +33,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from kvparity.driving.driver import Comparison, Driver
 from kvparity.evidence.memory import Resident
-from kvparity.loading import SCENARIOS, build_cache, installed, load_scenario
 from kvparity.operations import Set
-from kvparity.replay import Comparison, Driver
+from kvparity.registry import SCENARIOS, build_cache, installed, load_scenario
 from kvparity.verdict.growth import growth_of
 from records import keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from kvparity.caches import Cache, CacheSpec
+    from kvparity.caches.protocol import Cache, CacheSpec
     from kvparity.operations import Operation, PoolId
     from kvparity.verdict.growth import Growth
 

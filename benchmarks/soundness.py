@@ -15,16 +15,16 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from kvparity.divergence import CORRUPTION
-from kvparity.fuzz import Fuzzer
-from kvparity.loading import SCENARIOS, installed, load_scenario
-from kvparity.replay import Comparison
+from kvparity.driving.driver import Comparison
+from kvparity.registry import SCENARIOS, installed, load_scenario
+from kvparity.results.divergence import CORRUPTION
+from kvparity.search.fuzz import Fuzzer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 PAIRS = {
     "legacy-evicting": ("legacy-evicting", "refactored-fifo"),

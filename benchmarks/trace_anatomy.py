@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
-from kvparity import recording
-from kvparity.loading import build_cache
-from kvparity.replay import Comparison, Driver
-from kvparity.trace import Trace
+from kvparity.driving.driver import Comparison, Driver
+from kvparity.registry import build_cache
+from kvparity.traces import writer as recording
+from kvparity.traces.reader import Trace
 from lines.entries import GEOMETRIES, SPEC, Producer
 from lines.measuring import timed
 from lines.recorded import CANDIDATE, REFERENCE, Pair, search, trace_of

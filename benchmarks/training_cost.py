@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from kvparity.loading import DEFAULT_CANDIDATE
+from kvparity.registry import DEFAULT_CANDIDATE
 from kvparity.report import read_result
 from observed_cartpole import OWN_LEARNER
 from rich.console import Console

@@ -20,13 +20,13 @@ from typing import Any
 
 import torch
 from kvparity import cli, mirror
-from kvparity.adapting import ManagerCache
-from kvparity.examining import Examiner
-from kvparity.fingerprints import HostFingerprints
-from kvparity.handover import Given, Handover
+from kvparity.caches.adapter import ManagerCache
+from kvparity.judging.examiner import Examiner
 from kvparity.report import read_result
-from kvparity.training.trail import Trail
-from kvparity.values import clone
+from kvparity.shadow.producer import Given, Handover
+from kvparity.training.inline.trail import Trail
+from kvparity.values.entry import clone
+from kvparity.values.fingerprints import HostFingerprints
 from observed_cartpole import OWN_LEARNER
 from rich.console import Console
 from rich.progress import track

@@ -3,8 +3,9 @@
     python pong_unizero.py [STEPS [SIMULATIONS]]
 
 LightZero's own Pong: its configuration with fewer environments and smaller batches, its model as large as it is. To
-`scenarios/kvparity_scenarios/recorded/requirements.txt` add `examples/pong-requirements.txt`; the game itself comes with
-ale-py. This knows nothing of kvparity: run it with `python`, then with `kvparity shadow`, and the digest stays the same.
+`scenarios/kvparity_scenarios/recorded/requirements.txt` add `examples/pong-requirements.txt`; the game itself comes
+with ale-py. This knows nothing of kvparity: run it with `python`, then with `kvparity shadow`, and the digest stays the
+same.
 """
 
 import hashlib

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from kvparity.driving.driver import Comparison
 from kvparity.errors import KVParityError
-from kvparity.replay import Comparison
 from kvparity.report import read_result, render, verdict_line
 from kvparity.report.junit import junit
 from kvparity.report.markdown import summary
+from kvparity.results.adding import merge
 from kvparity.settings import read_settings
-from kvparity.tally import merge
-from kvparity.trace import Trace
-from kvparity.tracefile import TABLES
+from kvparity.traces.reader import Trace
+from kvparity.traces.sqlite_file import TABLES
 from kvparity.verdict import verdict_of
 from rich.console import Console
 

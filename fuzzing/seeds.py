@@ -10,13 +10,13 @@ from contextlib import closing
 from pathlib import Path
 
 import torch
-from kvparity.caches import CacheSpec
-from kvparity.fingerprints import fingerprint
+from kvparity.caches.protocol import CacheSpec
+from kvparity.driving.driver import Comparison
 from kvparity.operations import ALL, RECUR, Checkout, Clear, Get, Set, Write, init
-from kvparity.recording import TraceWriter
-from kvparity.replay import Comparison
-from kvparity.trace import Answer, Trace
-from kvparity.values import KeysValues
+from kvparity.traces.reader import Answer, Trace
+from kvparity.traces.writer import TraceWriter
+from kvparity.values.entry import KeysValues
+from kvparity.values.fingerprints import fingerprint
 from readers import CORPUS
 
 _SETTINGS = """\

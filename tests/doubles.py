@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from kvparity import KeysValues, PoolId
-from kvparity.caches import PoolStats
-from kvparity.values import clone, read
+from kvparity.caches.protocol import PoolStats
+from kvparity.values.entry import clone, read
 from kvparity_refactored import KVCacheManager
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from kvparity.values import KeysValues, read
+from kvparity.values.entry import KeysValues, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

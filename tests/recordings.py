@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from kvparity.caches import CacheSpec
-from kvparity.fingerprints import fingerprint
+from kvparity.caches.protocol import CacheSpec
 from kvparity.operations import Operation, Set
-from kvparity.recording import TraceWriter
-from kvparity.trace import Answer, Recorded, Trace
-from kvparity.values import KeysValues
+from kvparity.traces.reader import Answer, Recorded, Trace
+from kvparity.traces.writer import TraceWriter
+from kvparity.values.entry import KeysValues
+from kvparity.values.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kvparity.adapting import ManagerCache, adapt
-from kvparity.caches import Cache, PoolStats
+from kvparity.caches.adapter import ManagerCache, adapt
+from kvparity.caches.protocol import Cache, PoolStats
 from kvparity.contract import SPEC, entry, same
 from kvparity.errors import UnusableCacheError
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init

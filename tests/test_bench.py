@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kvparity.bench.json_file import read_bench
 from kvparity.bench.measure import measure
-from kvparity.bench.storage import read_bench
 from kvparity.cli import main
 
 if TYPE_CHECKING:

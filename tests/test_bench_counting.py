@@ -12,14 +12,14 @@ from kvparity import CacheSpec, Checkout, Clear, Get, KeysValues, PoolId, Set, b
 from kvparity.bench.measure import measure
 from kvparity.bench.memory import Ledger
 from kvparity.bench.workload import Workload
-from kvparity.case import plain
 from kvparity.operations import RECUR
+from kvparity.search.case import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kvparity.bench.result import Figures
-    from kvparity.caches import Cache
+    from kvparity.caches.protocol import Cache
 
 SPEC = CacheSpec(env_num=1, init_pool_size=2, num_simulations=4)
 ENTRY_BYTES = 2 * 2 * 2 * 4  # plain values: K and V, two tokens of two float32 each

@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from kvparity.bench.against import check, compare
-from kvparity.bench.counting import Counts
+from kvparity.bench.baseline import check, compare
+from kvparity.bench.counts import Counts
 from kvparity.bench.estimate import Estimate, estimate
+from kvparity.bench.json_file import read_bench, write_bench
 from kvparity.bench.memory import Memory
+from kvparity.bench.pool_sizes import Curve, Point, Sweep
 from kvparity.bench.result import Bench, Figures, Latency, Machine, Run, Settings
-from kvparity.bench.storage import read_bench, write_bench
-from kvparity.bench.sweep import Curve, Point, Sweep
 from kvparity.bench.tables import render_comparison
-from kvparity.caches import CacheSpec
+from kvparity.caches.protocol import CacheSpec
 from kvparity.errors import UsageError
 from kvparity.evidence.provenance import Provenance
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kvparity import Checkout, Clear, Get, Set, build_cache, init
-from kvparity.bench.sweep import Sweep, sweep
+from kvparity.bench.pool_sizes import Sweep, sweep
 from kvparity.bench.workload import Workload, load
-from kvparity.caches import CacheSpec
-from kvparity.case import plain
-from kvparity.loading import load_scenario
+from kvparity.caches.protocol import CacheSpec
+from kvparity.driving.driver import Driver
 from kvparity.operations import ALL, RECUR, WM
-from kvparity.replay import Driver
+from kvparity.registry import load_scenario
+from kvparity.search.case import plain
 
 if TYPE_CHECKING:
     from kvparity import Operation

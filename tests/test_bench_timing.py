@@ -15,14 +15,14 @@ from kvparity.bench.conditions import pinned
 from kvparity.bench.measure import measure
 from kvparity.bench.timing import Race
 from kvparity.bench.workload import Workload
-from kvparity.case import plain
 from kvparity.operations import RECUR
+from kvparity.search.case import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kvparity.bench.result import Run
-    from kvparity.caches import Cache
+    from kvparity.caches.protocol import Cache
 
 SPEC = CacheSpec(env_num=2, num_simulations=4)
 ROOTS = (

@@ -8,9 +8,9 @@ import pytest
 from kvparity import CacheSpec, Get, Set, TraceWriter, fingerprint, init
 from kvparity.bench import workload
 from kvparity.bench.workload import Shape, load
-from kvparity.case import plain
 from kvparity.errors import TraceError, UsageError
-from kvparity.values import read
+from kvparity.search.case import plain
+from kvparity.values.entry import read
 
 if TYPE_CHECKING:
     from pathlib import Path

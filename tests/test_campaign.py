@@ -16,7 +16,7 @@ from kvparity import Comparison, Trace, UsageError
 from kvparity.campaign import Done, Folder, Local, Lost, Setting, attempt, comparable, examples, run, trace_parts
 from kvparity.campaign.tasks import digest
 from kvparity.cli import main
-from kvparity.loading import trace_path
+from kvparity.registry import trace_path
 from kvparity.report import verdict_line
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from kvparity.compare import Difference, Tolerance, compare
 from kvparity.errors import NotKeysValuesError, UsageError
-from kvparity.values import KeysValues
+from kvparity.values.difference import Difference, Tolerance, compare
+from kvparity.values.entry import KeysValues
 
 SHAPE = (1, 2, 4, 2)
 

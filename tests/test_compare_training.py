@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kvparity.cli import main
-from kvparity.training.curves import read_curves
+from kvparity.training.paired.curves import read_curves
 
 if TYPE_CHECKING:
     from collections.abc import Callable

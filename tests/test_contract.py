@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from kvparity.contract import CacheContract
-from kvparity.loading import CACHES, installed
 from kvparity.operations import ALL_INIT, WM, PoolId, init
-from kvparity.values import KeysValues, clone, read
+from kvparity.registry import CACHES, installed
+from kvparity.values.entry import KeysValues, clone, read
 from kvparity_scenarios.faults import FAULTS
 from kvparity_scenarios.sound import Pool, SoundCache
 
@@ -366,7 +366,7 @@ def test_an_assertion_of_the_contract_shows_its_values(pytester: pytest.Pytester
         "cache = 'kvparity_scenarios.sound:SoundCache'",
         "from kvparity_scenarios.sound import SoundCache as cache",
         "from kvparity_scenarios.sound import SoundCache; cache = lambda *built_with: TestMine.SoundCache(*built_with)",
-        "from kvparity_scenarios import sound; build = lambda _: TestMine.sound.SoundCache(SPEC.config(), SPEC.env_num)",
+        "from kvparity_scenarios import sound; build = lambda _: TestMine.sound.SoundCache(SPEC.config(), 5)",
     ],
     ids=["name", "class", "factory", "build"],
 )

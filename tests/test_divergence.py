@@ -7,8 +7,16 @@ import json
 from typing import Any
 
 import pytest
-from kvparity.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES, SIDES, Divergence, DivergenceLog, KnownDifference
 from kvparity.errors import UsageError
+from kvparity.results.divergence import (
+    BEHAVIOUR,
+    CORRUPTION,
+    SEVERITIES,
+    SIDES,
+    Divergence,
+    DivergenceLog,
+    KnownDifference,
+)
 
 TODAY = dt.date(2026, 6, 30)
 FIELDS = {"pattern": "*", "side": "any", "reason": "looked at"}

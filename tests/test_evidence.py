@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
-from kvparity.caches import CacheSpec
-from kvparity.divergence import DivergenceLog
+from kvparity.caches.protocol import CacheSpec
+from kvparity.driving.driver import Comparison, Driver
 from kvparity.evidence import Coverage, Evidence, Exercised, Latency, Timeline, collector, heat_of, provenance, together
 from kvparity.evidence.history import Event, History
 from kvparity.evidence.latency import Stopwatch
 from kvparity.evidence.timeline import COUNTED, MOST_POINTS, Pace
-from kvparity.loading import load_scenario
 from kvparity.operations import ALL_INIT, RECUR, Checkout, Clear, Get, Set, init
-from kvparity.replay import Comparison, Driver
-from kvparity.values import KeysValues
+from kvparity.registry import load_scenario
+from kvparity.results.divergence import DivergenceLog
+from kvparity.values.entry import KeysValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from kvparity.evidence.timeline import Account
     from kvparity.operations import Operation
-    from kvparity.shadow import ShadowCache
-    from kvparity.side import Side
+    from kvparity.shadow.shadow_cache import ShadowCache
+    from kvparity.shadow.side import Side
 
 
 def entry(fill: float, *, size: int = 1) -> KeysValues:

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from kvparity.contract import SPEC, CacheContract
-from kvparity.divergence import BEHAVIOUR, CORRUPTION
+from kvparity.driving.driver import Comparison
 from kvparity.errors import UsageError
-from kvparity.fuzz import Fuzzer
-from kvparity.loading import FAULTS as GALLERIES
-from kvparity.loading import SCENARIOS, TRACES, build_cache, faults, installed, load_scenario, trace_path
-from kvparity.replay import Comparison
-from kvparity.trace import Trace
+from kvparity.registry import FAULTS as GALLERIES
+from kvparity.registry import SCENARIOS, TRACES, build_cache, faults, installed, load_scenario, trace_path
+from kvparity.results.divergence import BEHAVIOUR, CORRUPTION
+from kvparity.search.fuzz import Fuzzer
+from kvparity.traces.reader import Trace
 from kvparity_refactored import fifo
 from kvparity_scenarios.faults import FAULTS, Fault
 from kvparity_scenarios.sound import SoundCache, SoundLru, SoundPriority
 
 if TYPE_CHECKING:
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 THREADS = "threads"  # see test_linearity.py
 PROMISES = [(name, method) for name, fault in FAULTS.items() for method in fault.methods if method != THREADS]
@@ -141,5 +141,5 @@ def test_an_unknown_fault_suggests_the_nearest() -> None:
 
 def test_a_manager_can_be_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gallery's entries are whatever builds a cache, and are adapted like any."""
-    monkeypatch.setattr("kvparity.loading.faults", lambda: {"mine": fifo})
+    monkeypatch.setattr("kvparity.registry.faults", lambda: {"mine": fifo})
     assert build_cache("fault:mine", SPEC).get is not None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from kvparity.cli import main
-from kvparity.trace import MOST_LOST, Trace
+from kvparity.traces.reader import MOST_LOST, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

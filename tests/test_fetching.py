@@ -8,8 +8,8 @@ import fsspec
 import pytest
 from kvparity import Trace, UsageError
 from kvparity.cli import main
-from kvparity.fetching import identity, local_trace
-from kvparity.loading import trace_path
+from kvparity.registry import trace_path
+from kvparity.traces.remote import identity, local_trace
 
 if TYPE_CHECKING:
     from pathlib import Path

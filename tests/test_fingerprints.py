@@ -12,14 +12,14 @@ from doubles import Elsewhere
 from entries import SHAPE, SIZES, UpstreamKeysValues, apart, drawn, every_dtype, floats, one, row, upstream
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kvparity.fingerprints import HostFingerprints, fingerprint, raw_bytes, scribble
-from kvparity.pending import DeviceFingerprints
-from kvparity.values import KeysValues, read, row_of
+from kvparity.shadow.queue import DeviceFingerprints
+from kvparity.values.entry import KeysValues, read, row_of
+from kvparity.values.fingerprints import HostFingerprints, fingerprint, raw_bytes, scribble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kvparity.fingerprints import Fingerprints
+    from kvparity.values.fingerprints import Fingerprints
 
 PrintOf: TypeAlias = "Callable[[Any], bytes]"
 

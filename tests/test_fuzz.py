@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import kvparity.commands.fuzz as command
+import kvparity.search.findings as command
 import pytest
 import torch
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from kvparity import Comparison, KnownDifference, Trace
-from kvparity.case import Signature, first_divergence
 from kvparity.cli import main
-from kvparity.fuzz import Fuzzer
-from kvparity.options import build_parser
-from kvparity.trial import PartedError
+from kvparity.commands.options import build_parser
+from kvparity.search.case import Signature, first_divergence
+from kvparity.search.fuzz import Fuzzer
+from kvparity.search.trial import PartedError
 from kvparity_scenarios.faults import FAULTS
 from kvparity_scenarios.machine import CacheMachine
 from kvparity_scenarios.sound import SoundCache
@@ -23,7 +23,7 @@ from kvparity_scenarios.sound import SoundCache
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kvparity.fuzz import Finding
+    from kvparity.search.fuzz import Finding
 
 SOUND = {
     "refactored-fifo": "kvparity_scenarios.sound:SoundCache",
@@ -243,7 +243,7 @@ def test_an_interrupt_while_minimizing_keeps_the_best(tmp_path: Path, monkeypatc
     def interrupted(_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kvparity.minimize.Minimizer._search", interrupted)
+    monkeypatch.setattr("kvparity.search.minimize.Minimizer._search", interrupted)
     assert fuzz(tmp_path, "--examples", "20", "--candidate", "fault:length-is-capacity") == 3
     assert len(list(tmp_path.glob("*.kvtrace"))) == 1
 

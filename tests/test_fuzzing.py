@@ -11,7 +11,7 @@ import pytest
 import torch
 from kvparity import RECUR, CacheSpec, Checkout, Comparison, KeysValues, Set, TraceWriter, Write
 from kvparity.errors import TraceError
-from kvparity.trace import Trace
+from kvparity.traces.reader import Trace
 
 if TYPE_CHECKING:
     from types import ModuleType

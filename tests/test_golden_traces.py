@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from kvparity import Comparison, Set, Trace, fingerprint
-from kvparity.tracefile import SCHEMA
+from kvparity.traces.sqlite_file import SCHEMA
 
 GOLDEN = Path(__file__).parent / "golden"
 OUTCOMES: dict[str, dict[str, Any]] = {

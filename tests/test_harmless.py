@@ -23,8 +23,8 @@ from kvparity import (
 )
 from kvparity.cli import main
 from kvparity.report import read_result, render, verdict_line, write_json
-from kvparity.report.harmless import Harmless, harmless, one_line, open_console
-from kvparity.values import KeysValues
+from kvparity.report.console import Harmless, harmless, one_line, open_console
+from kvparity.values.entry import KeysValues
 from rich.console import Console
 from rich.text import Text
 

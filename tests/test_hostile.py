@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pytest
-from kvparity.loading import faults
+from kvparity.registry import faults
 from kvparity.training import Limits, attach
 from kvparity_scenarios import hostile
 from kvparity_scenarios.hostile import HOSTILE

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from kvparity import tracefile
-from kvparity.caches import CacheSpec
+from kvparity.caches.protocol import CacheSpec
+from kvparity.driving.driver import Comparison
 from kvparity.errors import TraceError
-from kvparity.layout import digest_of
 from kvparity.operations import RECUR, Get, Set
-from kvparity.recording import TraceWriter
-from kvparity.replay import Comparison
-from kvparity.trace import Answer, Trace
-from kvparity.tracefile import TABLES, open_trace_file
-from kvparity.values import KeysValues
+from kvparity.traces import sqlite_file as tracefile
+from kvparity.traces.chunks import digest_of
+from kvparity.traces.reader import Answer, Trace
+from kvparity.traces.sqlite_file import TABLES, open_trace_file
+from kvparity.traces.writer import TraceWriter
+from kvparity.values.entry import KeysValues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -240,7 +240,7 @@ def test_streams_of_too_many_slots_are_refused(tmp_path: Path, streams: int, spe
 
 def test_caches_larger_than_the_machine_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small file can name large values often; fewer operations of it may be replayed."""
-    monkeypatch.setattr("kvparity.replay.machine_bytes", lambda: 2 * 6 * 512)
+    monkeypatch.setattr("kvparity.driving.driver.machine_bytes", lambda: 2 * 6 * 512)
     comparison = Comparison("legacy-evicting", "refactored-fifo")
     with Trace(path) as trace:
         assert trace.most_bytes() == (2 * 3 + 2 * 2 + 2) * 512

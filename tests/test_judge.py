@@ -24,11 +24,11 @@ from kvparity import (
     fingerprint,
     init,
 )
-from kvparity.caches import PoolStats
-from kvparity.fingerprints import HostFingerprints
-from kvparity.judge import Judge, Lookup
-from kvparity.oracle import IdealCache, Truth
-from kvparity.side import Outcome, Side
+from kvparity.caches.protocol import PoolStats
+from kvparity.judging.judge import Judge, Lookup
+from kvparity.judging.oracle import IdealCache, Truth
+from kvparity.shadow.side import Outcome, Side
+from kvparity.values.fingerprints import HostFingerprints
 
 if TYPE_CHECKING:
     from kvparity import Cache, Operation

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import kvparity_legacy
 import pytest
-from kvparity.caches import CacheSpec, Drop, HasStats, PoolStats, ReportsDrops
+from kvparity.caches.protocol import CacheSpec, Drop, HasStats, PoolStats, ReportsDrops
 from kvparity.contract import CacheContract, entry, same
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
-from kvparity.values import size_bytes
+from kvparity.values.entry import size_bytes
 from kvparity_legacy import EvictingCache, ReleasedCache
 
 SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)

@@ -11,11 +11,11 @@ import pytest
 import torch
 from kvparity.contract import SPEC, entry, same
 from kvparity.operations import RECUR, init
-from kvparity.values import KeysValues, read
+from kvparity.values.entry import KeysValues, read
 from kvparity_legacy import EvictingCache, ReleasedCache
 
 if TYPE_CHECKING:
-    from kvparity.caches import Cache
+    from kvparity.caches.protocol import Cache
 
 POOL = init(0)  # of SPEC.init_pool_size == 3 slots
 

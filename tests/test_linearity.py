@@ -8,14 +8,14 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kvparity.adapting import ManagerCache
-from kvparity.caches import CacheSpec
+from kvparity.caches.adapter import ManagerCache
+from kvparity.caches.protocol import CacheSpec
 from kvparity.contract import entry
 from kvparity.errors import NotKeysValuesError, UsageError
-from kvparity.fingerprints import fingerprint
-from kvparity.linearity import Call, Model, Verdict, check, perform, record
-from kvparity.loading import build_cache
+from kvparity.judging.linearity import Call, Model, Verdict, check, perform, record
 from kvparity.operations import ALL, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write, init
+from kvparity.registry import build_cache
+from kvparity.values.fingerprints import fingerprint
 from kvparity_refactored import EvictionStrategy, KVCacheManager
 from kvparity_scenarios.faults import FAULTS
 

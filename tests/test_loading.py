@@ -8,12 +8,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kvparity import loading
-from kvparity.adapting import ManagerCache
-from kvparity.caches import CacheSpec
+from kvparity import registry as loading
+from kvparity.caches.adapter import ManagerCache
+from kvparity.caches.protocol import CacheSpec
 from kvparity.contract import SPEC, entry, same
 from kvparity.errors import UnusableCacheError, UsageError
-from kvparity.loading import (
+from kvparity.operations import RECUR, PoolId
+from kvparity.registry import (
     CACHES,
     SCENARIOS,
     TRACES,
@@ -22,7 +23,6 @@ from kvparity.loading import (
     load_scenario,
     trace_path,
 )
-from kvparity.operations import RECUR, PoolId
 from kvparity_refactored import KVCacheManager
 
 if TYPE_CHECKING:
@@ -240,8 +240,11 @@ def test_a_module_of_the_working_directory_is_found(here: Path) -> None:
             "cache 'kvparity_none.module:Cache' cannot be loaded: ModuleNotFoundError: No module named 'kvparity_none'",
         ),
         (
-            "kvparity.caches:Cahce",
-            "cache 'kvparity.caches:Cahce' cannot be loaded: AttributeError: module 'kvparity.caches' has no attribute",
+            "kvparity.caches.protocol:Cahce",
+            (
+                "cache 'kvparity.caches.protocol:Cahce' cannot be loaded: AttributeError: module"
+                " 'kvparity.caches.protocol' has no attribute"
+            ),
         ),
         (":Cache", "cache ':Cache' cannot be loaded: ValueError: Empty module name"),
     ],

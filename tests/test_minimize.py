@@ -25,9 +25,9 @@ from kvparity import (
     init,
     load_scenario,
 )
-from kvparity.case import Case, Signature, first_divergence, plain
 from kvparity.cli import main
-from kvparity.minimize import FlakyError, Minimal, Minimizer
+from kvparity.search.case import Case, Signature, first_divergence, plain
+from kvparity.search.minimize import FlakyError, Minimal, Minimizer
 from kvparity_refactored import KVCacheManager
 
 if TYPE_CHECKING:

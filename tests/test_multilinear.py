@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 from entries import DTYPES, drawn, every_dtype
-from kvparity import multilinear
-from kvparity.multilinear import checksums
+from kvparity.values import checksums as multilinear
+from kvparity.values.checksums import checksums
 from torch.utils._python_dispatch import TorchDispatchMode
 
 

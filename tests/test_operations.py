@@ -20,7 +20,7 @@ from kvparity.operations import (
     describe,
     init,
 )
-from kvparity.values import KeysValues
+from kvparity.values.entry import KeysValues
 
 VALUE = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2)
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import doubles
 import pytest
 from kvparity import RECUR, CacheSpec, PoolId, ShadowCache
-from kvparity.containing import contained
-from kvparity.patience import Patience, TookTooLongError
+from kvparity.caches.exceptions import contained
+from kvparity.shadow.timeout import Patience, TookTooLongError
 from kvparity.training import Limits, attach
 from worldmodels import ManagedModel, ReleasedModel, play, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kvparity.caches import Cache
-    from kvparity.side import Side
+    from kvparity.caches.protocol import Cache
+    from kvparity.shadow.side import Side
 
 
 class Hangs(doubles.Plain):

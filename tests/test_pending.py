@@ -17,16 +17,16 @@ import torch
 from doubles import Elsewhere
 from entries import SHAPE, SIZES, drawn, row
 from kvparity import ALL, RECUR, CacheSpec, KeysValues, ShadowCache, Tolerance, adapt, fingerprint, init
-from kvparity.divergence import DivergenceLog
+from kvparity.driving.driver import Comparison
 from kvparity.errors import DivergedError
-from kvparity.fingerprints import HostFingerprints
-from kvparity.loading import SCENARIOS, installed, load_scenario, trace_path
-from kvparity.multilinear import checksums
-from kvparity.pending import BATCH, DeviceFingerprints, Pending, fingerprints_for
-from kvparity.replay import Comparison
-from kvparity.trace import Trace
+from kvparity.registry import SCENARIOS, installed, load_scenario, trace_path
+from kvparity.results.divergence import DivergenceLog
+from kvparity.shadow.queue import BATCH, DeviceFingerprints, Pending, fingerprints_for
+from kvparity.traces.reader import Trace
 from kvparity.training import attach
-from kvparity.values import read
+from kvparity.values.checksums import checksums
+from kvparity.values.entry import read
+from kvparity.values.fingerprints import HostFingerprints
 from kvparity_legacy import ReleasedCache
 from kvparity_refactored import fifo
 from kvparity_scenarios.faults import FAULTS
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kvparity import Divergence
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
@@ -53,7 +53,7 @@ def on_device(monkeypatch: pytest.MonkeyPatch) -> list[DeviceFingerprints]:
         made.append(DeviceFingerprints(CPU))
         return made[-1]
 
-    monkeypatch.setattr("kvparity.mirror.fingerprints_for", device_fingerprints)
+    monkeypatch.setattr("kvparity.shadow.mirror.fingerprints_for", device_fingerprints)
     return made
 
 
@@ -169,7 +169,7 @@ def test_no_operation_waits(transfers: Transfers) -> None:
 
 def test_memory_that_nobody_can_read_is_not_read(monkeypatch: pytest.MonkeyPatch, transfers: Transfers) -> None:
     """On the device without memory every operation is done all the same, since only its batches are read."""
-    monkeypatch.setattr("kvparity.mirror.fingerprints_for", DeviceFingerprints)
+    monkeypatch.setattr("kvparity.shadow.mirror.fingerprints_for", DeviceFingerprints)
     spec = CacheSpec(env_num=2, init_pool_size=4, num_simulations=40)
     cache = ShadowCache(reference=ReleasedCache(spec.config(), 2), candidate=adapt(fifo(spec.config(), 2)), spec=spec)
     entry = KeysValues.zeros(num_layers=2, num_heads=2, max_tokens=8, head_dim=4, size=3, device=META)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from kvparity import RECUR, CacheSpec, Checkout, KeysValues, Set, TraceWriter, fingerprint
-from kvparity.case import Case
-from kvparity.program import program
+from kvparity.search.case import Case
+from kvparity.search.program import program
 
 if TYPE_CHECKING:
     from pathlib import Path

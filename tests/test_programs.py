@@ -6,12 +6,12 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import kvparity.commands.programs
+import kvparity.search.shortest
 import pytest
 from kvparity import Comparison, KnownDifference, load_scenario
 from kvparity.cli import main
-from kvparity.commands.programs import MOST, Source, add_programs
-from kvparity.minimize import Minimizer
+from kvparity.search.minimize import Minimizer
+from kvparity.search.shortest import MOST, Source, add_programs
 from kvparity_refactored import KVCacheManager
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_out_of_time_while_searching_the_smallest_so_far_is_shown(monkeypatch: p
     """And says that it may not be the smallest there is."""
     now = iter(range(1_000_000))
     run = source(steps=200)
-    monkeypatch.setattr("kvparity.minimize.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("kvparity.search.minimize.time.monotonic", lambda: next(now))
     add_programs([run], seconds=1000)
     [program] = run.result.programs.values()
     assert program.startswith("# the smallest that was found in time; `kvparity minimize` may find a smaller one\n")
@@ -93,7 +93,7 @@ def test_out_of_time_while_searching_the_smallest_so_far_is_shown(monkeypatch: p
 
 def test_values_beyond_memory_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """A long run holds more than a machine does."""
-    monkeypatch.setattr(kvparity.commands.programs, "_MOST_BYTES", 100_000)
+    monkeypatch.setattr(kvparity.search.shortest, "_MOST_BYTES", 100_000)
     run = source()
     add_programs([run])
     assert run.result.programs == {}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kvparity.contract import SPEC
+from kvparity.driving.driver import Comparison
 from kvparity.operations import RECUR, Get, Set, init
-from kvparity.recording import TraceWriter
-from kvparity.replay import Comparison
-from kvparity.trace import Trace
-from kvparity.values import KeysValues
+from kvparity.traces.reader import Trace
+from kvparity.traces.writer import TraceWriter
+from kvparity.values.entry import KeysValues
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ def test_costs_nothing_where_it_is_not_used(pytester: pytest.Pytester) -> None:
         import sys
 
         def pytest_unconfigure(config):
-            heavy = {"torch", "numpy", "hypothesis", "kvparity.contract", "kvparity.loading"} & set(sys.modules)
+            heavy = {"torch", "numpy", "hypothesis", "kvparity.contract", "kvparity.registry"} & set(sys.modules)
             print("plugin:", config.pluginmanager.hasplugin("kvparity"), "loaded:", sorted(heavy))
         """
     )

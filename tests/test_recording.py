@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 from kvparity import recording, storing
-from kvparity.caches import CacheSpec
+from kvparity.caches.protocol import CacheSpec
+from kvparity.driving.driver import Comparison
 from kvparity.errors import TraceError
-from kvparity.fingerprints import fingerprint
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, Set, Write, init
-from kvparity.recording import TraceWriter
-from kvparity.replay import Comparison
-from kvparity.trace import Answer, Recorded, Stream, Trace
-from kvparity.values import KeysValues, read, row_of
+from kvparity.traces.reader import Answer, Recorded, Stream, Trace
+from kvparity.traces.writer import TraceWriter
+from kvparity.values.entry import KeysValues, read, row_of
+from kvparity.values.fingerprints import fingerprint
 from recordings import DTYPES, SHAPE, SPEC, entry, hit, numbers, recorded, values
 
 if TYPE_CHECKING:

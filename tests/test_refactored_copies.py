@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 import torch
-from kvparity.caches import CacheSpec
+from kvparity.caches.protocol import CacheSpec
 from kvparity.contract import entry, same
-from kvparity.values import KeysValues, clone, read, row_of, size_bytes
+from kvparity.values.entry import KeysValues, clone, read, row_of, size_bytes
 from kvparity_refactored import EvictionStrategy, KVCacheManager, KVCachePool
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import Any
 
 import kvparity_refactored
 import pytest
-from kvparity.caches import CacheSpec
+from kvparity.caches.protocol import CacheSpec
 from kvparity.contract import CacheContract, entry, same
-from kvparity.values import write_token
+from kvparity.values.entry import write_token
 from kvparity_refactored import EvictionStrategy, KVCacheManager, KVCachePool
 
 SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)

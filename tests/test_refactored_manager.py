@@ -8,7 +8,7 @@ from typing import Any
 import kvparity_refactored
 import pytest
 from kvparity import adapting, loading
-from kvparity.caches import CacheSpec
+from kvparity.caches.protocol import CacheSpec
 from kvparity.contract import CacheContract, entry, same
 from kvparity.operations import init
 from kvparity_legacy import EvictingCache

@@ -8,7 +8,7 @@ import pytest
 import torch
 from kvparity.contract import entry, same
 from kvparity.errors import NotKeysValuesError
-from kvparity.values import KeysValues, clone, read, row_of, size_bytes
+from kvparity.values.entry import KeysValues, clone, read, row_of, size_bytes
 from kvparity_refactored import CacheStats, EvictionStrategy, KVCachePool
 
 strategies = pytest.mark.parametrize("strategy", EvictionStrategy, ids=lambda strategy: strategy.value)

@@ -30,9 +30,9 @@ from kvparity import (
     init,
     load_scenario,
 )
+from kvparity.driving.driver import step
 from kvparity.errors import UsageError
-from kvparity.replay import step
-from kvparity.values import read
+from kvparity.values.entry import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

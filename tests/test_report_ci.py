@@ -13,7 +13,7 @@ from kvparity import Comparison, KnownDifference, Result, load_scenario, merge
 from kvparity.cli import main
 from kvparity.report.junit import junit
 from kvparity.report.markdown import fenced, prose, summary
-from kvparity.report.plain import plain
+from kvparity.text import plain
 from kvparity.verdict import verdict_of
 from markdown_it import MarkdownIt
 

@@ -9,7 +9,7 @@ import pytest
 from kvparity import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
 from kvparity.evidence import history, provenance, timeline
 from kvparity.report import read_result, write_json
-from kvparity.result import KeptCase, TrainingAccount
+from kvparity.results.result import KeptCase, TrainingAccount
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,11 +13,11 @@ import jsonschema
 import pytest
 from kvparity import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
 from kvparity.cli import main
-from kvparity.compare import Tolerance
 from kvparity.report import read_result, write_json
-from kvparity.result import SCHEMA
+from kvparity.results.result import SCHEMA
 from kvparity.training import attach
 from kvparity.training.ranks import Gathering, Rank
+from kvparity.values.difference import Tolerance
 from kvparity.verdict import verdict_of
 from worldmodels import ManagedModel, ReleasedModel, play
 

@@ -16,15 +16,15 @@ import kvparity_scenarios
 import numpy as np
 import pytest
 import torch
-from kvparity.fingerprints import fingerprint
-from kvparity.loading import load_scenario
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Set, Write, init
-from kvparity.values import check, read, row_of
+from kvparity.registry import load_scenario
+from kvparity.values.entry import check, read, row_of
+from kvparity.values.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kvparity.caches import CacheSpec
+    from kvparity.caches.protocol import CacheSpec
     from kvparity.operations import Operation, PoolId
     from kvparity_scenarios import Scenario
 

@@ -7,8 +7,8 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from kvparity.fingerprints import fingerprint
-from kvparity.values import read, row_of
+from kvparity.values.entry import read, row_of
+from kvparity.values.fingerprints import fingerprint
 from kvparity_scenarios.context import Context, Geometry, ToyTransformer, render
 
 

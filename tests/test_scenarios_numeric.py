@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 import torch
-from kvparity.fingerprints import raw_bytes
 from kvparity.operations import Checkout, Get, Set, Write
-from kvparity.values import read
+from kvparity.values.entry import read
+from kvparity.values.fingerprints import raw_bytes
 from kvparity_scenarios import numeric_edge
 from kvparity_scenarios.numeric import EDGE_KEYS, EDGES, edge_value
 

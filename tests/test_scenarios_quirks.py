@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from kvparity import Comparison
-from kvparity.case import Signature
+from kvparity.search.case import Signature
 from kvparity_scenarios import quirks
 
 WRONG = ("presence", "reference")

@@ -8,15 +8,15 @@ import pytest
 import torch
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
-from kvparity.fingerprints import fingerprint
 from kvparity.operations import RECUR, WM, Checkout, Clear, Get, Operation, Set, Write, init
-from kvparity.values import KeysValues, check, read, row_of
+from kvparity.values.entry import KeysValues, check, read, row_of
+from kvparity.values.fingerprints import fingerprint
 from kvparity_scenarios.strategies import MOST_ENVS, MOST_SLOTS, entries, keys, operations, pieces, specs, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kvparity.caches import CacheSpec
+    from kvparity.caches.protocol import CacheSpec
 
 UNHURRIED = settings(max_examples=100, deadline=None, derandomize=True)
 PATIENT = settings(UNHURRIED, max_examples=2000)

@@ -6,8 +6,8 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
-from kvparity.divergence import KnownDifference
 from kvparity.errors import UsageError
+from kvparity.results.divergence import KnownDifference
 from kvparity.settings import Settings, read_settings
 
 if TYPE_CHECKING:

@@ -260,7 +260,7 @@ def test_sound_caches_have_nothing_between_them() -> None:
 
 def test_agreement_is_not_brought_before_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the path that nearly all lookups take, and must be short."""
-    monkeypatch.setattr("kvparity.judge.Judge.lookup", None)
+    monkeypatch.setattr("kvparity.judging.judge.Judge.lookup", None)
     cache = shadow(sound(), sound())
     cache.set(init(0), 1, value(1))
     cache.set(RECUR, 2, value(2))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kvparity import Trace
 from kvparity.cli import main
-from kvparity.training.hook import WORLD_MODELS, WorldModelHook
+from kvparity.training.lightzero.hook import WORLD_MODELS, WorldModelHook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -293,9 +293,9 @@ def test_settings_are_defaults(script: Callable[..., str], project: Path, capsys
 
 
 def test_a_projects_own_file_will_do(script: Callable[..., str], project: Path) -> None:
-    """`[tool.kvparity.shadow]` in pyproject.toml says the same."""
+    """`[tool.kvparity.shadow.shadow_cache]` in pyproject.toml says the same."""
     (project / "pyproject.toml").write_text(
-        '[tool.kvparity.shadow]\ncandidate = "fault:by-reference"\nfail-on = "never"\n'
+        '[tool.kvparity.shadow.shadow_cache]\ncandidate = "fault:by-reference"\nfail-on = "never"\n'
     )
     assert shadow("--quiet", script()) == 0
     assert shadow("--quiet", "--fail-on", "corruption", script()) == 1

@@ -14,7 +14,7 @@ from kvparity import (
     fingerprint,
     init,
 )
-from kvparity.values import read
+from kvparity.values.entry import read
 from kvparity_legacy import ReleasedCache
 from kvparity_refactored import fifo
 from shadows import SPEC, found, only, shadow, value

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from kvparity.caches import CacheSpec
+from kvparity.caches.protocol import CacheSpec
 from kvparity.contract import entry
-from kvparity.divergence import DivergenceLog
 from kvparity.evidence import Evidence
-from kvparity.loading import build_cache
 from kvparity.operations import RECUR, init
-from kvparity.shadow import ShadowCache
+from kvparity.registry import build_cache
+from kvparity.results.divergence import DivergenceLog
+from kvparity.shadow.shadow_cache import ShadowCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,11 +13,11 @@ import doubles
 import numpy as np
 import pytest
 from kvparity import RECUR, CacheSpec, Comparison, KeysValues, PoolId, ShadowCache, init, load_scenario
-from kvparity.caches import PoolStats
+from kvparity.caches.protocol import PoolStats
 from kvparity.errors import UnusableCacheError
-from kvparity.fingerprints import HostFingerprints
-from kvparity.side import Side
+from kvparity.shadow.side import Side
 from kvparity.training import attach
+from kvparity.values.fingerprints import HostFingerprints
 from kvparity_refactored import KVCacheManager
 from kvparity_scenarios.sound import SoundCache, SoundLru
 from worldmodels import ReleasedModel

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 from kvparity import recording, storing
-from kvparity.fingerprints import fingerprint
 from kvparity.operations import RECUR, Operation, Set, Write
-from kvparity.trace import Trace
-from kvparity.values import KeysValues, size_bytes
+from kvparity.traces.reader import Trace
+from kvparity.values.entry import KeysValues, size_bytes
+from kvparity.values.fingerprints import fingerprint
 from recordings import SHAPE, entry, numbers, recorded, values
 
 if TYPE_CHECKING:

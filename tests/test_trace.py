@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from kvparity.caches import CacheSpec
+from kvparity.caches.protocol import CacheSpec
 from kvparity.errors import TraceError
-from kvparity.fingerprints import fingerprint
-from kvparity.layout import digest_of, stand_in
 from kvparity.operations import RECUR, Checkout, Clear, Get, Operation, Set, Write, init
-from kvparity.recording import TraceWriter
-from kvparity.trace import Answer, Recorded, Trace
-from kvparity.tracefile import SCHEMA
-from kvparity.values import KeysValues
+from kvparity.traces.chunks import digest_of, stand_in
+from kvparity.traces.reader import Answer, Recorded, Trace
+from kvparity.traces.sqlite_file import SCHEMA
+from kvparity.traces.writer import TraceWriter
+from kvparity.values.entry import KeysValues
+from kvparity.values.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

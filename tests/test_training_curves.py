@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kvparity.errors import UsageError
-from kvparity.training.curves import CurveLog, compare_curves, read_curves
+from kvparity.training.paired.curves import CurveLog, compare_curves, read_curves
 
 if TYPE_CHECKING:
     from pathlib import Path

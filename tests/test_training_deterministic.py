@@ -7,11 +7,11 @@ import sys
 from types import ModuleType
 
 import numpy as np
-from kvparity.training.deterministic import seed_environments
+from kvparity.training.paired.seeding import seed_environments
 
 DRAWS = """
 import random, numpy, torch
-from kvparity.training.deterministic import make_deterministic
+from kvparity.training.paired.seeding import make_deterministic
 make_deterministic({seed})
 print(random.random(), numpy.random.rand(), torch.rand(1).item(), torch.get_num_threads())
 print(torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled())

@@ -27,10 +27,10 @@ from kvparity import (
     UnusableCacheError,
     UsageError,
 )
-from kvparity.mirror import Mirror
+from kvparity.shadow.mirror import Mirror
 from kvparity.training import Attachment, Limits, Options, attach
-from kvparity.training.guard import Guard, warn
-from kvparity.values import read
+from kvparity.training.inline.guard import Guard, warn
+from kvparity.values.entry import read
 from worldmodels import ManagedModel, ReleasedModel, play, same
 
 if TYPE_CHECKING:

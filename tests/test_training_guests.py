@@ -14,11 +14,11 @@ import doubles
 import pytest
 import torch
 from kvparity import RECUR, KeysValues, PoolId, PoolStats, init
-from kvparity.loading import factory_of
+from kvparity.registry import factory_of
 from kvparity.training import Limits, attach, listening
-from kvparity.training.guard import Guard
+from kvparity.training.inline.guard import Guard
+from kvparity.training.inline.trail import OPERATIONS
 from kvparity.training.live import LiveView
-from kvparity.training.trail import OPERATIONS
 from worldmodels import ENVIRONMENTS, SPEC, ManagedModel, ReleasedModel, play, same
 
 if TYPE_CHECKING:

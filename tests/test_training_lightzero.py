@@ -23,7 +23,7 @@ from kvparity import (
     fingerprint,
     init,
 )
-from kvparity.training.lightzero import identity_of, spec_of, world_models_of
+from kvparity.training.lightzero.models import identity_of, spec_of, world_models_of
 from kvparity.training.recorder import Recording
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from kvparity.training.curves import CurveLog, read_curves
-from kvparity.training.observing import PATTERN, Observer
+from kvparity.training.paired.curves import CurveLog, read_curves
+from kvparity.training.paired.observing import PATTERN, Observer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from kvparity.training.curves import Curves
+    from kvparity.training.paired.curves import Curves
 
 POLICY = """
 from types import SimpleNamespace

@@ -6,11 +6,11 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kvparity.training.paired import DIFFERENT, INCONCLUSIVE, SAME, Leg, pair
+from kvparity.training.paired.outcome import DIFFERENT, INCONCLUSIVE, SAME, Leg, pair
 
 if TYPE_CHECKING:
-    from kvparity.training.curves import Curves
-    from kvparity.training.paired import Paired
+    from kvparity.training.paired.curves import Curves
+    from kvparity.training.paired.outcome import Paired
 
 LOSSES = [3.0, 2.0, 1.0]
 

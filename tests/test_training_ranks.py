@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from kvparity import Comparison, Result, UsageError, load_scenario
 from kvparity.report import verdict_line
-from kvparity.result import TrainingAccount
+from kvparity.results.result import TrainingAccount
 from kvparity.training.ranks import Gathering, Rank
 
 if TYPE_CHECKING:

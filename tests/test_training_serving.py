@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kvparity import KVParityError
-from kvparity.training.serving import OwnCaches, SwitchedOver
+from kvparity.training.paired.serving import OwnCaches, SwitchedOver
 from worldmodels import ManagedModel, ReleasedModel, play, same
 
 if TYPE_CHECKING:
-    from kvparity.training.serving import Server
+    from kvparity.training.paired.serving import Server
 
 MODELS = pytest.mark.parametrize("kind", [ReleasedModel, ManagedModel])
 SERVERS = pytest.mark.parametrize("make", [OwnCaches, lambda: SwitchedOver("refactored-fifo")])

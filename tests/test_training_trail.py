@@ -9,14 +9,14 @@ import doubles
 import pytest
 import torch
 from kvparity import RECUR, Clear, KeysValues, fingerprint, init
-from kvparity.compare import NOT_KEPT
 from kvparity.training import Limits, attach, listening
-from kvparity.training.tap import Own
-from kvparity.training.trail import OPERATIONS, Trail
+from kvparity.training.inline.trail import OPERATIONS, Trail
+from kvparity.training.lightzero.tap import Own
+from kvparity.values.difference import NOT_KEPT
 from worldmodels import ManagedModel, ReleasedModel, entry, play
 
 if TYPE_CHECKING:
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 GALLERY = ("by-reference", "forgets-v", "reads-next-environment", "lends-one-buffer", "owners-survive-clear")
 

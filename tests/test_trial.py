@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kvparity import RECUR, CacheSpec, Clear, Comparison, Get, KnownDifference, Set
-from kvparity.case import Signature, plain
-from kvparity.trial import NewsLog, PartedError, Trial
+from kvparity.search.case import Signature, plain
+from kvparity.search.trial import NewsLog, PartedError, Trial
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,7 @@ import pytest
 import torch
 from entries import SHAPE, SIZES, UpstreamKeysValues, apart, drawn, every_dtype, row, upstream
 from kvparity.errors import NotKeysValuesError
-from kvparity.fingerprints import fingerprint
-from kvparity.values import (
+from kvparity.values.entry import (
     KeysValues,
     TokenCache,
     check,
@@ -26,6 +25,7 @@ from kvparity.values import (
     size_bytes,
     write_token,
 )
+from kvparity.values.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

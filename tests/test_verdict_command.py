@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from kvparity.cli import main
 from kvparity.thresholds import Thresholds
-from kvparity.training.paired import Leg, pair
+from kvparity.training.paired.outcome import Leg, pair
 from kvparity.verdict.certificate import digest_of
 from kvparity.verdict.material import read_material
 
@@ -35,7 +35,7 @@ memory-operations = 40000
 memory-growth = 1000000000
 """
 LEAK = """
-from kvparity.values import clone
+from kvparity.values.entry import clone
 from kvparity_scenarios.sound import SoundCache
 
 

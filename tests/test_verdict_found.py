@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from kvparity import Comparison, KnownDifference, Result, load_scenario, merge
-from kvparity.compare import Tolerance
 from kvparity.evidence import Coverage
 from kvparity.thresholds import Thresholds
+from kvparity.values.difference import Tolerance
 from kvparity.verdict import (
     FAILED,
     GO,

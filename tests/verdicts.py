@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvparity import Result
 from kvparity.evidence import Coverage, Exercised, Provenance, Timeline
-from kvparity.result import TrainingAccount
+from kvparity.results.result import TrainingAccount
 from kvparity.verdict import (
     INCONCLUSIVE,
     Check,

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from kvparity import CacheSpec, KeysValues
-from kvparity.values import copy_into
+from kvparity.values.entry import copy_into
 from kvparity_refactored import KVCacheManager
 
 ENVIRONMENTS = 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from kvparity.caches import CacheSpec
-from kvparity.values import KeysValues
+from kvparity.caches.protocol import CacheSpec
+from kvparity.values.entry import KeysValues
 from kvparity_scenarios.context import Geometry
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kvparity.driving.driver import Comparison, Driver, step
 from kvparity.evidence import Evidence
 from kvparity.evidence.memory import resident_bytes
-from kvparity.replay import Comparison, Driver, step
 
 from lines.entries import ANY_SIZE, each
 from lines.measuring import Line, Ratio

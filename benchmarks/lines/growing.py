@@ -19,12 +19,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
-from kvparity.caches import CacheSpec
+from kvparity.caches.protocol import CacheSpec
+from kvparity.driving.driver import Comparison, Driver, step
 from kvparity.evidence import Evidence
-from kvparity.loading import load_scenario
 from kvparity.operations import RECUR
-from kvparity.replay import Comparison, Driver, step
-from kvparity.values import KeysValues
+from kvparity.registry import load_scenario
+from kvparity.values.entry import KeysValues
 from kvparity_refactored import EvictionStrategy, KVCachePool
 
 from lines.entries import ANY_SIZE, SMALL, Producer

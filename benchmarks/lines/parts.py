@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 import xxhash
 from entries import LARGE, SMALL, Producer
-from kvparity.fingerprints import HostFingerprints
 from kvparity.operations import RECUR
-from kvparity.values import clone, expose, read
+from kvparity.values.entry import clone, expose, read
+from kvparity.values.fingerprints import HostFingerprints
 from kvparity_legacy.evicting import EvictingRing
 from kvparity_refactored.pool import KVCachePool
 from kvparity_refactored.slots import Slot

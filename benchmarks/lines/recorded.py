@@ -20,13 +20,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
-from kvparity.fingerprints import fingerprint
-from kvparity.loading import build_cache
+from kvparity.driving.driver import Comparison, Driver
 from kvparity.operations import RECUR, Set
-from kvparity.recording import TraceWriter
-from kvparity.replay import Comparison, Driver
-from kvparity.trace import Trace
-from kvparity.values import KeysValues, size_bytes
+from kvparity.registry import build_cache
+from kvparity.traces.reader import Trace
+from kvparity.traces.writer import TraceWriter
+from kvparity.values.entry import KeysValues, size_bytes
+from kvparity.values.fingerprints import fingerprint
 from kvparity_scenarios.catalogue import Scenario
 from kvparity_scenarios.collector import Collector, Habits
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from random import Random
 
-    from kvparity.caches import Cache, CacheSpec
+    from kvparity.caches.protocol import Cache, CacheSpec
     from kvparity.operations import Operation, PoolId
 
     from lines.measuring import Effort

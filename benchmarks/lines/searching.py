@@ -17,9 +17,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kvparity.adapting import adapt
+from kvparity.caches.adapter import adapt
 from kvparity.operations import RECUR, init
-from kvparity.values import write_token
+from kvparity.values.entry import write_token
 from kvparity_legacy import EvictingCache, ReleasedCache
 from kvparity_refactored import fifo
 
@@ -29,7 +29,7 @@ from lines.measuring import Line, Ratio, timed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kvparity.caches import Cache
+    from kvparity.caches.protocol import Cache
     from kvparity_legacy.rings import RingCache
 
     from lines.measuring import Effort

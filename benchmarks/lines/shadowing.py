@@ -25,12 +25,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import xxhash
-from kvparity.fingerprints import fingerprint
 from kvparity.operations import RECUR, Checkout, Set
-from kvparity.recording import _BATCH_OPERATIONS, _PAUSE_SECONDS, TraceWriter
-from kvparity.shadow import ShadowCache
-from kvparity.trace import Answer
-from kvparity.values import KeysValues, clone, read
+from kvparity.shadow.shadow_cache import ShadowCache
+from kvparity.traces.reader import Answer
+from kvparity.traces.writer import _BATCH_OPERATIONS, _PAUSE_SECONDS, TraceWriter
+from kvparity.values.entry import KeysValues, clone, read
+from kvparity.values.fingerprints import fingerprint
 
 from lines.entries import SPEC, Producer, each
 from lines.measuring import Line, Ratio, timed

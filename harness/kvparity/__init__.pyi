@@ -1,10 +1,7 @@
-from .adapting import adapt
-from .caches import Cache, CacheSpec, Drop, PoolStats
-from .compare import Difference, Tolerance
-from .divergence import Divergence, DivergenceLog, KnownDifference
+from .caches.adapter import adapt
+from .caches.protocol import Cache, CacheSpec, Drop, PoolStats
+from .driving.driver import Comparison, Driver
 from .errors import KVParityError, NotKeysValuesError, TraceError, UnusableCacheError, UsageError
-from .fingerprints import fingerprint
-from .loading import Scenario, build_cache, load_scenario, trace_path
 from .operations import (
     ALL,
     ALL_INIT,
@@ -19,13 +16,16 @@ from .operations import (
     Write,
     init,
 )
-from .recording import TraceWriter
-from .replay import Comparison, Driver
-from .result import Result
-from .shadow import ShadowCache
-from .tally import merge
-from .trace import Answer, Recorded, Trace
-from .values import KeysValues
+from .registry import Scenario, build_cache, load_scenario, trace_path
+from .results.adding import merge
+from .results.divergence import Divergence, DivergenceLog, KnownDifference
+from .results.result import Result
+from .shadow.shadow_cache import ShadowCache
+from .traces.reader import Answer, Recorded, Trace
+from .traces.writer import TraceWriter
+from .values.difference import Difference, Tolerance
+from .values.entry import KeysValues
+from .values.fingerprints import fingerprint
 
 __all__ = [
     "ALL",

@@ -1,4 +1,4 @@
-"""The command line: what each command does. `kvparity.options` says what it takes.
+"""The command line: what each command does. `kvparity.commands.options` says what it takes.
 
 Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one line says what, and how to mend it),
 3 interrupted (what was found so far is reported). `shadow` ends with its script's own status where that is not 0; of
@@ -19,9 +19,9 @@ from rich.text import Text
 
 from kvparity.commands.bench import bench
 from kvparity.commands.compare_training import compare_training, render_paired, verdict_of
-from kvparity.commands.ending import termination_deferred
 from kvparity.commands.listing import listing
 from kvparity.commands.minimize import minimize
+from kvparity.commands.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
 from kvparity.commands.report import report
 from kvparity.commands.session import (
     BAD_INPUT,
@@ -33,17 +33,17 @@ from kvparity.commands.session import (
     conclude,
 )
 from kvparity.commands.shadow import shadow
+from kvparity.commands.termination import termination_deferred
 from kvparity.commands.verdict import verdict
+from kvparity.driving.driver import Comparison
 from kvparity.errors import KVParityError, UsageError
-from kvparity.fetching import local_trace
-from kvparity.options import DEFAULT_SCENARIO, DEFAULT_TRACE, build_parser
-from kvparity.patience import Patience
-from kvparity.replay import Comparison
 from kvparity.report import write_text
-from kvparity.report.harmless import one_line, open_console
-from kvparity.result import FAIL_ON
+from kvparity.report.console import one_line, open_console
+from kvparity.results.result import FAIL_ON
 from kvparity.settings import read_settings
-from kvparity.training.paired import SAME
+from kvparity.shadow.timeout import Patience
+from kvparity.traces.remote import local_trace
+from kvparity.training.paired.outcome import SAME
 from kvparity.training.ranks import PATIENCE_S, Gathering, Rank
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ class Set:
     Attributes:
         pool: `init[env]`, `recur` or `wm`.
         key: an unsigned 64-bit integer.
-        value: any key/value object, see `kvparity.values`. Whoever drives a cache hands it over in one reused
+        value: any key/value object, see `kvparity.values.entry`. Whoever drives a cache hands it over in one reused
             producer object, so it is only read.
         priority: for caches that evict by priority; None where the workload has none to give.
     """

@@ -21,13 +21,13 @@ from kvparity.settings import REGRESSIONS
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from kvparity.caches import CacheSpec
-    from kvparity.divergence import KnownDifference
-    from kvparity.failure import Findings
-    from kvparity.replay import Comparison
-    from kvparity.result import Result
-    from kvparity.shadow import ShadowCache
-    from kvparity.trace import TraceHeader
+    from kvparity.caches.protocol import CacheSpec
+    from kvparity.driving.driver import Comparison
+    from kvparity.report.failure import Findings
+    from kvparity.results.divergence import KnownDifference
+    from kvparity.results.result import Result
+    from kvparity.shadow.shadow_cache import ShadowCache
+    from kvparity.traces.reader import TraceHeader
 
 pytest.register_assert_rewrite("kvparity.contract")
 
@@ -80,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def cache_name(config: pytest.Config, side: str, *, recorded: str | None = None) -> str:
     """The cache on that side of `SIDES`: the option's, else `recorded`, else the ini file's, else the default."""
-    from kvparity.loading import DEFAULT_CANDIDATE, DEFAULT_REFERENCE  # noqa: PLC0415  see the module's docstring
+    from kvparity.registry import DEFAULT_CANDIDATE, DEFAULT_REFERENCE  # noqa: PLC0415  see the module's docstring
 
     default = DEFAULT_REFERENCE if side == "reference" else DEFAULT_CANDIDATE
     name: str = config.getoption(f"kv_{side}") or recorded or config.getini(f"kv_{side}") or default
@@ -91,7 +91,7 @@ def cache_name(config: pytest.Config, side: str, *, recorded: str | None = None)
 def one_line_failure() -> Iterator[None]:
     """Within, kvparity's own errors fail the test with their message alone: a traceback would show our insides."""
     from kvparity.errors import KVParityError  # noqa: PLC0415
-    from kvparity.report.harmless import one_line  # noqa: PLC0415
+    from kvparity.report.console import one_line  # noqa: PLC0415
 
     try:
         yield
@@ -104,7 +104,7 @@ def _failed(text: str) -> BaseException:
 
 
 def _comparison(config: pytest.Config, header: TraceHeader | None = None) -> Comparison:
-    from kvparity.replay import Comparison  # noqa: PLC0415
+    from kvparity.driving.driver import Comparison  # noqa: PLC0415
 
     recorded = (None, None) if header is None else (header.served_by, header.candidate)
     names = [cache_name(config, side, recorded=name) for side, name in zip(SIDES, recorded, strict=True)]
@@ -121,7 +121,7 @@ def _names_of_the_project(config: pytest.Config) -> set[str]:
 def _refuse_to_import(name: str) -> None:
     """A trace is data: the name of a cache in it may choose among what is installed, and have nothing else imported."""
     from kvparity.errors import UsageError  # noqa: PLC0415
-    from kvparity.loading import FAULT_PREFIX  # noqa: PLC0415
+    from kvparity.registry import FAULT_PREFIX  # noqa: PLC0415
 
     if ":" in name and not name.startswith(FAULT_PREFIX):
         raise UsageError(
@@ -143,7 +143,7 @@ def _known(config: pytest.Config) -> Sequence[KnownDifference]:
 @pytest.fixture
 def kv_spec() -> CacheSpec:
     """The sizes of the caches behind `kv_shadow`: small pools, which fill soon. Override it for other sizes."""
-    from kvparity.caches import CacheSpec  # noqa: PLC0415
+    from kvparity.caches.protocol import CacheSpec  # noqa: PLC0415
 
     return CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
 
@@ -162,7 +162,7 @@ def kv_shadow(request: pytest.FixtureRequest, kv_spec: CacheSpec) -> ShadowCache
 @pytest.fixture
 def kv_result(request: pytest.FixtureRequest) -> Result:
     """What the replay of the test's `kvtrace` marker came to; of several traces, the sum."""
-    from kvparity.tally import merge  # noqa: PLC0415
+    from kvparity.results.adding import merge  # noqa: PLC0415
 
     results = request.node.stash.get(_RESULTS, [])
     if not results:
@@ -211,7 +211,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 def _failures(item: pytest.Item) -> str:
     texts = []
     for watched in item.stash.get(_WATCHED, ()):
-        from kvparity.failure import failure  # noqa: PLC0415
+        from kvparity.report.failure import failure  # noqa: PLC0415
 
         if watched.shadow is not None:
             watched.shadow.check_stats()
@@ -225,14 +225,14 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Keep what a trial found, such as Hypothesis's state machine's; unittest's failures are known here only."""
     report = yield
-    if call.excinfo is not None and "kvparity.trial" in sys.modules:
+    if call.excinfo is not None and "kvparity.search.trial" in sys.modules:
         report.sections.extend(("kvparity", text) for text in _kept(item, call.excinfo.value))
     return report
 
 
 def _kept(item: pytest.Item, error: BaseException) -> Iterator[str]:
-    from kvparity.commands.minimal import write_trace  # noqa: PLC0415  see the module's docstring
-    from kvparity.trial import PartedError  # noqa: PLC0415
+    from kvparity.search.keeping import write_trace  # noqa: PLC0415  see the module's docstring
+    from kvparity.search.trial import PartedError  # noqa: PLC0415
 
     found = [each for each in getattr(error, "exceptions", (error,)) if isinstance(each, PartedError)]
     cache = getattr(item.config, "cache", None)  # pytest may run without
@@ -259,7 +259,7 @@ def _file_name(nodeid: str) -> str:
 def _trace_of(item: pytest.Item, name: str) -> Path:
     """The file of that name beside the test, then in rootdir; else the bundled trace."""
     from kvparity.errors import UsageError  # noqa: PLC0415
-    from kvparity.loading import TRACES, installed, trace_path  # noqa: PLC0415
+    from kvparity.registry import TRACES, installed, trace_path  # noqa: PLC0415
 
     folders = (item.path.parent, item.config.rootpath)
     for folder in folders:
@@ -281,7 +281,7 @@ def _replay(item: pytest.Item, path: Path, workload: str, *, by_header: bool = F
         KeyboardInterrupt: the replay was interrupted.
     """
     from kvparity.errors import UsageError  # noqa: PLC0415
-    from kvparity.trace import Trace  # noqa: PLC0415
+    from kvparity.traces.reader import Trace  # noqa: PLC0415
 
     with Trace(path) as trace:
         try:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kvparity.divergence import KnownDifference
 from kvparity.errors import UsageError
+from kvparity.results.divergence import KnownDifference
 from kvparity.thresholds import Thresholds
 
 if sys.version_info >= (3, 11):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from kvparity.values import KeysValues
+from kvparity.values.entry import KeysValues
 
 from kvparity_legacy.rings import Ring, RingCache
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from kvparity.caches import PoolStats
+from kvparity.caches.protocol import PoolStats
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
-from kvparity.values import KeysValues, size_bytes
+from kvparity.values.entry import KeysValues, size_bytes
 
 _DEFAULT_NUM_SIMULATIONS = 50  # LightZero 0.2.0, for a world model whose config does not say
 

@@ -9,7 +9,7 @@ from kvparity_refactored.locking import LockedPool, SharedLock, one_at_a_time
 from kvparity_refactored.pool import KVCachePool
 
 if TYPE_CHECKING:
-    from kvparity.values import KeysValues
+    from kvparity.values.entry import KeysValues
 
 _DEFAULT_NUM_SIMULATIONS = 50
 _SEVERAL_POOLS = ("hierarchical_get", "clear_all", "clear_init_caches", "get_stats_summary", "reset_stats")

@@ -10,7 +10,7 @@ from kvparity_refactored.slots import Slot
 from kvparity_refactored.stats import CacheStats
 
 if TYPE_CHECKING:
-    from kvparity.values import KeysValues
+    from kvparity.values.entry import KeysValues
 
 
 class KVCachePool:
@@ -106,7 +106,7 @@ class KVCachePool:
 
         Args:
             cache_key: an unsigned 64-bit integer.
-            kv_cache: any key/value object, see `kvparity.values`. It may be changed right after.
+            kv_cache: any key/value object, see `kvparity.values.entry`. It may be changed right after.
             priority: read under PRIORITY only. None is 0.0 for a new key and leaves a held key's as it is.
 
         Returns:

@@ -17,7 +17,7 @@ def build_cache(config: Any, env_num: int, *, legacy: Callable[[Any, int], Origi
 
     The default is False. `legacy` comes from the caller, so that the new system never imports the old one and
     stays whole when that is deleted: `build_cache(config, env_num, legacy=EvictingCache)`. To drive either
-    through one interface, pass the result to `kvparity.adapting.adapt`.
+    through one interface, pass the result to `kvparity.caches.adapter.adapt`.
 
     Raises:
         ValueError: `use_new_cache_manager` is neither True nor False (the string "False" would be true).

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from kvparity.values import KeysValues
+from kvparity.values.entry import KeysValues
 from torch.nn.functional import pad
 
 if TYPE_CHECKING:

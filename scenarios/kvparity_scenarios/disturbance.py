@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
-    from kvparity.caches import CacheSpec
+    from kvparity.caches.protocol import CacheSpec
     from kvparity.operations import Operation, PoolId
 
 _PROBE_CHANCE = 0.08

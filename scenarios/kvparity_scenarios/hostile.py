@@ -14,7 +14,7 @@ import numpy as np
 from kvparity_scenarios.sound import SoundCache
 
 if TYPE_CHECKING:
-    from kvparity.caches import PoolStats
+    from kvparity.caches.protocol import PoolStats
     from kvparity.operations import PoolId
 
 _NAP_S = 0.05

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 import xxhash
 from kvparity.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, Set, Write, init
-from kvparity.values import KeysValues
+from kvparity.values.entry import KeysValues
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
-    from kvparity.caches import CacheSpec
+    from kvparity.caches.protocol import CacheSpec
     from kvparity.operations import Operation, PoolId
 
 EDGE_KEYS = (0, 1, 2**63 - 1, 2**63, 2**64 - 1)

@@ -17,9 +17,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
-from kvparity.caches import CacheSpec
+from kvparity.caches.protocol import CacheSpec
 from kvparity.operations import Clear, Get, Set, init
-from kvparity.values import KeysValues
+from kvparity.values.entry import KeysValues
 
 from kvparity_scenarios.catalogue import Scenario
 from kvparity_scenarios.context import Geometry

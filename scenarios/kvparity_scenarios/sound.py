@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvparity.caches import PoolStats
+from kvparity.caches.protocol import PoolStats
+from kvparity.judging.oracle import covered
 from kvparity.operations import RECUR, WM, PoolId, init
-from kvparity.oracle import covered
-from kvparity.values import KeysValues, check, clone, copy_into, size_bytes
+from kvparity.values.entry import KeysValues, check, clone, copy_into, size_bytes
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -39,7 +39,7 @@ class Pool:
 
 
 class SoundCache:
-    """A `kvparity.caches.Cache` that is right.
+    """A `kvparity.caches.protocol.Cache` that is right.
 
     Args:
         config: `init_pool_size` is the slots of an init pool, `num_simulations * env_num` those of recur.

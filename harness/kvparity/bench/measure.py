@@ -9,22 +9,22 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from kvparity.bench.conditions import interruptions, pinned, tidied
-from kvparity.bench.counting import Counting, Counts, evictions
+from kvparity.bench.counts import Counting, Counts, evictions
 from kvparity.bench.estimate import Estimate, estimate
 from kvparity.bench.memory import Booking, Ledger, Memory, traced
 from kvparity.bench.result import OVERALL, Figures, Latency, Run
 from kvparity.bench.timing import CYCLE, Race
-from kvparity.containing import contained
-from kvparity.explain import mishap
+from kvparity.caches.exceptions import contained
+from kvparity.driving.driver import Driver
+from kvparity.judging.explain import mishap
 from kvparity.operations import ALL, Write, describe
-from kvparity.replay import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kvparity.bench.timing import Build, Clock, Repeat
     from kvparity.bench.workload import Workload
-    from kvparity.caches import Cache
+    from kvparity.caches.protocol import Cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

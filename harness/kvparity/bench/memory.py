@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_flatten
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kvparity.caches import Cache
+    from kvparity.caches.protocol import Cache
     from kvparity.operations import PoolId
 
 

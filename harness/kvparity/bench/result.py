@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kvparity.bench.counting import Counts  # noqa: TC001  read at run time, by whoever decodes a file
+from kvparity.bench.counts import Counts  # noqa: TC001  read at run time, by whoever decodes a file
 from kvparity.bench.estimate import Estimate  # noqa: TC001
 from kvparity.bench.memory import Memory  # noqa: TC001
-from kvparity.bench.sweep import Sweep  # noqa: TC001
-from kvparity.caches import CacheSpec  # noqa: TC001
+from kvparity.bench.pool_sizes import Sweep  # noqa: TC001
+from kvparity.caches.protocol import CacheSpec  # noqa: TC001
 from kvparity.evidence.provenance import Provenance  # noqa: TC001
 
 SCHEMA = 1

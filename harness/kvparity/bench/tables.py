@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from kvparity.bench import curves
+from kvparity.bench import miss_curves as curves
 from kvparity.bench.estimate import CONFIDENCE, Estimate
 from kvparity.bench.result import OVERALL
 from kvparity.bench.timing import CYCLE
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from kvparity.bench.against import Comparison
+    from kvparity.bench.baseline import Comparison
     from kvparity.bench.result import Figures, Machine, Run, Settings
 
 _ORDER = (CYCLE, "checkout", "set", "get", "clear")

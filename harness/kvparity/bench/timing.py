@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from kvparity.containing import contained
-from kvparity.explain import mishap
+from kvparity.caches.exceptions import contained
+from kvparity.driving.driver import Driver
+from kvparity.judging.explain import mishap
 from kvparity.operations import ALL, RECUR, Checkout, Clear, Get, Set, Write
-from kvparity.replay import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kvparity.bench.workload import Streamed, Workload
-    from kvparity.caches import Cache, CacheSpec
+    from kvparity.caches.protocol import Cache, CacheSpec
     from kvparity.operations import Operation, PoolId
 
     Clock: TypeAlias = Callable[[], int]

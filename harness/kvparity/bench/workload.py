@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import torch
 
 from kvparity.errors import UsageError
-from kvparity.loading import SCENARIOS, TRACES, installed, load_scenario, trace_path
 from kvparity.operations import Set
-from kvparity.trace import Trace
-from kvparity.values import KeysValues, describe, size_bytes
+from kvparity.registry import SCENARIOS, TRACES, installed, load_scenario, trace_path
+from kvparity.traces.reader import Trace
+from kvparity.values.entry import KeysValues, describe, size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kvparity.caches import CacheSpec
+    from kvparity.caches.protocol import CacheSpec
     from kvparity.operations import Operation
 
 MOST_BYTES = 512 * 1024 * 1024

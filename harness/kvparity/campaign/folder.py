@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kvparity.campaign.tasks import Setting, Task
     from kvparity.campaign.work import Done
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 
 class Folder:

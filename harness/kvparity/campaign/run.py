@@ -6,8 +6,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kvparity.campaign.work import Lost
-from kvparity.divergence import DivergenceLog
-from kvparity.tally import Tally, merge
+from kvparity.results.adding import Tally, merge
+from kvparity.results.divergence import DivergenceLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kvparity.campaign.folder import Folder
     from kvparity.campaign.tasks import Setting, Task
     from kvparity.campaign.work import Done
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 # What two runs of the same work need not agree in: when, where and how fast.
 _OF_THE_MOMENT = ("timing", "timeline", "latencies", "provenance")

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import xxhash
 
+from kvparity.driving.driver import Comparison
 from kvparity.errors import TraceError
-from kvparity.fetching import identity, is_url
-from kvparity.loading import trace_path
-from kvparity.replay import Comparison
-from kvparity.trace import Trace
+from kvparity.registry import trace_path
+from kvparity.traces.reader import Trace
+from kvparity.traces.remote import identity, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from kvparity.compare import Tolerance
-    from kvparity.divergence import KnownDifference
+    from kvparity.results.divergence import KnownDifference
+    from kvparity.values.difference import Tolerance
 
 EXAMPLES_AT_ONCE = 100
 _SEEDS = 1 << 32

@@ -15,15 +15,15 @@ import torch
 from rich.console import Console
 
 from kvparity.campaign.tasks import Examples
-from kvparity.commands.fuzz import fuzz
-from kvparity.fetching import local_trace
-from kvparity.fuzz import Fuzzer
-from kvparity.patience import Patience
-from kvparity.trace import Trace
+from kvparity.search.findings import fuzz
+from kvparity.search.fuzz import Fuzzer
+from kvparity.shadow.timeout import Patience
+from kvparity.traces.reader import Trace
+from kvparity.traces.remote import local_trace
 
 if TYPE_CHECKING:
     from kvparity.campaign.tasks import Setting, Task, TracePart
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

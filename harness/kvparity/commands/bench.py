@@ -12,23 +12,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kvparity.bench.against import check, compare
+from kvparity.bench.baseline import check, compare
 from kvparity.bench.conditions import pinned
-from kvparity.bench.curves import render_sweep
+from kvparity.bench.json_file import read_bench, write_bench
 from kvparity.bench.measure import measure, unmeasured
+from kvparity.bench.miss_curves import render_sweep
+from kvparity.bench.pool_sizes import sweep
 from kvparity.bench.result import Bench, Machine, Settings
-from kvparity.bench.storage import read_bench, write_bench
-from kvparity.bench.sweep import sweep
 from kvparity.bench.tables import render, render_comparison, render_machine, verdict
 from kvparity.bench.workload import Shape, load, trace_of
-from kvparity.commands.numbers import at_least, percent
+from kvparity.commands.argument_types import at_least, percent
 from kvparity.commands.session import DEFAULT_STEPS, DIVERGENCE, INTERRUPTED, PARITY, check_files
 from kvparity.errors import UsageError
 from kvparity.evidence.memory import machine_bytes
 from kvparity.evidence.provenance import provenance
-from kvparity.loading import DEFAULT_REFERENCE, build_cache, factory_of
+from kvparity.registry import DEFAULT_REFERENCE, build_cache, factory_of
 from kvparity.report import Progress
-from kvparity.report.harmless import open_console
+from kvparity.report.console import open_console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

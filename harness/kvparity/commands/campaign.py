@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from kvparity.caches import CacheSpec
+from kvparity.caches.protocol import CacheSpec
 from kvparity.campaign import Folder, Local, Setting, examples, run, trace_parts
-from kvparity.commands.numbers import at_least
-from kvparity.divergence import DivergenceLog
+from kvparity.commands.argument_types import at_least
 from kvparity.errors import UsageError
 from kvparity.evidence import provenance
-from kvparity.loading import factory_of
-from kvparity.program import test_name
+from kvparity.registry import factory_of
 from kvparity.report import Progress
-from kvparity.trace import Trace
+from kvparity.results.divergence import DivergenceLog
+from kvparity.search.program import test_name
+from kvparity.traces.reader import Trace
 
 if TYPE_CHECKING:
     import argparse
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from kvparity.campaign import Task
     from kvparity.campaign.run import Engine
-    from kvparity.compare import Tolerance
-    from kvparity.divergence import KnownDifference
-    from kvparity.result import KeptCase, Result
+    from kvparity.results.divergence import KnownDifference
+    from kvparity.results.result import KeptCase, Result
+    from kvparity.values.difference import Tolerance
 
 ENGINES = ("local", "ray")
 _NAMED = 8  # traces; a title of more is not read

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from kvparity.commands.script import check
 from kvparity.errors import UsageError
-from kvparity.loading import DEFAULT_CANDIDATE
-from kvparity.training.leg import Plan, read_leg
-from kvparity.training.observing import PATTERN
+from kvparity.registry import DEFAULT_CANDIDATE
 from kvparity.training.options import DEFAULT_REFERENCE
-from kvparity.training.paired import DIFFERENT, SAME, pair
-from kvparity.training.serving import LOOKUPS
+from kvparity.training.paired.observing import PATTERN
+from kvparity.training.paired.one_run import Plan, read_leg
+from kvparity.training.paired.outcome import DIFFERENT, SAME, pair
+from kvparity.training.paired.serving import LOOKUPS
+from kvparity.training.script import check
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from kvparity.training.paired import Leg, Paired
+    from kvparity.training.paired.outcome import Leg, Paired
 
 EXPLAINED = "explained"
 LEGS = {"reference": "reference", "candidate": "candidate", "reference again": "reference"}
@@ -110,7 +110,7 @@ def _train(plan: Plan, folder: Path) -> Leg:
     log = folder / "output.log"
     environment = {**os.environ, "PYTHONHASHSEED": str(plan.seed % (1 << 32))}
     with log.open("w", encoding="utf-8") as output:
-        command = [sys.executable, "-m", "kvparity.training.leg", str(plan.write())]
+        command = [sys.executable, "-m", "kvparity.training.paired.one_run", str(plan.write())]
         done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)  # noqa: S603
     leg = read_leg(folder)
     if leg is None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from kvparity.loading import CACHES, FAULT_PREFIX, SCENARIOS, TRACES, faults, installed, load_scenario, trace_path
-from kvparity.trace import Trace
+from kvparity.registry import CACHES, FAULT_PREFIX, SCENARIOS, TRACES, faults, installed, load_scenario, trace_path
+from kvparity.traces.reader import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from kvparity.case import Case, Shown, Signature, first_divergence, first_shown
-from kvparity.commands.minimal import file_away, make_folder_of, show, test_of, write
 from kvparity.commands.session import check_file
 from kvparity.errors import TraceError
-from kvparity.minimize import FlakyError, Minimal, Minimizer
 from kvparity.report import Progress
-from kvparity.trace import Trace
+from kvparity.search.case import Case, Shown, Signature, first_divergence, first_shown
+from kvparity.search.keeping import file_away, make_folder_of, show, test_of, write
+from kvparity.search.minimize import FlakyError, Minimal, Minimizer
+from kvparity.traces.reader import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from kvparity.divergence import Divergence
+    from kvparity.driving.driver import Comparison
     from kvparity.operations import Operation
-    from kvparity.replay import Comparison
+    from kvparity.results.divergence import Divergence
 
 
 def minimize(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from kvparity.errors import UsageError
 from kvparity.report import make_sure_it_can_be_made, read_result, verdict_line, write_page
-from kvparity.report.harmless import open_console
+from kvparity.report.console import open_console
+from kvparity.results.adding import merge
 from kvparity.settings import read_settings
-from kvparity.tally import merge
 
 if TYPE_CHECKING:
     import argparse

@@ -12,18 +12,11 @@ import torch
 from rich.text import Text
 
 from kvparity.commands.campaign import Campaign, is_campaign
-from kvparity.commands.ending import termination_deferred, termination_interrupts
-from kvparity.commands.fuzz import database, fuzz
-from kvparity.commands.programs import Source, add_programs
-from kvparity.compare import Tolerance
+from kvparity.commands.termination import termination_deferred, termination_interrupts
+from kvparity.driving.driver import Comparison
 from kvparity.errors import UsageError
 from kvparity.evidence import provenance
-from kvparity.fetching import identity, is_url, local_trace
-from kvparity.fuzz import Fuzzer
-from kvparity.loading import factory_of, load_scenario, trace_path
-from kvparity.patience import Patience
-from kvparity.recording import TraceWriter
-from kvparity.replay import Comparison
+from kvparity.registry import factory_of, load_scenario, trace_path
 from kvparity.report import (
     Progress,
     make_sure_it_can_be_made,
@@ -33,13 +26,20 @@ from kvparity.report import (
     write_page,
     write_text,
 )
+from kvparity.report.console import open_console
 from kvparity.report.files import write_summary
-from kvparity.report.harmless import open_console
 from kvparity.report.junit import junit
 from kvparity.report.markdown import summary
+from kvparity.results.adding import merge
+from kvparity.search.findings import database, fuzz
+from kvparity.search.fuzz import Fuzzer
+from kvparity.search.shortest import Source, add_programs
 from kvparity.settings import read_settings
-from kvparity.tally import merge
-from kvparity.trace import Trace
+from kvparity.shadow.timeout import Patience
+from kvparity.traces.reader import Trace
+from kvparity.traces.remote import identity, is_url, local_trace
+from kvparity.traces.writer import TraceWriter
+from kvparity.values.difference import Tolerance
 from kvparity.verdict import verdict_of
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from kvparity.caches import CacheFactory, CacheSpec
-    from kvparity.divergence import Divergence
-    from kvparity.loading import Scenario
+    from kvparity.caches.protocol import CacheFactory, CacheSpec
     from kvparity.operations import Operation
-    from kvparity.result import Result
+    from kvparity.registry import Scenario
+    from kvparity.results.divergence import Divergence
+    from kvparity.results.result import Result
 
 PARITY, DIVERGENCE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 3
 DEFAULT_STEPS = 20_000

@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from kvparity.caches import CacheSpec
-from kvparity.commands.numbers import add_patience, at_least
-from kvparity.commands.script import INTERRUPTED, TERMINATED, run_as_main
-from kvparity.containing import contained
+from kvparity.caches.exceptions import contained
+from kvparity.caches.protocol import CacheSpec
+from kvparity.commands.argument_types import add_patience, at_least
 from kvparity.errors import UsageError
-from kvparity.loading import DEFAULT_CANDIDATE, build_cache
-from kvparity.recording import TraceWriter
-from kvparity.report.harmless import open_console
-from kvparity.training.attachment import Attachment
-from kvparity.training.guard import Limits, warn
-from kvparity.training.hook import WorldModelHook
+from kvparity.registry import DEFAULT_CANDIDATE, build_cache
+from kvparity.report.console import open_console
+from kvparity.traces.writer import TraceWriter
+from kvparity.training.inline.attachment import Attachment
+from kvparity.training.inline.guard import Limits, warn
+from kvparity.training.lightzero.hook import WorldModelHook
 from kvparity.training.live import Heartbeat, LiveView, Screen, Sink
 from kvparity.training.options import ON_DIVERGENCE, SERVE, Options
 from kvparity.training.recorder import Recording
+from kvparity.training.script import INTERRUPTED, TERMINATED, run_as_main
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from kvparity.result import Result
+    from kvparity.results.result import Result
     from kvparity.settings import Settings
 
 _CHOICES = ("reference", "candidate", "serve", "on-divergence", "compare-every", "max-share")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kvparity.commands.session import DIVERGENCE, PARITY, check_files
 from kvparity.report import write_text
-from kvparity.report.harmless import open_console
+from kvparity.report.console import open_console
 from kvparity.settings import read_settings
 from kvparity.verdict import GO, NO_GO, verdict_of
 from kvparity.verdict.material import read_material

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kvparity.caches import as_stats, counts
+from kvparity.caches.protocol import as_stats, counts
 from kvparity.contract.entries import SPEC, each_searched_pool, entry
 from kvparity.contract.subject import OnTrial
 from kvparity.operations import RECUR, WM, init
 
 if TYPE_CHECKING:
-    from kvparity.caches import Cache
+    from kvparity.caches.protocol import Cache
     from kvparity.operations import PoolId
 
 

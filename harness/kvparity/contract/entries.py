@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from kvparity.caches import CacheSpec
-from kvparity.compare import compare
+from kvparity.caches.protocol import CacheSpec
 from kvparity.errors import NotKeysValuesError
-from kvparity.fingerprints import fingerprint
 from kvparity.operations import RECUR, WM, init
-from kvparity.values import KeysValues, read
+from kvparity.values.difference import compare
+from kvparity.values.entry import KeysValues, read
+from kvparity.values.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import torch
 from kvparity.contract.entries import SPEC, assert_same, each_pool, each_searched_pool, entry
 from kvparity.contract.subject import OnTrial
 from kvparity.operations import RECUR, init
-from kvparity.values import clone
+from kvparity.values.entry import clone
 
 if TYPE_CHECKING:
     from kvparity.operations import PoolId

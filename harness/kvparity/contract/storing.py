@@ -23,10 +23,10 @@ from kvparity.contract.entries import (
 )
 from kvparity.contract.subject import OnTrial
 from kvparity.operations import RECUR, PoolId, init
-from kvparity.values import KeysValues, read
+from kvparity.values.entry import KeysValues, read
 
 if TYPE_CHECKING:
-    from kvparity.caches import Cache
+    from kvparity.caches.protocol import Cache
 
 
 class Storing(OnTrial):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from kvparity.contract.entries import SPEC
-from kvparity.loading import build_cache, build_with
 from kvparity.pytest_plugin import cache_name, one_line_failure
+from kvparity.registry import build_cache, build_with
 
 if TYPE_CHECKING:
-    from kvparity.caches import Cache
+    from kvparity.caches.protocol import Cache
 
 
 class OnTrial:

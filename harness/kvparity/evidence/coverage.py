@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kvparity.values import read
+from kvparity.values.entry import read
 
 if TYPE_CHECKING:
-    from kvparity.oracle import IdealCache, Truth
+    from kvparity.judging.oracle import IdealCache, Truth
 
 
 @dataclass(slots=True, kw_only=True)

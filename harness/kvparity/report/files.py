@@ -14,7 +14,7 @@ from kvparity.errors import UsageError
 from kvparity.report.html import page
 
 if TYPE_CHECKING:
-    from kvparity.result import Result
+    from kvparity.results.result import Result
     from kvparity.thresholds import Thresholds
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"  # names the file that all commands of a step add to

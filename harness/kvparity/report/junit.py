@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from kvparity.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
-from kvparity.report.plain import plain
+from kvparity.results.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
+from kvparity.text import plain
 
 if TYPE_CHECKING:
-    from kvparity.divergence import Divergence
-    from kvparity.result import Result
+    from kvparity.results.divergence import Divergence
+    from kvparity.results.result import Result
     from kvparity.verdict import Verdict
 
 

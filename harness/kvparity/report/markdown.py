@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from kvparity.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
-from kvparity.report.plain import plain
+from kvparity.results.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
+from kvparity.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kvparity.result import Result
+    from kvparity.results.result import Result
     from kvparity.verdict import Verdict
 
 _MOST_GROUPS = 20

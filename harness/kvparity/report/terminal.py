@@ -13,16 +13,16 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
-from kvparity.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
-from kvparity.report.harmless import harmless
-from kvparity.trace import MOST_LOST
+from kvparity.report.console import harmless
+from kvparity.results.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
+from kvparity.traces.reader import MOST_LOST
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Task
 
-    from kvparity.divergence import Divergence
-    from kvparity.result import Result, TrainingAccount
+    from kvparity.results.divergence import Divergence
+    from kvparity.results.result import Result, TrainingAccount
 
 _SHOW_AFTER_S = 1.0
 ENDED_EARLY = f"the recording ended early: at most the last {MOST_LOST} operations before that are missing"

@@ -13,10 +13,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kvparity.divergence import BEHAVIOUR, CORRUPTION
 from kvparity.errors import UsageError
 from kvparity.evidence.memory import resident_bytes
-from kvparity.training.guard import warn
+from kvparity.results.divergence import BEHAVIOUR, CORRUPTION
+from kvparity.training.inline.guard import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from kvparity.training.attachment import Attachment
+    from kvparity.training.inline.attachment import Attachment
 
 EVERY_S = 10.0
 _MIB = 1 << 20

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kvparity.errors import UsageError
-from kvparity.training.guard import Limits
+from kvparity.training.inline.guard import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kvparity.caches import CacheFactory
-    from kvparity.divergence import KnownDifference
+    from kvparity.caches.protocol import CacheFactory
+    from kvparity.results.divergence import KnownDifference
 
 ON_DIVERGENCE = ("record", "warn", "raise", "detach")
 SERVE = ("reference", "candidate")

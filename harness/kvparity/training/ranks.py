@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from kvparity.errors import UsageError
 from kvparity.report import read_result, write_json
-from kvparity.tally import merge
+from kvparity.results.adding import merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 PATIENCE_S = 20.0  # less than torchrun has with a rank that it has asked to end
 _LOOK_EVERY_S = 0.2

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kvparity.fingerprints import fingerprint
 from kvparity.operations import RECUR, Clear, Set
-from kvparity.trace import Answer
-from kvparity.training.guard import warn
-from kvparity.training.lightzero import tap_of
+from kvparity.traces.reader import Answer
+from kvparity.training.inline.guard import warn
+from kvparity.training.lightzero.models import tap_of
+from kvparity.values.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kvparity.operations import Operation
-    from kvparity.recording import TraceWriter
-    from kvparity.training.tap import Own, Served
+    from kvparity.traces.writer import TraceWriter
+    from kvparity.training.lightzero.tap import Own, Served
 
 
 class Recording:

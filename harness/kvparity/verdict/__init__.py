@@ -1,8 +1,8 @@
 """The verdict: may the candidate take the reference's place? Checks with thresholds, and what they come to."""
 
 from kvparity.thresholds import Thresholds
-from kvparity.verdict.decide import verdict_of
-from kvparity.verdict.outcome import FAILED, GO, INCONCLUSIVE, NO_GO, PASSED, UNKNOWN, Check, Verdict
+from kvparity.verdict.checks import FAILED, GO, INCONCLUSIVE, NO_GO, PASSED, UNKNOWN, Check, Verdict
+from kvparity.verdict.rule import verdict_of
 from kvparity.verdict.speed import Ratio, Ratios, ratios_of
 from kvparity.verdict.training import Trained, trained_of
 

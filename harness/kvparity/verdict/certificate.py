@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kvparity.result import Result
+    from kvparity.results.result import Result
     from kvparity.thresholds import Thresholds
-    from kvparity.verdict.outcome import Check
+    from kvparity.verdict.checks import Check
     from kvparity.verdict.speed import Ratios
     from kvparity.verdict.subject import Subject
     from kvparity.verdict.training import Trained

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from kvparity.verdict.outcome import PASSED, UNKNOWN, Check
+from kvparity.verdict.checks import PASSED, UNKNOWN, Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

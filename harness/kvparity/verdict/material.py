@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kvparity.errors import UsageError
 from kvparity.report import result_of
-from kvparity.report.reading import read_hashed
+from kvparity.results.reading import read_hashed
 from kvparity.verdict.speed import ratios_of
 from kvparity.verdict.training import trained_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kvparity.result import Result
+    from kvparity.results.result import Result
     from kvparity.verdict.speed import Ratios
     from kvparity.verdict.training import Trained
 

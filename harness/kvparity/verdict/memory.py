@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kvparity.verdict.checks import FAILED, PASSED, UNKNOWN, Check
 from kvparity.verdict.growth import growth_of
-from kvparity.verdict.outcome import FAILED, PASSED, UNKNOWN, Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kvparity.evidence import Timeline
-    from kvparity.result import Result
+    from kvparity.results.result import Result
     from kvparity.thresholds import Thresholds
     from kvparity.verdict.growth import Growth
     from kvparity.verdict.subject import Subject

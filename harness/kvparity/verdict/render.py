@@ -11,14 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from kvparity.report.markdown import fenced, prose
-from kvparity.verdict.outcome import FAILED, GO, INCONCLUSIVE, NO_GO, PASSED, UNKNOWN
+from kvparity.verdict.checks import FAILED, GO, INCONCLUSIVE, NO_GO, PASSED, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import RenderableType
 
-    from kvparity.verdict.outcome import Check, Verdict
+    from kvparity.verdict.checks import Check, Verdict
 
 STYLES = {GO: "bold green", NO_GO: "bold red", INCONCLUSIVE: "bold yellow"}
 _MARKS = {PASSED: ("passed", "green"), FAILED: ("FAILED", "bold red"), UNKNOWN: ("unknown", "yellow")}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kvparity.errors import UsageError
-from kvparity.verdict.outcome import FAILED, PASSED, UNKNOWN, Check
+from kvparity.verdict.checks import FAILED, PASSED, UNKNOWN, Check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

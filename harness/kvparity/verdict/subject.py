@@ -6,12 +6,12 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kvparity.tally import merge, runs_of
+from kvparity.results.adding import merge, runs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

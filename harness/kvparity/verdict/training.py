@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kvparity.errors import UsageError
-from kvparity.training.paired import DIFFERENT, SAME
-from kvparity.verdict.outcome import FAILED, PASSED, UNKNOWN, Check
+from kvparity.training.paired.outcome import DIFFERENT, SAME
+from kvparity.verdict.checks import FAILED, PASSED, UNKNOWN, Check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kvparity.divergence import BEHAVIOUR
+from kvparity.results.divergence import BEHAVIOUR
 
 from kvparity_scenarios.faults.fault import Fault
 
 if TYPE_CHECKING:
-    from kvparity.caches import PoolStats
+    from kvparity.caches.protocol import PoolStats
     from kvparity.operations import PoolId
-    from kvparity.values import KeysValues
+    from kvparity.values.entry import KeysValues
 
     from kvparity_scenarios.sound import Pool
 

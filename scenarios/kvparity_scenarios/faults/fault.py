@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvparity.divergence import CORRUPTION
-from kvparity.values import read
+from kvparity.results.divergence import CORRUPTION
+from kvparity.values.entry import read
 
 from kvparity_scenarios.sound import SoundCache
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from kvparity.values import KeysValues, clone
+from kvparity.values.entry import KeysValues, clone
 
 from kvparity_scenarios.faults.fault import Fault, copies
 

@@ -1,6 +1,6 @@
 """Faults of caches that several threads call: right with one thread, so that no scenario finds them.
 
-`kvparity.linearity` does, given the moment at which another thread comes in.
+`kvparity.judging.linearity` does, given the moment at which another thread comes in.
 """
 
 from __future__ import annotations

@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from kvparity.fingerprints import fingerprint
 from kvparity.operations import RECUR, Checkout, Clear, Get, PoolId, Set, init
-from kvparity.recording import TraceWriter
-from kvparity.trace import Trace
-from kvparity.training.lightzero import identity_of, world_models_of
+from kvparity.traces.reader import Trace
+from kvparity.traces.writer import TraceWriter
+from kvparity.training.lightzero.models import identity_of, world_models_of
 from kvparity.training.recorder import Recording
+from kvparity.values.fingerprints import fingerprint
 
 SEED = 0
 

@@ -10,9 +10,9 @@ from kvparity.report.terminal import by_family
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kvparity.caches import CacheSpec
+    from kvparity.caches.protocol import CacheSpec
     from kvparity.evidence import Exercised
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 _EXERCISED: tuple[tuple[str, Callable[[Exercised], int], str], ...] = (
     ("pools used", lambda each: each.used, "nothing was set in them"),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kvparity.divergence import BEHAVIOUR, CORRUPTION
 from kvparity.evidence.latency import lower_ns
 from kvparity.report.html.text import duration, number, percent, size
+from kvparity.results.divergence import BEHAVIOUR, CORRUPTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kvparity.evidence import Latency, Timeline
     from kvparity.evidence.timeline import Column
-    from kvparity.result import Result
+    from kvparity.results.result import Result
 
 SIDES = ("reference", "candidate")
 KINDS = ("get", "checkout", "set", "clear")

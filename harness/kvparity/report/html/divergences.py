@@ -7,14 +7,14 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from kvparity.divergence import CORRUPTION, SEVERITIES
 from kvparity.report.html.repeating import minimizing
 from kvparity.report.html.text import clipped, leaves
+from kvparity.results.divergence import CORRUPTION, SEVERITIES
 
 if TYPE_CHECKING:
-    from kvparity.divergence import Divergence
     from kvparity.evidence import Exhibit
-    from kvparity.result import Result
+    from kvparity.results.divergence import Divergence
+    from kvparity.results.result import Result
 
 LIST_BYTES = 4_000_000
 EXHIBIT_BYTES = 1_500_000

@@ -16,7 +16,7 @@ from kvparity.report.html.text import leaves, number
 from kvparity.report.html.verdict import heading_of
 
 if TYPE_CHECKING:
-    from kvparity.result import Result
+    from kvparity.results.result import Result
     from kvparity.thresholds import Thresholds
 
 MOST_SECTIONS = 64

@@ -9,7 +9,7 @@ from kvparity.report.terminal import verdict_line
 from kvparity.verdict import FAILED, PASSED, UNKNOWN, Verdict, verdict_of
 
 if TYPE_CHECKING:
-    from kvparity.result import Result
+    from kvparity.results.result import Result
     from kvparity.thresholds import Thresholds
     from kvparity.verdict import Check
 

@@ -1,0 +1,79 @@
+"""Numbers and times as people write them after an option."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from typing import TYPE_CHECKING
+
+from kvparity.shadow.timeout import DEFAULT_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_YEAR_S = 365 * 24 * 3600
+_LEAST_PATIENCE_S = 0.01  # ticks that come faster leave no time for anything else
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Integers from `least` on, as far as the machine counts."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {least}")
+        if number > sys.maxsize:
+            raise argparse.ArgumentTypeError(f"{text!r} is too large: expected {sys.maxsize} at most")
+        return number
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """A time such as 90s, 5m or 2h."""
+    unit = text[-1:]
+    try:
+        time = float(text[:-1]) * _UNITS[unit] if unit in _UNITS else float(text)
+    except ValueError:
+        time = 0.0
+    if not time > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 5m or 2h")
+    if time > _YEAR_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is too long: expected a year at most")
+    return time
+
+
+def percent(text: str) -> float:
+    """A share such as 10%."""
+    try:
+        share = float(text.removesuffix("%")) / 100 if text.endswith("%") else math.nan
+    except ValueError:
+        share = math.nan
+    if not 0 <= share < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 10%")
+    return share
+
+
+def add_patience(parser: argparse.ArgumentParser) -> None:
+    """`--patience`, of every command that calls caches of strangers."""
+    parser.add_argument(
+        "--patience",
+        type=_seconds_or_none,
+        default=DEFAULT_S,
+        metavar="T",
+        help=f"how long a call of a cache may take before it is given up, as 90s; or none (default {DEFAULT_S:g}s)",
+    )
+
+
+def _seconds_or_none(text: str) -> float | None:
+    if text == "none":
+        return None
+    time = seconds(text)
+    if time < _LEAST_PATIENCE_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is too short: expected {_LEAST_PATIENCE_S:g}s at least, or none")
+    return time

@@ -1,0 +1,1 @@
+"""Driving caches: scenarios and traces become operations."""

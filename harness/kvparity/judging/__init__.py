@@ -1,0 +1,1 @@
+"""What is right, and who is wrong: the oracle, the examiner, the judge. No cache is called here."""

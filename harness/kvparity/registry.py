@@ -1,0 +1,192 @@
+"""Finding caches, scenarios and traces by name.
+
+A name is that of an installed entry point (groups `kvparity.caches`, `kvparity.scenarios`, `kvparity.traces`), or
+`package.module:attribute` for what is not installed, or a trace's path. `fault:NAME` is a faulty cache from the
+galleries installed in `kvparity.faults`, each a mapping from names to caches.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from kvparity.caches.adapter import adapt
+from kvparity.caches.exceptions import contained, told
+from kvparity.caches.protocol import CacheSpec
+from kvparity.errors import UnusableCacheError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hypothesis.stateful import RuleBasedStateMachine
+
+    from kvparity.caches.protocol import Cache, CacheFactory
+    from kvparity.operations import Operation
+
+CACHES = "kvparity.caches"
+SCENARIOS = "kvparity.scenarios"
+TRACES = "kvparity.traces"
+FAULTS = "kvparity.faults"
+MACHINES = "kvparity.machines"
+FAULT_PREFIX = "fault:"
+
+DEFAULT_REFERENCE = "legacy-evicting"
+DEFAULT_CANDIDATE = "refactored-fifo"
+
+
+@runtime_checkable
+class Scenario(Protocol):
+    """A workload: endless, seeded, lazily produced operations for caches of one spec."""
+
+    name: str
+    summary: str
+    spec: CacheSpec
+
+    def operations(self, seed: int) -> Iterator[Operation]:
+        """The operations of this seed, without end."""
+
+
+@lru_cache(maxsize=8)
+def installed(group: str) -> dict[str, metadata.EntryPoint]:
+    """What is installed in `group`, by name."""
+    return {point.name: point for point in sorted(metadata.entry_points(group=group))}
+
+
+def load_scenario(name: str) -> Scenario:
+    """The scenario of that name.
+
+    Raises:
+        UsageError: there is none, or what the name leads to is not a scenario.
+    """
+    scenario: Scenario = _load(SCENARIOS, "scenario", name)
+    if not all(hasattr(scenario, each) for each in ("name", "summary", "spec", "operations")):
+        raise UsageError(f"{name} is not a scenario: it needs name, summary, spec and operations(seed)")
+    if not isinstance(scenario.spec, CacheSpec):
+        raise UsageError(f"{name} is not a scenario: its spec is {scenario.spec!r}, expected a CacheSpec")
+    try:
+        inspect.signature(scenario.operations).bind(0)
+    except TypeError as error:
+        hint = ", for this is a class: name an instance of it" if isinstance(scenario, type) else ""
+        raise UsageError(f"{name} is not a scenario: operations(seed) cannot be called{hint} ({error})") from None
+    return scenario
+
+
+def load_machine() -> type[RuleBasedStateMachine]:
+    """The state machine that fuzzing runs: the entry point `operations` of group `kvparity.machines`.
+
+    Raises:
+        UsageError: it is not installed, or is none.
+    """
+    machine = _load(MACHINES, "state machine", "operations")
+    if not isinstance(machine, type) or not callable(getattr(machine, "new_trial", None)):
+        raise UsageError(f"the state machine {machine!r} is none: it needs a method new_trial(spec)")
+    return machine
+
+
+def trace_path(name: str) -> Path:
+    """The file of the bundled trace of that name, or the name itself as a path.
+
+    Raises:
+        UsageError: there is neither a bundled trace nor a file of that name.
+    """
+    points = installed(TRACES)
+    path = Path(name)
+    if name in points and not path.is_file():
+        bundled: Path = _load(TRACES, "trace", name)
+        return bundled
+    if not path.exists():
+        nearest = difflib.get_close_matches(name, points, n=1, cutoff=0.0)
+        hint = f": did you mean the bundled {nearest[0]}?" if nearest else ""
+        raise UsageError(f"there is no trace {name!r}, neither as a file nor bundled{hint}")
+    return path
+
+
+def faults() -> dict[str, CacheFactory]:
+    """The faulty caches of every installed gallery, by name.
+
+    Raises:
+        UsageError: a gallery cannot be loaded.
+    """
+    return {name: fault for gallery in installed(FAULTS) for name, fault in _load(FAULTS, "gallery", gallery).items()}
+
+
+def build_cache(name: str, spec: CacheSpec) -> Cache:
+    """A new, empty cache of that name and these sizes.
+
+    Raises:
+        UsageError: there is no such name.
+        UnusableCacheError: it cannot be built, or is not a cache.
+    """
+    return build_with(factory_of(name), spec, name=name)
+
+
+def factory_of(name: str) -> CacheFactory:
+    """The class or factory of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    factory: CacheFactory = _fault(name) if name.startswith(FAULT_PREFIX) else _load(CACHES, "cache", name)
+    return factory
+
+
+def build_with(factory: Any, spec: CacheSpec, *, name: str) -> Cache:
+    """A new, empty cache of these sizes from a class or factory that is at hand; `name` is what errors call it.
+
+    Raises:
+        UnusableCacheError: it cannot be built, or is not a cache.
+    """
+    if not callable(factory):
+        raise UnusableCacheError(
+            f"{name} is not a cache: it is a {type(factory).__name__}, expected a class or factory called with"
+            " (config, env_num)"
+        )
+    try:
+        built = factory(spec.config(), spec.env_num)
+    except BaseException as error:  # noqa: BLE001  it may even try to end the program
+        reason = contained(error)
+        raise UnusableCacheError(
+            f"{name} cannot be built with (config, env_num={spec.env_num}): {told(reason)}"
+        ) from reason
+    return adapt(built, name=name)
+
+
+def _fault(name: str) -> CacheFactory:
+    gallery = faults()
+    fault = name.removeprefix(FAULT_PREFIX)
+    if fault not in gallery:
+        nearest = difflib.get_close_matches(fault, gallery, n=1, cutoff=0.0)
+        hint = f"did you mean {FAULT_PREFIX}{nearest[0]}? " if nearest else ""
+        raise UsageError(f"there is no fault {fault!r}: {hint}`kvparity list faults` names all")
+    return gallery[fault]
+
+
+def _load(group: str, noun: str, name: str) -> Any:
+    points = installed(group)
+    if name not in points and ":" not in name:
+        nearest = difflib.get_close_matches(name, points, n=1, cutoff=0.0)
+        hint = f"did you mean {nearest[0]}? " if nearest else ""
+        raise UsageError(
+            f"there is no {noun} {name!r}: {hint}`kvparity list` names all; package.module:attribute also works"
+        )
+    try:
+        return points[name].load() if name in points else _attribute(name)
+    except BaseException as error:
+        raise UsageError(f"{noun} {name!r} cannot be loaded: {told(contained(error))}") from error
+
+
+def _attribute(name: str) -> Any:
+    module_name, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    found = importlib.import_module(module_name)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,1 @@
+"""Looking for operations that tell two caches apart, and making them few."""

@@ -1,0 +1,1 @@
+"""Recorded operations: `.kvtrace` files, written, read, and fetched from elsewhere."""

@@ -1,0 +1,228 @@
+"""`attach`: one line that makes a candidate shadow the caches of a real training, from inside it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+from kvparity.errors import DivergedError
+from kvparity.results.adding import Tally
+from kvparity.results.divergence import DivergenceLog
+from kvparity.results.result import Result, TrainingAccount
+from kvparity.training.inline.guard import Guard, warn
+from kvparity.training.inline.shadowed_model import ShadowListener
+from kvparity.training.lightzero.models import tap_of, world_models_in
+from kvparity.training.options import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kvparity.results.adding import Seen
+    from kvparity.results.divergence import Divergence
+
+_P = ParamSpec("_P")
+
+
+class Attachment:
+    """World models whose caches are shadowed, until detached. Also a context manager.
+
+    A model is shadowed from the moment at which all its caches are empty: LightZero empties them before each
+    collection of data. At such moments it pauses where the time that shadowing may take runs short, and goes on later;
+    a candidate that serves never pauses, and has ten times that share.
+
+    Args:
+        options: the candidate, and how it is held against the model's own caches.
+        clock: seconds of wall time.
+
+    Attributes:
+        found: the divergences, as far as they were examined.
+    """
+
+    def __init__(self, options: Options, *, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.options = options
+        self.found = DivergenceLog(options.known)
+        limits = options.limits if options.serve == "reference" else options.limits.where_it_serves()
+        self.guard = Guard(limits, clock=clock)
+        self.lock = threading.RLock()  # the log and the guard are all models' own
+        self._listeners: dict[str, ShadowListener] = {}
+        self._models: dict[str, weakref.ref[Any]] = {}
+        self._dead: deque[str] = deque()
+        self._told: set[tuple[str, str]] = set()
+        self._unexpected = 0
+        self._seen = 0
+        self._process = os.getpid()
+
+    @property
+    def log(self) -> DivergenceLog:
+        """The divergences of all operations so far; `found` lacks those that wait for their fingerprints."""
+        with self.lock:
+            for listener in list(self._listeners.values()):
+                listener.settle()
+        return self.found
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the candidate was taken out; None where it was not."""
+        return self.guard.stopped
+
+    def add(self, name: str, world_model: Any) -> None:
+        """Shadow another world model.
+
+        Raises:
+            UnusableCacheError: it is no world model that is known here, or the candidate cannot be built for it.
+        """
+        self._bury()
+        tap = tap_of(world_model)
+        listener = ShadowListener(self, tap)
+        with self.lock:
+            self._listeners[name] = listener
+            self._models[name] = weakref.ref(world_model, lambda _: self._died(name))
+        tap.join(listener)
+
+    def detach(self) -> None:
+        """Give every model its own attributes back, and let go of the candidate. What was found stays."""
+        if os.getpid() != self._process:
+            return  # a fork has left the models alone already, and perhaps locked what another thread had locked
+        listeners = list(self._listeners.values())
+        try:
+            for listener in listeners:
+                listener.leave()
+            for listener in listeners:
+                listener.retire()
+            if self.options.on_divergence == "warn":
+                self.judge()
+        finally:
+            self.guard.end()
+
+    def result(self, *, workload: str = "training", interrupted: bool = False) -> Result:
+        """What it came to, so far or in the end. The candidate catches up, and is asked what it counted.
+
+        To be called in the thread of the training, since that is the candidate's.
+        """
+        return self._tallied(ShadowListener.seen, workload=workload, interrupted=interrupted)
+
+    def result_so_far(self) -> Result:
+        """The same without what the candidate has not done yet, and without its own counts: in any thread."""
+        return self._tallied(ShadowListener.seen_so_far, workload="training", interrupted=False)
+
+    def _tallied(self, seen: Callable[[ShadowListener], Seen], *, workload: str, interrupted: bool) -> Result:
+        with self.lock:
+            self._bury()
+            tally = Tally(self.options.names, self.found)
+            for listener in list(self._listeners.values()):
+                tally.add_seen(seen(listener))
+            guard = self.guard
+            return tally.result(
+                workload=workload,
+                elapsed_s=guard.wall_s,
+                interrupted=interrupted,
+                training=TrainingAccount(
+                    models=tuple(self._listeners),
+                    serve=self.options.serve,
+                    compare_every=self.options.compare_every,
+                    passed_over=sum(listener.passed_over for listener in self._listeners.values()),
+                    shadow_s=guard.spent_s,
+                    wall_s=guard.wall_s,
+                    stopped=guard.stopped,
+                    stopped_after_s=guard.stopped_after_s,
+                    stopped_after_operations=guard.stopped_after_operations,
+                ),
+            )
+
+    def judge(self) -> None:
+        """Do what is to be done about divergences that came since the last time.
+
+        Raises:
+            DivergedError: that is to stop the training.
+        """
+        log = self.found
+        if log.total == self._seen:
+            return
+        self._seen = log.total
+        self.guard.failed(log.by_group["error", "candidate"])
+        if self.options.on_divergence == "warn":
+            for group in log.first.keys() - self._told:
+                self._told.add(group)
+                warn(_line(log.first[group]))
+        unexpected = sum(log.unexpected.values())
+        if unexpected == self._unexpected:
+            return
+        self._unexpected = unexpected
+        first = next(divergence for divergence in log.kept if divergence.known is None)
+        if self.options.on_divergence == "raise":
+            raise DivergedError(_line(first))
+        if self.options.on_divergence == "detach":
+            self.guard.stop(f"it diverged: {_line(first)}")
+
+    def _died(self, name: str) -> None:
+        """A model is no more. Wherever the garbage collector comes, it must not wait."""
+        self._dead.append(name)
+        if self.lock.acquire(blocking=False):
+            try:
+                self._bury()
+            finally:
+                self.lock.release()
+
+    def _bury(self) -> None:
+        """Let go of the caches of models that are no more, unless in the middle of an operation."""
+        while not any(listener.under_way for listener in list(self._listeners.values())):
+            try:
+                name = self._dead.popleft()
+            except IndexError:
+                return
+            self._listeners[name].forget()
+
+    def __enter__(self) -> Attachment:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.detach()
+        if kind is None and self.options.on_divergence == "raise":
+            self.judge()  # what was found since the last batch of fingerprints
+
+
+def _with(
+    options: Callable[_P, Options],
+) -> Callable[[Callable[[Any, Options], Attachment]], Callable[Concatenate[Any, _P], Attachment]]:
+    """A function of a target and of options that takes the options one by one, with their names, types and defaults."""
+
+    def decorate(attach: Callable[[Any, Options], Attachment]) -> Callable[Concatenate[Any, _P], Attachment]:
+        def attach_with(target: Any, /, *arguments: _P.args, **named: _P.kwargs) -> Attachment:
+            return attach(target, options(*arguments, **named))
+
+        attach_with.__name__ = attach_with.__qualname__ = attach.__name__
+        attach_with.__doc__ = attach.__doc__
+        signature = inspect.signature(attach)
+        shown = [signature.parameters["target"], *inspect.signature(options).parameters.values()]
+        attach_with.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+        return attach_with
+
+    return decorate
+
+
+@_with(Options)
+def attach(target: Any, options: Options) -> Attachment:
+    """Shadow the caches of a policy's world models, or of one world model; `Options` explains the options.
+
+    Raises:
+        UsageError: an option has no such value.
+        UnusableCacheError: there is no world model that is known here, or the candidate cannot be built.
+    """
+    models = world_models_in(target)
+    attachment = Attachment(options)
+    try:
+        for name, model in models.items():
+            attachment.add(name, model)
+    except BaseException:
+        attachment.detach()
+        raise
+    return attachment
+
+
+def _line(divergence: Divergence) -> str:
+    return f"{divergence.kind} in {divergence.pool}, wrong: {divergence.wrong}: {divergence.explanation}"

@@ -1,0 +1,278 @@
+"""`ShadowListener`: hears what one world model does, and makes a candidate do the same in its shadow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from kvparity.caches.exceptions import contained, told
+from kvparity.errors import DivergedError, NotKeysValuesError
+from kvparity.evidence import Evidence
+from kvparity.operations import ALL, Checkout, Clear, Get, Set, Write
+from kvparity.registry import build_cache, build_with
+from kvparity.results.adding import Seen
+from kvparity.shadow.mirror import Mirror
+from kvparity.training.inline.trail import OPERATIONS, Trail
+from kvparity.training.lightzero.tap import Served
+from kvparity.values.entry import check, read
+
+if TYPE_CHECKING:
+    from kvparity.caches.protocol import CacheSpec
+    from kvparity.operations import Operation
+    from kvparity.training.inline.attachment import Attachment
+    from kvparity.training.lightzero.tap import Own, Tap
+
+_WEIGH_EVERY = 1024  # operations
+_TIMELINE_SHARE = 0.001  # of wall time
+_SLOW_S = 0.05  # for several operations
+
+
+class ShadowListener:
+    """One world model's shadow. What goes wrong in it opens the guard, and never reaches the model.
+
+    Args:
+        attachment: what it is a part of.
+        tap: tells what the model does.
+
+    Attributes:
+        passed_over: lookups that came while it paused.
+
+    Raises:
+        UnusableCacheError: the candidate cannot be built with these sizes.
+    """
+
+    def __init__(self, attachment: Attachment, tap: Tap) -> None:
+        options, spec = attachment.options, tap.spec
+        candidate = options.candidate
+        self.passed_over = 0
+        self._paused = False
+        self._emptied = False
+        self._tap: Tap | None = tap
+        self._attachment = attachment
+        self._serves = options.serve == "candidate"
+        with attachment.guard.aside():
+            built = (
+                build_cache(candidate, spec)
+                if isinstance(candidate, str)
+                else build_with(candidate, spec, name=options.names[1])
+            )
+        mirror = Mirror(
+            reference=tap.declared,
+            candidate=built,
+            spec=spec,
+            names=options.names,
+            log=attachment.found,
+            serve=options.serve,
+            compare_every=options.compare_every,
+            # The model's own caches did their part already, and nobody waits for the timeline of a long run.
+            evidence=Evidence(timed=("candidate",), share=_TIMELINE_SHARE),
+        )
+        self._seen: Seen | None = None
+        self._trail: Trail | None = Trail(mirror, longest=1 if options.at_once else OPERATIONS)
+        self._weighs_at = _WEIGH_EVERY
+        self._kind: list[tuple[torch.Size, torch.dtype, torch.device]] | None = None
+        self.under_way = False
+
+    def heard(self, operation: Operation, own: Own) -> Served | None:
+        """Do the same to the candidate; its answer, where it serves.
+
+        Raises:
+            DivergedError: the training is to stop at a divergence, and there was one.
+        """
+        attachment, guard = self._attachment, self._attachment.guard
+        trail, tap = self._trail, self._tap
+        if trail is None or tap is None or guard.stopped is not None or (self._paused and not self._resumes(operation)):
+            if guard.stopped is not None:
+                self.retire()
+            return None
+        try:
+            with attachment.lock:
+                if self.under_way:
+                    guard.stop("a signal's handler used the model in the middle of an operation")
+                    return None
+                self.under_way = True
+                began = guard.now()
+                try:
+                    self._note(trail, operation, own)
+                finally:
+                    self.under_way = False
+                    guard.spend(guard.now() - began)
+                if not trail or not (trail.due or isinstance(operation, Clear)):
+                    return None
+                self._catch_up(trail)
+                served = self._served(trail.mirror, operation) if self._serves else None
+                # With all caches empty, nothing is lost by looking away until they are so again.
+                self._paused = isinstance(operation, Clear) and guard.is_short and not self._serves and tap.empty
+        except DivergedError:
+            raise
+        except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
+            try:
+                self.lost(contained(error))
+            except BaseException:
+                guard.stop("an interrupt came in the middle of an operation")
+                raise
+            return None
+        return served
+
+    def lost(self, error: BaseException) -> None:
+        """The harness itself failed."""
+        self._attachment.guard.stop(f"kvparity itself failed: {told(error)}")
+
+    def seen(self) -> Seen:
+        """What came of it so far. A candidate that was taken out is not asked any more what it counted."""
+        trail = self._trail  # which may go meanwhile: the garbage collector finds dead models at any moment
+        if trail is None:
+            return self.seen_so_far()
+        self.settle()
+        guard = self._attachment.guard
+        if guard.stopped is not None:
+            return Seen.of(trail.mirror, without_its_word=True)
+        with guard.aside():
+            trail.mirror.check_stats()
+            return Seen.of(trail.mirror)
+
+    def seen_so_far(self) -> Seen:
+        """The same, as far as it was examined. The candidate is not asked: any thread may."""
+        trail = self._trail
+        if trail is None:
+            assert self._seen is not None
+            return self._seen
+        return Seen.of(trail.mirror, without_its_word=True)
+
+    def leave(self) -> None:
+        """Listen no more."""
+        if self._tap is not None:
+            self._tap.leave(self)
+
+    def settle(self) -> None:
+        """Have everything done and examined that waits for it; a device may fail to hand fingerprints over."""
+        with self._attachment.lock:
+            trail = self._trail
+            if trail is not None and not self.under_way:
+                try:
+                    while trail and self._attachment.guard.stopped is None:
+                        self._catch_up(trail)
+                    trail.mirror.settle()
+                except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
+                    self.lost(contained(error))
+
+    def retire(self) -> None:
+        """Let go of the candidate, which was taken out or whose model is no more. What was seen of it stays."""
+        with self._attachment.lock:
+            if self._trail is not None and not self.under_way:
+                self._seen, self._trail = self.seen(), None
+
+    def forget(self) -> None:
+        """The model is no more: let go of its own caches, too."""
+        self.retire()
+        self._tap = None
+
+    # ------------------------------------------------------------------ inside
+
+    def _resumes(self, operation: Operation) -> bool:
+        """Whether there is time again, and all caches are empty: then the candidate's are emptied, too."""
+        if isinstance(operation, Get | Checkout):
+            self.passed_over += 1
+        tap = self._tap
+        if not isinstance(operation, Clear) or self._attachment.guard.is_short or tap is None or not tap.empty:
+            return False
+        self._emptied = True
+        return True
+
+    def _note(self, trail: Trail, operation: Operation, own: Own) -> None:
+        """What is to be done, and what the model's own cache did."""
+        if own.error is not None and _is_elsewhere(operation, trail.mirror.spec):
+            return  # the model's own cache refused it, too
+        if self._emptied:  # this operation is one clear; those before it, and the sets between, were passed over
+            self._emptied = False
+            trail.clear(ALL, None)
+        match operation:
+            case Set():
+                if own.error is not None and not _is_entry(operation.value):
+                    return  # likewise
+                if self._serves:
+                    self._kind = _kind_of(operation.value)
+                trail.set(operation.pool, operation.key, operation.value, operation.priority, own.error)
+            case Clear():
+                trail.clear(operation.pool, own.error)
+            case Get():
+                trail.get(operation.pool, operation.key, own.value, own.error)
+            case Checkout():
+                trail.checkout(operation.env, operation.key, own.value, own.error)
+
+    def _catch_up(self, trail: Trail) -> None:
+        """The candidate's turn, as far as it does the right thing: what else it does is judged at once."""
+        guard, found = self._attachment.guard, self._attachment.found
+        before = found.total
+        self.under_way = True
+        visit = guard.begin(len(trail))
+        enough = visit.began + _SLOW_S
+        try:
+            trail.catch_up(lambda: found.total != before or guard.now() > enough)
+            if guard.now() > enough:
+                trail.longest = 1  # so that the guard can take it out after any of its operations
+            self._weigh(trail.mirror)
+        finally:
+            self.under_way = False
+            guard.finish(visit, left=len(trail))
+        self._attachment.judge()
+
+    def _served(self, mirror: Mirror, operation: Operation) -> Served | None:
+        """The candidate's answer to a lookup, where it can be used in the place of the model's own."""
+        its = mirror.answers[1]
+        if its.error is not None or not isinstance(operation, Get | Checkout):
+            return None
+        if its.value is None or (
+            self._kind is not None and _is_usable(its.value) and _kind_of(its.value) == self._kind
+        ):
+            return Served(its.value)
+        return None
+
+    def _weigh(self, mirror: Mirror) -> None:
+        if mirror.next_number < self._weighs_at:
+            return
+        self._weighs_at = mirror.next_number + _WEIGH_EVERY
+        held = _size_bytes(mirror)
+        if held is not None:
+            self._attachment.guard.holds(held)
+
+
+def _is_elsewhere(operation: Operation, spec: CacheSpec) -> bool:
+    """Whether it is about an environment that there is not."""
+    env = operation.env if isinstance(operation, Checkout | Write) else operation.pool.env
+    return env is not None and not 0 <= env < spec.env_num
+
+
+def _size_bytes(mirror: Mirror) -> int | None:
+    """What the candidate says that it holds."""
+    try:
+        sizes = [mirror.candidate.stats(pool).size_bytes for pool in mirror.spec.pools]
+    except BaseException as error:  # noqa: BLE001  a cache whose statistics fail does not say
+        contained(error)
+        return None
+    return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+def _is_entry(value: Any) -> bool:
+    try:
+        check(value)
+    except NotKeysValuesError:
+        return False
+    return True
+
+
+def _is_usable(value: Any) -> bool:
+    """Whether a consumer finds in it what it would in an entry of its own: plain tensors, and numbers as sizes."""
+    tensors, sizes = read(value)
+    return all([type(size) is int for size in sizes]) and not any(
+        [type(tensor) is not torch.Tensor or tensor.requires_grad for tensor in tensors]
+    )
+
+
+def _kind_of(value: Any) -> list[tuple[torch.Size, torch.dtype, torch.device]] | None:
+    """What a consumer needs an entry to be like; None where its sizes are none."""
+    tensors, sizes = read(value)
+    if not all([0 <= size <= tensor.shape[2] for tensor, size in zip(tensors, sizes, strict=True)]):
+        return None
+    return [(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors]

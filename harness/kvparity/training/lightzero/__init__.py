@@ -1,0 +1,1 @@
+"""Listening to LightZero's world models."""

@@ -1,0 +1,189 @@
+"""The caches of a later LightZero: one object with `KVCacheManager`'s methods, the model's `kv_cache_manager`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from kvparity.caches.adapter import MANAGER_METHODS, ManagerCache
+from kvparity.caches.protocol import CacheSpec
+from kvparity.errors import UnusableCacheError
+from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, init
+from kvparity.training.lightzero.tap import StandsIn, Tap, attempt, number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kvparity.caches.protocol import DeclaresStrategy
+
+ATTRIBUTE = "kv_cache_manager"
+
+
+class ManagerTap(Tap):
+    """Listens to a model with a manager. The pool of working copies stays the model's own affair.
+
+    Args:
+        model: a world model for which `has_manager` holds.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._manager = getattr(model, ATTRIBUTE)
+        super().__init__(model, spec_of_manager(self._manager))
+
+    @property
+    def declared(self) -> DeclaresStrategy:
+        """As the manager's pools say."""
+        return _Declared(self._manager)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the manager's pools hold nothing."""
+        return not any(len(pool) for pool in (*self._manager.init_pools, self._manager.recur_pool))
+
+    def stand_ins(self) -> dict[str, Any]:
+        """The manager, whose methods tell."""
+        return {ATTRIBUTE: _ToldManager(self._manager, self)}
+
+    def do(
+        self, method: Callable[..., Any], operation: Callable[..., Operation], *arguments: Any, **options: Any
+    ) -> Any:
+        """Let the manager do its part, tell what that was, and give the model what it is to get.
+
+        Raises:
+            Exception: whatever the manager raised, unless something else is served.
+        """
+        with self.lock:
+            own = attempt(lambda: method(*arguments, **options))
+            try:
+                what = operation(*arguments, **options)
+            except Exception as error:  # noqa: BLE001  a call that is not understood is the listeners' loss alone
+                self.lose(error)
+                served = None
+            else:
+                served = self.tell(what, own)
+        if served is not None:
+            return served.value
+        if own.error is not None:
+            raise own.error
+        return own.value
+
+
+class _Declared:
+    """The strategies of a manager; that of its working copies, which are its own affair, is no matter."""
+
+    def __init__(self, manager: Any) -> None:
+        self._manager = ManagerCache(manager)
+
+    def strategy(self, pool: PoolId) -> str:
+        return "fifo" if pool == WM else self._manager.strategy(pool)
+
+
+def has_manager(model: Any) -> bool:
+    """Whether a world model keeps its caches in a manager."""
+    manager = getattr(model, ATTRIBUTE, None)
+    return bool(getattr(model, "use_new_cache_manager", True)) and all(
+        callable(getattr(manager, method, None)) for method in MANAGER_METHODS
+    )
+
+
+def spec_of_manager(manager: Any) -> CacheSpec:
+    """The sizes of the pools.
+
+    Raises:
+        UnusableCacheError: the manager's pools do not tell.
+    """
+    try:
+        env_num = len(manager.init_pools)
+        for pool in (*manager.init_pools, manager.recur_pool):
+            len(pool)
+        return CacheSpec(
+            env_num=env_num,
+            init_pool_size=manager.init_pools[0].pool_size,
+            num_simulations=manager.recur_pool.pool_size // env_num,
+        )
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise UnusableCacheError(
+            f"the sizes of {type(manager).__name__} cannot be told: expected .init_pools and .recur_pool, each pool"
+            f" with a length and a .pool_size ({error})"
+        ) from None
+
+
+class _ToldManager(StandsIn):
+    """The model's own manager, whose methods tell what they did."""
+
+    def __init__(self, own: Any, tap: ManagerTap) -> None:
+        super().__init__(own)
+        self._tap = tap
+
+    def __getattr__(self, name: str) -> Any:
+        own = super().__getattr__(name)
+        if self._tap.silent:
+            return own
+        if name in _OPERATIONS:
+            return partial(self._tap.do, own, _OPERATIONS[name])
+        if name == "init_pools":
+            return _ToldPools(own, self._tap)
+        return _ToldPool(own, self._tap, RECUR) if name == "recur_pool" else own
+
+
+class _ToldPools(StandsIn, Sequence[Any]):
+    """The manager's own init pools, each of which tells what was done to it."""
+
+    def __init__(self, own: Any, tap: ManagerTap) -> None:
+        super().__init__(own)
+        self._tap = tap
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._own[index]
+        if isinstance(index, slice):
+            return [self[each] for each in range(len(self._own))[index]]
+        return _ToldPool(found, self._tap, init(range(len(self._own))[index]))
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+
+class _ToldPool(StandsIn):
+    """One of the manager's own pools, whose methods tell what they did: not every caller asks the manager."""
+
+    def __init__(self, own: Any, tap: ManagerTap, pool: PoolId) -> None:
+        super().__init__(own)
+        self._tap = tap
+        self._pool = pool
+
+    def __getattr__(self, name: str) -> Any:
+        own = super().__getattr__(name)
+        if name not in _OF_A_POOL or self._tap.silent:
+            return own
+        return partial(self._tap.do, own, partial(_OF_A_POOL[name], self._pool))
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._own
+
+
+def _set(pool: PoolId, cache_key: Any, kv_cache: Any, priority: float | None = None) -> Set:
+    return Set(pool=pool, key=number_of(cache_key), value=kv_cache, priority=priority)
+
+
+# What each method does, given the arguments of its call, under KVCacheManager's names.
+_OPERATIONS: dict[str, Callable[..., Operation]] = {
+    "get_init_cache": lambda env_id, cache_key: Get(pool=init(env_id), key=number_of(cache_key)),
+    "get_recur_cache": lambda cache_key: Get(pool=RECUR, key=number_of(cache_key)),
+    "hierarchical_get": lambda env_id, cache_key: Checkout(env=env_id, key=number_of(cache_key)),
+    "set_init_cache": lambda env_id, *arguments, **options: _set(init(env_id), *arguments, **options),
+    "set_recur_cache": lambda *arguments, **options: _set(RECUR, *arguments, **options),
+    "clear_recur_cache": lambda: Clear(pool=RECUR),
+    "clear_init_caches": lambda: Clear(pool=ALL_INIT),
+    "clear_all": lambda: Clear(pool=ALL),
+}
+
+# And what those of one of its pools do.
+_OF_A_POOL: dict[str, Callable[..., Operation]] = {
+    "get": lambda pool, cache_key: Get(pool=pool, key=number_of(cache_key)),
+    "set": _set,
+    "clear": lambda pool: Clear(pool=pool),
+}

@@ -1,0 +1,189 @@
+"""The caches of LightZero 0.2.0: per pool a dict from key to slot and a list of slots, all attributes of the model."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator, MutableMapping, MutableSequence
+from typing import Any
+
+from kvparity.caches.protocol import CacheSpec
+from kvparity.operations import RECUR, Checkout, Clear, Get, PoolId, Set, init
+from kvparity.training.lightzero.tap import Own, StandsIn, Tap, attempt, number_of
+
+ATTRIBUTES = (
+    "past_kv_cache_init_infer_envs", "past_kv_cache_recurrent_infer", "shared_pool_init_infer",
+    "shared_pool_recur_infer", "shared_pool_size", "shared_pool_size_init", "env_num",
+)  # fmt: skip
+_SEARCH = "retrieve_or_generate_kvcache"  # the method in which a search looks up; root inference does elsewhere
+
+
+class RingTap(Tap):
+    """Listens to a model with dicts and slots.
+
+    A search asks the init dict, and after a miss the recur dict. That is one checkout, told at the first of the two.
+
+    Args:
+        model: a world model with `ATTRIBUTES`.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model, spec_of_rings(model))
+        self._init: list[dict[Any, Any]] = model.past_kv_cache_init_infer_envs
+        self._recur: dict[Any, Any] = model.past_kv_cache_recurrent_infer
+        self._init_slots: list[list[Any]] = model.shared_pool_init_infer
+        self._recur_slots: list[Any] = model.shared_pool_recur_infer
+        self._missing: set[int] = set()  # threads whose search was served a miss and goes on to the recur dict
+
+    @property
+    def empty(self) -> bool:
+        """Whether the model's dicts hold nothing."""
+        return not (self._recur or any(self._init))
+
+    def stand_ins(self) -> dict[str, Any]:
+        """Views of the dicts and of the slots."""
+        return {
+            "past_kv_cache_init_infer_envs": [_ToldDict(own, self, init(env)) for env, own in enumerate(self._init)],
+            "past_kv_cache_recurrent_infer": _ToldDict(self._recur, self, RECUR),
+            "shared_pool_init_infer": [_Slots(own) for own in self._init_slots],
+            "shared_pool_recur_infer": _Slots(self._recur_slots),
+        }
+
+    def looked_up(self, own: dict[Any, Any], pool: PoolId, key: Any, default: Any, *, searching: bool) -> Any:
+        """The model asks a dict for `key`: the slot's index, or what stands for a served value."""
+        with self.lock:
+            if searching and pool == RECUR:
+                return self._second_half(key, default)
+            if searching:
+                assert pool.env is not None
+                found = self._checkout(pool.env, key)
+                served = self.tell(Checkout(env=pool.env, key=number_of(key)), found)
+            else:
+                index = own.get(key)
+                found = Own() if index is None else attempt(lambda: self._slots(pool)[index])
+                served = self.tell(Get(pool=pool, key=number_of(key)), found)
+            if served is None:
+                return own.get(key, default)
+            if served.value is not None:
+                return Lent(served.value)
+            if searching:
+                self._missing.add(threading.get_ident())
+            return default
+
+    def stored(self, pool: PoolId, key: Any, index: Any) -> None:
+        """The model copied a value into slot `index` and entered it under `key`."""
+        try:
+            value = self._slots(pool)[index]
+        except (IndexError, TypeError):
+            value = None
+        self.tell(Set(pool=pool, key=number_of(key), value=value), Own(value))
+
+    # ------------------------------------------------------------------ inside
+
+    def _second_half(self, key: Any, default: Any) -> Any:
+        """The search missed in the init dict, of which it was told everything already."""
+        thread = threading.get_ident()
+        if thread not in self._missing:
+            return self._recur.get(key, default)
+        self._missing.discard(thread)
+        return Lent(None)  # LightZero 0.2.0 indexes its slots with the answer: None there would be a TypeError
+
+    def _checkout(self, env: int, key: Any) -> Own:
+        try:
+            index = self._init[env].get(key)
+            value = None if index is None else self._init_slots[env][index]
+            if value is not None:
+                return Own(value, None, "init")
+            value = self._recur_slots[self._recur.get(key)]  # type: ignore[index]  # a miss raises, as in the model
+        except Exception as error:  # noqa: BLE001  which the model comes to by itself
+            return Own(error=error)
+        return Own() if value is None else Own(value, None, "recur")
+
+    def _slots(self, pool: PoolId) -> list[Any]:
+        return self._recur_slots if pool.env is None else self._init_slots[pool.env]
+
+
+def spec_of_rings(model: Any) -> CacheSpec:
+    """The sizes of the pools."""
+    return CacheSpec(
+        env_num=model.env_num,
+        init_pool_size=model.shared_pool_size_init,
+        num_simulations=model.shared_pool_size // model.env_num,
+    )
+
+
+class Lent:
+    """Stands for the index of a slot where a value is served that lies in none."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class _ToldDict(StandsIn, MutableMapping[Any, Any]):
+    """A view of the model's own dict that tells what is done to it."""
+
+    def __init__(self, own: dict[Any, Any], tap: RingTap, pool: PoolId) -> None:
+        super().__init__(own)
+        self._tap = tap
+        self._pool = pool
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """As a dict's."""
+        if self._tap.silent:
+            return self._own.get(key, default)
+        searching = sys._getframe(1).f_code.co_name == _SEARCH
+        return self._tap.looked_up(self._own, self._pool, key, default, searching=searching)
+
+    def clear(self) -> None:
+        """As a dict's."""
+        if self._tap.silent:
+            self._own.clear()
+            return
+        with self._tap.lock:
+            self._own.clear()
+            self._tap.tell(Clear(pool=self._pool), Own())
+
+    def __setitem__(self, key: Any, index: Any) -> None:
+        if self._tap.silent:
+            self._own[key] = index
+            return
+        with self._tap.lock:
+            self._own[key] = index
+            self._tap.stored(self._pool, key, index)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._own[key]
+
+    def __delitem__(self, key: Any) -> None:
+        del self._own[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._own
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._own)
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+
+class _Slots(StandsIn, MutableSequence[Any]):
+    """A view of the model's own slots, in which a served value can be looked up too."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return index.value if type(index) is Lent else self._own[index]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._own[index] = value
+
+    def __delitem__(self, index: Any) -> None:
+        del self._own[index]
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    def insert(self, index: int, value: Any) -> None:
+        """As a list's."""
+        self._own.insert(index, value)

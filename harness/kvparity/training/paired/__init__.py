@@ -1,0 +1,1 @@
+"""The same training twice: served by either cache."""

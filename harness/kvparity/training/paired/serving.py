@@ -1,0 +1,255 @@
+"""Who serves a training's world models alone: their own caches, or a candidate in their place, which get nothing.
+
+Unlike a shadow, nothing is done twice, nothing is compared and nothing is caught: what a training costs with a cache,
+and what comes of it, is that cache's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kvparity.caches.exceptions import contained
+from kvparity.caches.protocol import PoolStats, as_stats, counts
+from kvparity.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, PoolId, init
+from kvparity.registry import build_cache
+from kvparity.training.lightzero.managers import ATTRIBUTE, ManagerTap
+from kvparity.training.lightzero.models import tap_of
+from kvparity.training.lightzero.rings import Lent, RingTap
+from kvparity.training.lightzero.tap import StandsIn, number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kvparity.caches.protocol import Cache, CacheSpec
+    from kvparity.operations import Operation
+    from kvparity.training.lightzero.tap import Own, Served, Tap
+
+LOOKUPS = "lookups"
+
+
+class Server(Protocol):
+    """Serves world models."""
+
+    def meet(self, world_model: Any) -> None:
+        """Serve another one.
+
+        Raises:
+            UnusableCacheError: it is no world model that is known here, or the candidate cannot be built for it.
+        """
+
+    def leave(self) -> None:
+        """The training has ended."""
+
+    def stats(self) -> dict[str, dict[str, int | None]]:
+        """Hits, misses and evictions by family of pools, and of all lookups as their caller sees them."""
+
+
+class OwnCaches:
+    """The models' own caches serve, and their lookups are counted."""
+
+    def __init__(self) -> None:
+        self._counts = _Counts()
+        self._taps: list[Tap] = []
+
+    def meet(self, world_model: Any) -> None:
+        """See `Server.meet`."""
+        tap = tap_of(world_model)
+        tap.join(self)
+        self._taps.append(tap)
+
+    def leave(self) -> None:
+        """See `Server.leave`."""
+        for tap in self._taps:
+            tap.leave(self)
+
+    def stats(self) -> dict[str, dict[str, int | None]]:
+        """See `Server.stats`; how many keys they lost is not known of LightZero's own."""
+        return self._counts.table
+
+    def heard(self, operation: Operation, own: Own) -> Served | None:
+        """Count a lookup."""
+        hit = own.value is not None
+        if isinstance(operation, Get):
+            self._counts.add(LOOKUPS, hit=hit)
+            self._counts.add(operation.pool.family, hit=hit)
+        elif isinstance(operation, Checkout):
+            self._counts.add(LOOKUPS, hit=hit)
+            if hit and own.source is None:
+                self._counts.lose_track("init", "recur")
+            self._counts.add("init", hit=own.source == "init")
+            if own.source != "init":
+                self._counts.add("recur", hit=hit)
+        return None
+
+    def lost(self, error: Exception) -> None:
+        """What cannot be told is not counted."""
+
+
+class SwitchedOver:
+    """A candidate serves in the place of the models' own caches.
+
+    Args:
+        candidate: its name.
+    """
+
+    def __init__(self, candidate: str) -> None:
+        self._candidate = candidate
+        self._counts = _Counts()
+        self._places: list[tuple[Cache, CacheSpec, Callable[[], None]]] = []
+
+    def meet(self, world_model: Any) -> None:
+        """See `Server.meet`."""
+        tap = tap_of(world_model)
+        cache = build_cache(self._candidate, tap.spec)
+        if isinstance(tap, ManagerTap):
+            own = getattr(world_model, ATTRIBUTE)
+            setattr(world_model, ATTRIBUTE, _Manager(own, cache, self._counts))
+            self._places.append((cache, tap.spec, lambda: setattr(world_model, ATTRIBUTE, own)))
+        else:
+            rings = _Rings(world_model, cache, self._counts)
+            rings.take_place()
+            self._places.append((cache, tap.spec, rings.give_back))
+
+    def leave(self) -> None:
+        """See `Server.leave`."""
+        for _, _, give_back in self._places:
+            give_back()
+
+    def stats(self) -> dict[str, dict[str, int | None]]:
+        """See `Server.stats`; by family of pools by the candidate's own word."""
+        table = dict(self._counts.table)
+        for cache, spec, _ in self._places:
+            for pool in spec.pools:
+                says = _word_of(cache, pool)
+                row = table.setdefault(pool.family, {"hits": 0, "misses": 0, "evictions": 0})
+                for name, number in (("hits", says.hits), ("misses", says.misses), ("evictions", says.evictions)):
+                    before = row[name]
+                    row[name] = None if before is None or number is None else before + number
+        return table
+
+
+def _word_of(cache: Cache, pool: PoolId) -> PoolStats:
+    """What the candidate counted; nothing where it does not, or fails at it."""
+    try:
+        return as_stats(cache.stats(pool)) if counts(cache) else PoolStats()
+    except BaseException as error:  # noqa: BLE001  the training is over, and is told all the same
+        contained(error)
+        return PoolStats()
+
+
+class _Counts:
+    """Hits and misses."""
+
+    def __init__(self) -> None:
+        self.table: dict[str, dict[str, int | None]] = {}
+
+    def add(self, name: str, *, hit: bool) -> None:
+        """One more."""
+        row = self.table.setdefault(name, {"hits": 0, "misses": 0, "evictions": None})
+        kind = "hits" if hit else "misses"
+        count = row[kind]
+        row[kind] = None if count is None else count + 1
+
+    def lose_track(self, *names: str) -> None:
+        """Nobody says which of these pools answered."""
+        for name in names:
+            self.table[name] = {"hits": None, "misses": None, "evictions": None}
+
+
+class _Rings(RingTap):
+    """Stands in the place of a model's dicts and slots, and asks the candidate instead.
+
+    What LightZero would copy into a slot the candidate copies; what the candidate lends as a working copy is one.
+    """
+
+    def __init__(self, model: Any, cache: Cache, counts: _Counts) -> None:
+        super().__init__(model)
+        self._cache = cache
+        self._counts = counts
+        self._working_copy: Any = None
+        self._copied = model.custom_copy_kv_cache_to_shared_wm
+
+    @property
+    def silent(self) -> bool:
+        """Never: the model has no other cache."""
+        return False
+
+    def stand_ins(self) -> dict[str, Any]:
+        """The dicts and slots, and the methods that copy."""
+        return {
+            **super().stand_ins(),
+            "custom_copy_kv_cache_to_shared_init_envs": lambda src_kv, env_id: Lent(src_kv),  # noqa: ARG005
+            "custom_copy_kv_cache_to_shared_recur": Lent,
+            "custom_copy_kv_cache_to_shared_wm": self._copy_to_work_on,
+        }
+
+    def looked_up(self, own: dict[Any, Any], pool: PoolId, key: Any, default: Any, *, searching: bool) -> Any:
+        """The candidate's answer; a search has it when it asks the first of its two dicts."""
+        del own
+        if searching and pool == RECUR:
+            return Lent(None)
+        if searching:
+            assert pool.env is not None
+            found = self._working_copy = self._cache.checkout(pool.env, number_of(key))
+        else:
+            found = self._cache.get(pool, number_of(key))
+        self._counts.add(LOOKUPS, hit=found is not None)
+        return default if found is None else Lent(found)
+
+    def stored(self, pool: PoolId, key: Any, index: Any) -> None:
+        """What the model would have copied."""
+        self._cache.set(pool, number_of(key), index.value)
+
+    def tell(self, operation: Operation, own: Own) -> None:
+        """A clear."""
+        del own
+        if isinstance(operation, Clear):
+            self._cache.clear(operation.pool)
+
+    def _copy_to_work_on(self, src_kv: Any) -> Any:
+        return src_kv if src_kv is self._working_copy else self._copied(src_kv)
+
+
+class _Manager(StandsIn):
+    """A candidate with the methods of a later LightZero's manager; the others are that one's own."""
+
+    def __init__(self, own: Any, cache: Cache, counts: _Counts) -> None:
+        super().__init__(own)
+        self._cache = cache
+        self._counts = counts
+
+    def get_init_cache(self, env_id: int, cache_key: Any) -> Any:
+        """A lookup of root inference."""
+        return self._counted(self._cache.get(init(env_id), number_of(cache_key)))
+
+    def get_recur_cache(self, cache_key: Any) -> Any:
+        """A lookup in recur alone."""
+        return self._counted(self._cache.get(RECUR, number_of(cache_key)))
+
+    def hierarchical_get(self, env_id: int, cache_key: Any) -> Any:
+        """A search's lookup."""
+        return self._counted(self._cache.checkout(env_id, number_of(cache_key)))
+
+    def set_init_cache(self, env_id: int, cache_key: Any, kv_cache: Any, priority: float | None = None) -> None:
+        """Root inference stores."""
+        self._cache.set(init(env_id), number_of(cache_key), kv_cache, priority=priority)
+
+    def set_recur_cache(self, cache_key: Any, kv_cache: Any, priority: float | None = None) -> None:
+        """A simulation stores."""
+        self._cache.set(RECUR, number_of(cache_key), kv_cache, priority=priority)
+
+    def clear_recur_cache(self) -> None:
+        """Before a search."""
+        self._cache.clear(RECUR)
+
+    def clear_init_caches(self) -> None:
+        """Now and then."""
+        self._cache.clear(ALL_INIT)
+
+    def clear_all(self) -> None:
+        """Before data are collected."""
+        self._cache.clear(ALL)
+
+    def _counted(self, found: Any) -> Any:
+        self._counts.add(LOOKUPS, hit=found is not None)
+        return found

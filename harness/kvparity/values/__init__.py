@@ -1,0 +1,1 @@
+"""Cache entries: reading any key/value object by its structure, copying it, telling two apart."""
