@@ -16,14 +16,15 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import kvparity.shadow.mirror
 import torch
+from rich.console import Console
+from rich.table import Table
+
+import kvparity.shadow.mirror
 from lines.entries import GEOMETRIES, Producer
 from lines.measuring import US
 from lines.searching import STEPS, cycles, legacy
 from lines.shadowing import shadowed
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

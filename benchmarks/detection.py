@@ -22,15 +22,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
 from kvparity.driving.driver import Comparison
 from kvparity.registry import FAULT_PREFIX, SCENARIOS, TRACES, installed, load_scenario, trace_path
 from kvparity.results.divergence import CORRUPTION, SEVERITIES
 from kvparity.search.fuzz import Fuzzer
 from kvparity.traces.reader import Trace
 from kvparity_scenarios.faults import FAULTS
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 TRACE = "cartpole-unizero"
 FUZZ = "fuzz"
-THREADS = "threads"  # of such faults only tests/test_linearity.py finds anything
+THREADS = "threads"  # of such faults only tests/judging/test_linearity.py finds anything
 LIMIT_S = 60.0
 
 

@@ -19,11 +19,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from rich.console import Console
+from rich.table import Table
+
 from kvparity.report import read_result
 from kvparity.training.paired.curves import Curves, compare_curves, read_curves
 from kvparity_scenarios.hostile import HOSTILE
-from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from kvparity.results.result import Result

@@ -15,6 +15,7 @@ import pstats
 from pathlib import Path
 
 import torch
+
 from lines.entries import GEOMETRIES, SMALL, SPEC, Producer
 from lines.measuring import US
 from lines.searching import STEPS, cycles

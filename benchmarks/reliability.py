@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any, Protocol
 from xml.etree import ElementTree as ET
 
-from records import kept
 from rich.console import Console
 from rich.table import Table
+
+from records import kept
 
 ROOT = Path(__file__).parents[1]
 MORE = {"KVPARITY_KILLS": "50", "KVPARITY_HISTORIES": "1000"}
@@ -89,15 +90,16 @@ PLANTED = (
     Row("a leak of 1 KB in 1,000 sets", ("test_a_leak_of_1_kb",)),
 )
 FILES = (
-    *(
-        "test_campaign",
-        "test_faults_survived",
-        "test_harmless",
-        "test_hostile_traces",
-        "test_linearity",
-        "test_patience",
-    ),
-    *("test_report_ci", "test_report_html", "test_shadow_threads", "test_soak"),
+    "campaign/test_campaign",
+    "judging/test_linearity",
+    "report/test_ci",
+    "report/test_console",
+    "report/test_html",
+    "shadow/test_threads",
+    "shadow/test_timeout",
+    "test_faults_survived",
+    "test_soak",
+    "traces/test_hostile_files",
 )
 
 

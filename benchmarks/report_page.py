@@ -15,12 +15,13 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from kvparity.report import write_page
 from playwright.sync_api import Browser, CDPSession, sync_playwright
+
+from kvparity.report import write_page
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from pages import large  # what the tests open, too
+from support.pages import large  # what the tests open, too
 
 OPENED = 7
 

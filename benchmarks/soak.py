@@ -33,6 +33,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+
 from kvparity.driving.driver import Comparison, Driver
 from kvparity.evidence.memory import Resident
 from kvparity.operations import Set

@@ -15,13 +15,14 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
 from kvparity.driving.driver import Comparison
 from kvparity.registry import SCENARIOS, installed, load_scenario
 from kvparity.results.divergence import CORRUPTION
 from kvparity.search.fuzz import Fuzzer
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 if TYPE_CHECKING:
     from kvparity.results.result import Result

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from lines import ALL, Effort, measure
 from rich.console import Console
 from rich.table import Table
+
+from lines import ALL, Effort, measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,9 +18,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
+
 from kvparity.driving.driver import Comparison, Driver
 from kvparity.registry import build_cache
-from kvparity.traces import writer as recording
+from kvparity.traces import writer as writing
 from kvparity.traces.reader import Trace
 from lines.entries import GEOMETRIES, SPEC, Producer
 from lines.measuring import timed
@@ -71,14 +72,14 @@ def record(entry: str, repeats: int) -> Iterator[tuple[str, float]]:
     with TemporaryDirectory() as folder:
         for repeat in range(repeats):
             alone, items = cycles(shadow, producer), []
-            writer = recording.TraceWriter(Path(folder) / f"{repeat}", served_by=REFERENCE)
+            writer = writing.TraceWriter(Path(folder) / f"{repeat}", served_by=REFERENCE)
             put = writer._put
             writer._put = items.append  # type: ignore[method-assign]  # nothing is written meanwhile
             recorded = cycles(Recorded(shadow, writer), producer)
             writer._put = put  # type: ignore[method-assign]
             writer.close()
-            with closing(recording._connect(writer.path)) as database:
-                store = recording.Store(database, writer._copies)
+            with closing(writing._connect(writer.path)) as database:
+                store = writing.Store(database, writer._copies)
                 began = time.thread_time()
                 with database:
                     for item in items:

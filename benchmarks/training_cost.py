@@ -28,12 +28,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from kvparity.registry import DEFAULT_CANDIDATE
-from kvparity.report import read_result
-from observed_cartpole import OWN_LEARNER
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+from kvparity.registry import DEFAULT_CANDIDATE
+from kvparity.report import read_result
+from observed_cartpole import OWN_LEARNER
 
 SCRIPT = Path(__file__).resolve().parent / "observed_cartpole.py"
 ALONE, SHADOWED, AT_ONCE, RECORDED = "alone", "shadowed", "shadowed, each operation at once", "shadowed and recorded"

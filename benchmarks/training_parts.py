@@ -19,18 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from kvparity import cli, mirror
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from kvparity import cli
 from kvparity.caches.adapter import ManagerCache
 from kvparity.judging.examiner import Examiner
 from kvparity.report import read_result
+from kvparity.shadow import mirror
 from kvparity.shadow.producer import Given, Handover
 from kvparity.training.inline.trail import Trail
 from kvparity.values.entry import clone
 from kvparity.values.fingerprints import HostFingerprints
 from observed_cartpole import OWN_LEARNER
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 SCRIPT = Path(__file__).resolve().parent / "observed_cartpole.py"
 WITHOUT = "--without"

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from rich.console import Console
+
 from kvparity.driving.driver import Comparison
 from kvparity.errors import KVParityError
 from kvparity.report import read_result, render, verdict_line
@@ -28,7 +30,6 @@ from kvparity.settings import read_settings
 from kvparity.traces.reader import Trace
 from kvparity.traces.sqlite_file import TABLES
 from kvparity.verdict import verdict_of
-from rich.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Callable

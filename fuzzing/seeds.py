@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 
 import torch
+from readers import CORPUS
+
 from kvparity.caches.protocol import CacheSpec
 from kvparity.driving.driver import Comparison
 from kvparity.operations import ALL, RECUR, Checkout, Clear, Get, Set, Write, init
@@ -17,7 +19,6 @@ from kvparity.traces.reader import Answer, Trace
 from kvparity.traces.writer import TraceWriter
 from kvparity.values.entry import KeysValues
 from kvparity.values.fingerprints import fingerprint
-from readers import CORPUS
 
 _SETTINGS = """\
 [[known]]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from kvparity import Checkout, Comparison, Driver, Result, ShadowCache, adapt, load_scenario
 from kvparity_legacy import EvictingCache
 
@@ -72,7 +73,7 @@ def test_clear_storm_finds_the_clear_quirk_and_explains_it() -> None:
 
 def test_a_manager_that_keeps_references_is_caught_at_once() -> None:
     """The bug that 41 of 41 tests upstream did not see: within mcts' first hundred operations, blamed rightly."""
-    result = run("mcts", "legacy-evicting", "doubles:ReferenceManager", steps=100)
+    result = run("mcts", "legacy-evicting", "support.doubles:ReferenceManager", steps=100)
     divergence = result.first["stale_hit", "candidate"]
     assert divergence.severity == "corruption"
     assert divergence.number < 100

@@ -8,8 +8,9 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import kvparity
 import pytest
+
+import kvparity
 
 if sys.version_info >= (3, 11):
     import tomllib

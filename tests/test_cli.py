@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from kvparity import Comparison, Trace, trace_path
 from kvparity.cli import main
 
@@ -215,7 +216,7 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
         (["replay", "cartpole"], "did you mean the bundled cartpole-unizero"),
         (["replay", "."], ". is a directory, not a trace file"),
         (["run", "--candidate", "no_such_module:Cache"], "No module named 'no_such_module'"),
-        (["run", "--candidate", "doubles:Nothing"], "has no attribute 'Nothing'"),
+        (["run", "--candidate", "support.doubles:Nothing"], "has no attribute 'Nothing'"),
         (["run", "--candidate", "json:dumps"], "json:dumps cannot be built with (config, env_num="),
         (["run", "--candidate", "builtins:list"], "builtins:list cannot be built"),
         (["run", "--candidate", "types:SimpleNamespace"], "cannot be built"),

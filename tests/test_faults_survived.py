@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from kvparity.cli import main
 from kvparity.traces.reader import MOST_LOST, Trace
 

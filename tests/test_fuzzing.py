@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
 from kvparity import RECUR, CacheSpec, Checkout, Comparison, KeysValues, Set, TraceWriter, Write
 from kvparity.errors import TraceError
 from kvparity.traces.reader import Trace

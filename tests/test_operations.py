@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+
 from kvparity.operations import (
     ALL,
     ALL_INIT,

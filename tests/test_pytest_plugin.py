@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+
 from kvparity.contract import SPEC
 from kvparity.driving.driver import Comparison
 from kvparity.operations import RECUR, Get, Set, init

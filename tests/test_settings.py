@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
+
 from kvparity.errors import UsageError
 from kvparity.results.divergence import KnownDifference
 from kvparity.settings import Settings, read_settings

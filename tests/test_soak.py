@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+
 from kvparity.caches.protocol import CacheSpec
 from kvparity.contract import entry
 from kvparity.operations import RECUR, Set

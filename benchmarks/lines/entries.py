@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+
 from kvparity.caches.protocol import CacheSpec
 from kvparity.values.entry import KeysValues
 from kvparity_scenarios.context import Geometry

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 from kvparity.driving.driver import Comparison, Driver, step
 from kvparity.evidence import Evidence
 from kvparity.evidence.memory import resident_bytes
-
 from lines.entries import ANY_SIZE, each
 from lines.measuring import Line, Ratio
 from lines.recorded import CANDIDATE, REFERENCE, search

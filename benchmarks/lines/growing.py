@@ -19,6 +19,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
+
 from kvparity.caches.protocol import CacheSpec
 from kvparity.driving.driver import Comparison, Driver, step
 from kvparity.evidence import Evidence
@@ -26,7 +27,6 @@ from kvparity.operations import RECUR
 from kvparity.registry import load_scenario
 from kvparity.values.entry import KeysValues
 from kvparity_refactored import EvictionStrategy, KVCachePool
-
 from lines.entries import ANY_SIZE, SMALL, Producer
 from lines.measuring import US, Line, Ratio, timed
 

@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 import torch
+
 from kvparity.values.entry import KeysValues, read
 
 if TYPE_CHECKING:

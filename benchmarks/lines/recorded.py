@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
+
 from kvparity.driving.driver import Comparison, Driver
 from kvparity.operations import RECUR, Set
 from kvparity.registry import build_cache
@@ -29,7 +30,6 @@ from kvparity.values.entry import KeysValues, size_bytes
 from kvparity.values.fingerprints import fingerprint
 from kvparity_scenarios.catalogue import Scenario
 from kvparity_scenarios.collector import Collector, Habits
-
 from lines.entries import GEOMETRIES, SPEC, Producer, each
 from lines.measuring import Line, Ratio, timed
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from kvparity.caches.protocol import Cache, CacheSpec
     from kvparity.operations import Operation, PoolId
-
     from lines.measuring import Effort
 
 REFERENCE, CANDIDATE = "legacy-evicting", "refactored-fifo"

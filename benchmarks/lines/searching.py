@@ -22,7 +22,6 @@ from kvparity.operations import RECUR, init
 from kvparity.values.entry import write_token
 from kvparity_legacy import EvictingCache, ReleasedCache
 from kvparity_refactored import fifo
-
 from lines.entries import SPEC, Producer, each
 from lines.measuring import Line, Ratio, timed
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
     from kvparity.caches.protocol import Cache
     from kvparity_legacy.rings import RingCache
-
     from lines.measuring import Effort
 
 POOL = init(0)  # sets and gets are timed here, where both sides are called with the pool as first argument

@@ -25,13 +25,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import xxhash
+
 from kvparity.operations import RECUR, Checkout, Set
 from kvparity.shadow.shadow_cache import ShadowCache
 from kvparity.traces.reader import Answer
 from kvparity.traces.writer import _BATCH_OPERATIONS, _PAUSE_SECONDS, TraceWriter
 from kvparity.values.entry import KeysValues, clone, read
 from kvparity.values.fingerprints import fingerprint
-
 from lines.entries import SPEC, Producer, each
 from lines.measuring import Line, Ratio, timed
 from lines.searching import STEPS, cycles, legacy, refactored
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kvparity.operations import PoolId
-
     from lines.measuring import Effort
 
 _ENTRIES = 16  # looked at in turn, so that no cache of the processor's holds but one

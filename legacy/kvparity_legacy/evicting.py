@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+
 from kvparity.caches.protocol import Drop
 from kvparity.values.entry import KeysValues, read
-
 from kvparity_legacy.rings import Ring, RingCache
 
 if TYPE_CHECKING:

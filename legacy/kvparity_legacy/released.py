@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from kvparity.values.entry import KeysValues
 
+from kvparity.values.entry import KeysValues
 from kvparity_legacy.rings import Ring, RingCache
 
 if TYPE_CHECKING:

@@ -11,14 +11,12 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from kvparity.values.entry import clone
-
 from kvparity_refactored.pool import KVCachePool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kvparity.values.entry import KeysValues
-
     from kvparity_refactored.eviction import EvictionStrategy
 
 Arguments = ParamSpec("Arguments")

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from kvparity.values.entry import KeysValues, check, clone, expose, read, row_of, size_bytes
 from torch.autograd.graph import increment_version
+
+from kvparity.values.entry import KeysValues, check, clone, expose, read, row_of, size_bytes
 
 
 class Slot:

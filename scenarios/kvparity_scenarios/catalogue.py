@@ -23,8 +23,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import torch
-from kvparity.caches.protocol import CacheSpec
 
+from kvparity.caches.protocol import CacheSpec
 from kvparity_scenarios.collector import Collector, Habits
 from kvparity_scenarios.context import Geometry
 from kvparity_scenarios.disturbance import cleared, probed

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from kvparity.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, Set, Write, init
 
+from kvparity.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, Set, Write, init
 from kvparity_scenarios.context import Geometry, ToyTransformer, render
 from kvparity_scenarios.model import ToyModel, key_of
 from kvparity_scenarios.search import Node, State, Tree
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from random import Random
 
     from kvparity.operations import Operation, PoolId
-
     from kvparity_scenarios.context import Context
     from kvparity_scenarios.model import Latents
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from kvparity.values.entry import KeysValues
 from torch.nn.functional import pad
+
+from kvparity.values.entry import KeysValues
 
 if TYPE_CHECKING:
     from random import Random

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 from hypothesis import strategies as st
 from hypothesis import target
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
 from kvparity.driving.driver import Comparison
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, PoolId, Set, Write, init
 from kvparity.search.trial import Trial
-
 from kvparity_scenarios.strategies import MOST_SLOTS, entries, envs, keys, pieces, pools, priorities, specs, within
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import xxhash
+
 from kvparity.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, Set, Write, init
 from kvparity.values.entry import KeysValues
 

@@ -17,10 +17,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+
 from kvparity.caches.protocol import CacheSpec
 from kvparity.operations import Clear, Get, Set, init
 from kvparity.values.entry import KeysValues
-
 from kvparity_scenarios.catalogue import Scenario
 from kvparity_scenarios.context import Geometry
 

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 
 import torch
 from hypothesis import strategies as st
+
 from kvparity.caches.protocol import CacheSpec
 from kvparity.operations import RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write, init
 from kvparity.registry import TRACES, installed, trace_path
 from kvparity.traces.reader import Trace
-
 from kvparity_scenarios.context import Context, Geometry, render
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
+
     from kvparity.values.entry import KeysValues
 
 MOST_ENVS = 3

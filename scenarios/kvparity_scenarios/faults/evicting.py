@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kvparity.operations import WM
 from kvparity.results.divergence import BEHAVIOUR
-
 from kvparity_scenarios.faults.fault import Fault
 
 if TYPE_CHECKING:
     from kvparity.caches.protocol import PoolStats
     from kvparity.operations import PoolId
     from kvparity.values.entry import KeysValues
-
     from kvparity_scenarios.sound import Pool
 
 

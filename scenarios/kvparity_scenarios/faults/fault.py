@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kvparity.results.divergence import CORRUPTION
 from kvparity.values.entry import read
-
 from kvparity_scenarios.sound import SoundCache
 
 if TYPE_CHECKING:

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from kvparity.operations import RECUR, PoolId, init
 from kvparity.results.divergence import BEHAVIOUR
-
 from kvparity_scenarios.faults.fault import Fault
 
 if TYPE_CHECKING:
     from kvparity.values.entry import KeysValues
-
     from kvparity_scenarios.sound import Pool
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+
 from kvparity.operations import WM, PoolId
 from kvparity.results.divergence import BEHAVIOUR
 from kvparity.values.entry import KeysValues, clone, copy_into, read
-
 from kvparity_scenarios.faults.fault import Fault, copies
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from kvparity.values.entry import KeysValues, clone, read
 
+from kvparity.values.entry import KeysValues, clone, read
 from kvparity_scenarios.faults.fault import Fault, copies
 
 if TYPE_CHECKING:

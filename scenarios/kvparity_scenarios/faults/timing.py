@@ -6,15 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import torch
+
 from kvparity.operations import WM
 from kvparity.results.divergence import BEHAVIOUR
 from kvparity.values.entry import KeysValues, clone, copy_into, read
-
 from kvparity_scenarios.faults.fault import Fault
 
 if TYPE_CHECKING:
     from kvparity.operations import PoolId
-
     from kvparity_scenarios.sound import Pool
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from kvparity.operations import RECUR, Checkout, Clear, Get, PoolId, Set, init
 from kvparity.traces.reader import Trace
 from kvparity.traces.writer import TraceWriter

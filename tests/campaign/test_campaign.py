@@ -1,0 +1,362 @@
+"""Campaigns: how work is cut, that it comes to the same whoever does it, and what becomes of what dies on the way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import pytest
+
+from kvparity import Comparison, Trace, UsageError
+from kvparity.campaign import Done, Folder, Local, Lost, Setting, attempt, comparable, examples, run, trace_parts
+from kvparity.campaign.tasks import digest
+from kvparity.cli import main
+from kvparity.registry import trace_path
+from kvparity.report import verdict_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from kvparity.campaign import Task
+
+CARTPOLE = "cartpole-unizero"
+HERE = str(Path(__file__).parents[1])
+
+
+def setting(candidate: str = "refactored-lru", **options: Any) -> Setting:
+    """Of a campaign whose caches may lie beside this file."""
+    fields: dict[str, Any] = {"tolerance": None, "known": (), "patience_s": 60.0, "folder": HERE, "inputs": {}}
+    return Setting(reference="refactored-fifo", candidate=candidate, **(fields | options))
+
+
+class Here:
+    """An engine that does it all in this process, in some order, and remembers what it was given."""
+
+    def __init__(self, order: slice = slice(None), *, stop_after: int | None = None) -> None:
+        self.given: list[Task] = []
+        self._order = order
+        self._stop_after = stop_after
+
+    def run(self, setting: Setting, tasks: Sequence[Task]) -> Iterator[tuple[Task, Done | Lost]]:
+        self.given = list(tasks)
+        for number, task in enumerate(tasks[self._order]):
+            if number == self._stop_after:
+                raise KeyboardInterrupt
+            yield task, attempt(setting, task)
+
+
+# ---------------------------------------------------------------------- how work is cut
+
+
+def test_examples_are_cut_into_ranges_with_seeds_of_their_own() -> None:
+    """All of them, each once; the cut depends on the count and the seed alone."""
+    cut = examples(250, seed=7)
+    assert [(each.first, each.count) for each in cut] == [(1, 100), (101, 100), (201, 50)]
+    assert len({each.seed for each in cut}) == 3
+    assert cut == examples(250, seed=7)
+    assert not {each.seed for each in cut} & {each.seed for each in examples(250, seed=8)}
+
+
+def test_a_trace_is_cut_by_stream() -> None:
+    """Streams are caches of different models."""
+    parts = trace_parts([CARTPOLE], steps=None)
+    assert [(part.stream, part.title) for part in parts] == [
+        (0, f"{CARTPOLE}, stream 0 (learn+collect+eval)"),
+        (1, f"{CARTPOLE}, stream 1 (target)"),
+    ]
+
+
+def test_a_trace_that_is_elsewhere_stays_whole() -> None:
+    """Whoever replays it fetches it, and nobody else."""
+    with fsspec.open("memory://elsewhere/part.kvtrace", "wb") as file:
+        file.write(b"no trace at all, which nobody has looked at yet")
+    [part] = trace_parts(["memory://elsewhere/part.kvtrace"], steps=5)
+    assert (part.stream, part.title, part.steps) == (None, "memory://elsewhere/part.kvtrace", 5)
+
+
+def test_the_streams_of_a_trace_add_up_to_the_whole(tmp_path: Path) -> None:
+    """Operations, lookups, divergences and what the caches counted are those of one replay."""
+    for steps in (None, 2000):
+        parts = run(setting(), trace_parts([CARTPOLE], steps=steps), Here(), Folder(tmp_path, setting()))
+        with Trace(trace_path(CARTPOLE)) as trace:
+            whole = Comparison("refactored-fifo", "refactored-lru").trace(trace, workload=CARTPOLE, steps=steps)
+        assert parts.operations == whole.operations
+        assert (parts.gets_compared, parts.values_compared) == (whole.gets_compared, whole.values_compared)
+        assert (parts.by_group, parts.stats) == (whole.by_group, whole.stats)
+
+
+def test_a_result_is_kept_under_everything_that_it_depends_on() -> None:
+    """Another cache, source, version, trace or number of steps is another result."""
+    [part, other] = trace_parts([CARTPOLE], steps=None)
+    digests = [
+        digest(setting(), part),
+        digest(setting(), other),
+        digest(setting("refactored-priority"), part),
+        digest(setting(inputs={"torch": "2.13.0"}), part),
+        digest(setting(patience_s=None), part),
+        digest(setting(), replace(part, identity="changed")),
+        digest(setting(), replace(part, steps=10)),
+        *(digest(setting(), each) for each in examples(200, seed=0)),
+    ]
+    assert len(set(digests)) == len(digests)
+    assert digest(setting(), part) == digests[0]
+
+
+# ---------------------------------------------------------------------- what it comes to
+
+
+def test_the_order_in_which_tasks_end_changes_nothing(tmp_path: Path) -> None:
+    """Results are added up in the order of the tasks."""
+    tasks = trace_parts([CARTPOLE, CARTPOLE], steps=400)
+    told = [
+        comparable(run(setting(), tasks, Here(order), Folder(tmp_path / name, setting())).as_dict())
+        for name, order in (("forward", slice(None)), ("backward", slice(None, None, -1)))
+    ]
+    assert told[0] == told[1]
+
+
+def test_what_is_compared_leaves_out_the_moment_only() -> None:
+    """A divergence more is a difference; a second more is none."""
+    result = json.loads(attempt(setting(), trace_parts([CARTPOLE], steps=400)[0]).result)  # type: ignore[union-attr]
+    slower = {**result, "timing": {"elapsed_s": 1e9}, "latencies": {}, "timeline": {}, "provenance": {}}
+    assert comparable(slower) == comparable(result)
+    assert comparable({**result, "gets_compared": 0}) != comparable(result)
+    assert comparable({"runs": [slower]}) == comparable({"runs": [result]})
+
+
+def test_an_interrupted_campaign_goes_on_where_it_was(tmp_path: Path) -> None:
+    """What is done is not done again, and the sum is that of a campaign which nobody interrupted."""
+    tasks = trace_parts([CARTPOLE, "cartpole-unizero-100sims"], steps=300)
+    folder = Folder(tmp_path / "kept", setting())
+    first = run(setting(), tasks, Here(stop_after=1), folder)
+    assert first.interrupted
+    assert first.missing == [f"{task} (interrupted before its end)" for task in tasks[1:]]
+    rest = Here()
+    result = run(setting(), tasks, rest, folder)
+    assert rest.given == tasks[1:]
+    assert not result.interrupted
+    whole = run(setting(), tasks, Here(), Folder(tmp_path / "whole", setting()))
+    assert comparable(result.as_dict()) == comparable(whole.as_dict())
+
+
+def test_what_an_interrupt_left_undone_is_named_as_far_as_anybody_reads(tmp_path: Path) -> None:
+    """What died comes first, with its reason, then eight of the tasks, and of the others how many they are."""
+    url = "memory://bad.kvtrace"
+    with fsspec.open(url, "wb") as file:
+        file.write(b"nonsense")
+    tasks = [*trace_parts([url], steps=None), *examples(2000, seed=0)]
+    lost, *undone, others = run(setting(), tasks, Here(stop_after=1), Folder(tmp_path, setting())).missing
+    assert lost.startswith(f"{url} (TraceError: ")
+    assert undone == [f"{task} (interrupted before its end)" for task in tasks[1:9]]
+    assert others == "12 more (interrupted likewise)"
+
+
+def test_a_half_written_task_is_done_again(tmp_path: Path) -> None:
+    """Its result is written last, so files without one are nothing."""
+    folder = Folder(tmp_path, setting())
+    [task] = examples(1, seed=0)
+    folder.files(task).mkdir()
+    assert task not in folder
+    folder.keep(task, Done(result="{}", files={"a": b"b"}))
+    assert task in folder
+    assert (folder.files(task) / "a").read_bytes() == b"b"
+
+
+def test_one_bad_trace_ends_no_campaign(tmp_path: Path) -> None:
+    """It is named as missing, which fails; the others have their results."""
+    url = "memory://bad.kvtrace"
+    with fsspec.open(url, "wb") as file:
+        file.write(b"nonsense")
+    tasks = trace_parts([url, CARTPOLE], steps=100)
+    result = run(setting(), tasks, Here(), Folder(tmp_path, setting()))
+    assert len(result.runs) == 2
+    [missing] = result.missing
+    assert missing.startswith(f"{url} (TraceError: ")
+    assert result.fails("corruption")
+
+
+@pytest.mark.parametrize("content", ["cut short", "no trace", "a folder"])
+def test_a_file_that_cannot_be_read_ends_no_campaign(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one from elsewhere: it is named, the status is 1, and all else has its results."""
+    monkeypatch.chdir(tmp_path)
+    bad = Path("bad.kvtrace")
+    if content == "a folder":
+        bad.mkdir()
+    else:
+        bad.write_bytes(b"nonsense" if content == "no trace" else trace_path(CARTPOLE).read_bytes()[:100_000])
+    command = ["replay", CARTPOLE, str(bad), "--steps", "200", "--reference", "refactored-fifo"]
+    assert main([*command, "--jobs", "1", "--quiet", "--json", "result.json"]) == 1
+    result = json.loads(Path("result.json").read_text())
+    [missing] = result["missing"]
+    assert missing.startswith("bad.kvtrace (TraceError: ")
+    assert sum(result["operations"].values()) == 200
+
+
+def test_a_campaign_without_any_result_is_incomplete(tmp_path: Path) -> None:
+    """Never parity."""
+    url = "memory://bad.kvtrace"
+    with fsspec.open(url, "wb") as file:
+        file.write(b"nonsense")
+    result = run(setting(), trace_parts([url], steps=None), Here(), Folder(tmp_path, setting()))
+    assert str(verdict_line(result, fail_on="behaviour")).startswith("INCOMPLETE: no result of memory://bad.kvtrace (")
+
+
+# ---------------------------------------------------------------------- real processes
+
+
+def test_a_task_whose_worker_dies_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed once, it comes to its result all the same, and so do the others."""
+    monkeypatch.setenv("KVPARITY_TEST_MARK", str(tmp_path / "mark"))
+    tasks = trace_parts([CARTPOLE], steps=200)
+    dying = setting("support.deadly:DiesOnce")
+    result = run(dying, tasks, Local(1), Folder(tmp_path / "kept", dying))
+    assert (tmp_path / "mark").exists()
+    assert result.missing == []
+    assert result.operations_total == 200
+    assert result.total == 0
+
+
+def test_a_task_that_kills_every_worker_is_missing(tmp_path: Path) -> None:
+    """Three times, then it is named, with how it died; nobody waits for ever."""
+    tasks = trace_parts([CARTPOLE], steps=200)[:1]
+    dying = setting("support.deadly:Dies")
+    seen: list[int] = []
+    result = run(dying, tasks, Local(2), Folder(tmp_path, dying), progress=seen.append)
+    assert result.missing == [f"{tasks[0]} (its worker died 3 times, at last with exit status 3)"]
+    assert seen == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "task", [trace_parts([CARTPOLE], steps=200)[0], examples(5, seed=0)[0]], ids=lambda task: type(task).__name__
+)
+def test_a_candidate_that_hangs_holds_no_worker_up(task: Task, tmp_path: Path) -> None:
+    """It is given up after the patience that the command has, and the task comes to its result."""
+    hanging = setting("support.deadly:Hangs", patience_s=0.2)
+    result = run(hanging, [task], Local(1), Folder(tmp_path, hanging))
+    assert result.missing == []
+    assert any("is not asked again" in each.candidate for each in result.kept)
+
+
+def test_ctrl_c_ends_a_campaign_that_the_same_command_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With 3, and what was done by then; no result is made twice."""
+    monkeypatch.setenv("KVPARITY_TEST_MARK", str(tmp_path / "mark"))
+    monkeypatch.chdir(HERE)
+    kept, whole = tmp_path / "kept", tmp_path / "whole"
+    caches = ["--reference", "refactored-fifo", "--candidate", "support.deadly:Interrupts", "--quiet"]
+    command = ["replay", CARTPOLE, "--jobs", "1", *caches, "--campaign"]
+    assert main([*command, str(kept)]) == 3
+    undone = f"{CARTPOLE}, stream 1 (target) (interrupted before its end)"
+    assert f"no result of {undone}; no corruption found" in capsys.readouterr().out
+    [first] = kept.glob("*.json")
+    written = first.stat().st_mtime_ns
+    assert main([*command, str(kept), "--json", str(tmp_path / "a.json")]) == 0
+    assert len(list(kept.glob("*.json"))) == 2
+    assert first.stat().st_mtime_ns == written
+    assert main([*command, str(whole), "--json", str(tmp_path / "b.json")]) == 0
+    a, b = (comparable(json.loads((tmp_path / name).read_text())) for name in ("a.json", "b.json"))
+    assert a == b
+
+
+def test_fuzzing_as_a_campaign_keeps_each_finding_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever found it; the result is one fuzzing's, with all its examples."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("kvparity.campaign.tasks.EXAMPLES_AT_ONCE", 20)
+    command = ["fuzz", "--candidate", "fault:forgets-v", "--reference", "refactored-fifo", "--examples", "30"]
+    assert main([*command, "--seed", "5", "--jobs", "2", "--json", "result.json", "-o", "found"]) == 1
+    result = json.loads(Path("result.json").read_text())
+    assert (result["workload"], result["seed"], result["fuzzing"]["examples"]) == ("fuzz", 5, 30)
+    assert "runs" not in result
+    cases = result["fuzzing"]["cases"]
+    assert cases
+    assert len({case["trace"] for case in cases}) == len(cases)
+    assert Counter(path.suffix for path in Path("found").iterdir()) == {".kvtrace": len(cases), ".py": len(cases)}
+    assert capsys.readouterr().out.count("found: ") == len(cases)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["replay", CARTPOLE, "cartpole-unizero-100sims", "--steps", "3000"],
+        ["fuzz", "--candidate", "refactored-lru", "--examples", "30", "--seed", "3"],
+    ],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_two_workers_come_to_the_same(command: list[str], engine: str, tmp_path: Path) -> None:
+    """Bit for bit what one process comes to, but for what is of the moment."""
+    if engine == "ray":
+        pytest.importorskip("ray", reason="Ray is an extra")
+    told, statuses = [], []
+    for jobs in ("1", "2"):
+        path = tmp_path / f"{jobs}.json"
+        who = ["--jobs", "1"] if jobs == "1" else ["--engine", engine, "--jobs", jobs]
+        line = [sys.executable, "-m", "kvparity.cli", *command, *who, "--quiet", "--json", str(path)]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+        assert done.stderr == ""
+        statuses.append(done.returncode)
+        told.append(comparable(json.loads(path.read_text())))
+    assert told[0] == told[1]
+    assert statuses[0] == statuses[1]
+
+
+def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed once, it comes to its result all the same."""
+    pytest.importorskip("ray", reason="Ray is an extra")
+    monkeypatch.setenv("KVPARITY_TEST_MARK", str(tmp_path / "mark"))
+    path = tmp_path / "r.json"
+    caches = ["--reference", "refactored-fifo", "--candidate", "support.deadly:DiesOnce"]
+    who = ["--engine", "ray", "--jobs", "1", "--quiet", "--json", str(path)]
+    line = [sys.executable, "-m", "kvparity.cli", "replay", CARTPOLE, "--steps", "200", *caches, *who]
+    subprocess.run(line, cwd=HERE, capture_output=True, check=True)  # noqa: S603
+    assert (tmp_path / "mark").exists()
+    result = json.loads(path.read_text())
+    assert "missing" not in result
+    assert sum(result["operations"].values()) == 200
+
+
+# ---------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["replay", CARTPOLE, "--address", "auto"], "--address is that of a Ray cluster: give --engine ray too"),
+        (["fuzz", "--jobs", "2", "--time", "1m"], "give --examples in the place of --time"),
+        (["replay", CARTPOLE, "--jobs", "0"], "'0' is not an integer of at least 1"),
+        (["replay", "memory://nowhere.kvtrace", "--jobs", "1"], "there is no memory://nowhere.kvtrace"),
+        (["replay", "nowhere.kvtrace", "--jobs", "1"], "'nowhere.kvtrace'"),
+        (["replay", CARTPOLE, "--jobs", "1", "--candidate", "nonsense"], "there is no cache 'nonsense'"),
+        (["replay", CARTPOLE, "--jobs", "1", "--campaign", __file__], "cannot be made"),
+    ],
+)
+def test_bad_input_is_one_line(command: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is wrong and how to mend it, before any process is started."""
+    assert main(command) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+def test_ray_is_an_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it is not installed, the command says how to."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["replay", CARTPOLE, "--engine", "ray"]) == 2
+    assert capsys.readouterr().err == "kvparity: error: --engine ray needs Ray: pip install 'kvparity[ray]'\n"
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """In one line."""
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="cannot be made"):
+        Folder(tmp_path / "file", setting())

@@ -1,0 +1,541 @@
+"""What the judge makes of two answers: which kind of divergence, who is wrong, and the whole of what is told."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from kvparity import (
+    RECUR,
+    WM,
+    CacheSpec,
+    Checkout,
+    Clear,
+    Divergence,
+    DivergenceLog,
+    Get,
+    KeysValues,
+    PoolId,
+    Set,
+    Write,
+    fingerprint,
+    init,
+)
+from kvparity.caches.protocol import PoolStats
+from kvparity.judging.judge import Judge, Lookup
+from kvparity.judging.oracle import IdealCache, Truth
+from kvparity.shadow.side import Outcome, Side
+from kvparity.values.fingerprints import HostFingerprints
+from support import doubles
+
+if TYPE_CHECKING:
+    from kvparity import Cache, Operation
+
+SPEC = CacheSpec(env_num=2, init_pool_size=2, num_simulations=2)
+KEY = 0x2A
+CPU = torch.device("cpu")
+MISS = Outcome()
+
+
+def value(number: float) -> KeysValues:
+    """An entry `[1, 1, 2, 2]` x 2 of that number."""
+    return KeysValues([torch.full((1, 1, 2, 2), number), torch.full((1, 1, 2, 2), -number)], (1, 1))
+
+
+def hit(number: float) -> Outcome:
+    """The answer with that value."""
+    return Outcome(value(number), fingerprint(value(number)), device=CPU)
+
+
+def shown(number: float) -> str:
+    """The same in a report."""
+    return f"hit {fingerprint(value(number)).hex()[:12]}"
+
+
+def raised(error: type[Exception] = RuntimeError) -> Outcome:
+    """No answer."""
+    return Outcome(error=error("no"))
+
+
+class Forgetful(DivergenceLog):
+    """Keeps nothing but the first of each kind and side, and tells a test of all."""
+
+    KEPT = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Divergence] = []
+
+    def add(self, divergence: Divergence) -> Divergence:
+        self.told.append(divergence)
+        return super().add(divergence)
+
+
+class Court:
+    """A judge over two sides by the names of old and new. Truth and ideals know what the test says was done."""
+
+    def __init__(self, new: Cache | None = None, *, log: DivergenceLog | None = None, complete: bool = True) -> None:
+        caches = doubles.Plain(), new or doubles.Plain()
+        self.old, self.new = (
+            Side(role, name, cache, SPEC, look=HostFingerprints().look)
+            for role, name, cache in zip(("reference", "candidate"), ("old", "new"), caches, strict=True)
+        )
+        self.truth = Truth.empty(SPEC, complete=complete)
+        self.ideals = (IdealCache(SPEC, lambda _: "fifo"), IdealCache(SPEC, lambda _: "lru"))
+        self.log = log or DivergenceLog()
+        self.judge = Judge((self.old, self.new), truth=self.truth, ideals=self.ideals, log=self.log, tolerance=None)
+
+    def was_set(self, pool: PoolId, number: float, *, key: int = KEY, at: int = 0, device: torch.device = CPU) -> None:
+        """Operation `at` set that value."""
+        self.truth.pools[pool].set(key, fingerprint(value(number)), device, at)
+        for ideal in self.ideals:
+            ideal.set(pool, key, at, None)
+
+    def get(self, mine: Outcome, its: Outcome, pool: PoolId = RECUR) -> None:
+        """Judge a get of `KEY`, operation 9."""
+        mine_ideally, its_ideally = (ideal.get(pool, KEY) for ideal in self.ideals)
+        self.judge.lookup(Lookup(9, Get(pool=pool, key=KEY), (pool,), (mine, its), (mine_ideally, its_ideally)))
+
+    def checkout(self, mine: Outcome, its: Outcome) -> None:
+        """Judge a checkout of `KEY` for environment 1, operation 9."""
+        mine_ideally, its_ideally = (ideal.checkout(1, KEY) for ideal in self.ideals)
+        pools = (init(1), RECUR)
+        self.judge.lookup(Lookup(9, Checkout(env=1, key=KEY), pools, (mine, its), (mine_ideally, its_ideally)))
+
+    def seen(self, side: Side) -> dict[str, tuple[int, int]]:
+        """Hits and misses that were counted of `side`, where any were."""
+        return {
+            str(pool): (seen.hits, seen.misses)
+            for pool, seen in side.seen.items()
+            if (seen.hits, seen.misses) != (0, 0)
+        }
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("operation", "verb", "pool", "key"),
+    [
+        (Set(pool=init(1), key=KEY, value=None), "set", "init[1]", KEY),
+        (Get(pool=RECUR, key=KEY), "get", "recur", KEY),
+        (Checkout(env=1, key=KEY), "checkout", "init[1], recur", KEY),
+        (Clear(pool=PoolId("init")), "clear", "init", None),
+        (Write(env=1, fill=0), "write", "wm", None),
+    ],
+)
+def test_an_error_names_its_operation_and_what_each_side_did(
+    operation: Operation, verb: str, pool: str, key: int | None
+) -> None:
+    """The side that raised is wrong."""
+    court = Court()
+    court.judge.errors(9, operation, None, MemoryError("full"))
+    assert court.log.kept == [
+        Divergence(
+            number=9,
+            operation=verb,
+            pool=pool,
+            key=key,
+            kind="error",
+            reference="did not raise",
+            candidate="raised MemoryError: full",
+            wrong="candidate",
+            explanation="new raised MemoryError: full",
+        )
+    ]
+
+
+def test_two_errors_of_different_types_are_both_told() -> None:
+    """Of each side its own."""
+    court = Court()
+    court.judge.errors(9, Get(pool=RECUR, key=KEY), KeyError("a"), ValueError("b"))
+    (told,) = court.log.kept
+    assert (told.reference, told.candidate, told.wrong) == ("raised KeyError: 'a'", "raised ValueError: b", "both")
+    assert told.explanation == "old raised KeyError: 'a'; new raised ValueError: b"
+
+
+def test_agreement_in_errors_is_counted_each_time() -> None:
+    """It is no divergence."""
+    court = Court()
+    for _ in range(2):
+        court.get(raised(), raised())
+    assert court.judge.both_raised == 2
+    assert court.log.total == 0
+
+
+def test_an_error_in_a_lookup_is_told_as_of_that_lookup() -> None:
+    """With its number, pools and key, and nothing besides."""
+    court = Court()
+    court.checkout(MISS, raised())
+    (told,) = court.log.kept
+    assert (told.number, told.operation, told.pool, told.key) == (9, "checkout", "init[1], recur", KEY)
+    assert (told.reference, told.candidate) == ("did not raise", "raised RuntimeError: no")
+
+
+def test_an_error_of_one_side_hides_no_wrong_bytes_of_the_other() -> None:
+    """Each side is told of its own."""
+    court = Court()
+    court.was_set(RECUR, 1)
+    court.get(raised(), hit(2))
+    assert court.log.by_group == {("error", "reference"): 1, ("stale_hit", "candidate"): 1}
+
+
+# ---------------------------------------------------------------- lookups
+
+
+def test_a_wrong_answer_is_told_whole() -> None:
+    """Where, what each side did, who is wrong, why, and the difference in torch.testing's words."""
+    court = Court()
+    court.was_set(RECUR, 1, at=3)
+    court.was_set(RECUR, 2, key=7, at=4)
+    court.checkout(hit(1), hit(2))
+    (told,) = court.log.kept
+    assert told == Divergence(
+        number=9,
+        operation="checkout",
+        pool="init[1], recur",
+        key=KEY,
+        kind="stale_hit",
+        reference=shown(1),
+        candidate=shown(2),
+        wrong="candidate",
+        explanation=(
+            "new returned the value that operation 4 set in recur under key 0x0000000000000007;"
+            " operation 3 set other bytes under it in recur"
+        ),
+        difference=told.difference,
+    )
+    assert told.difference.startswith("layer 0, K: Tensor-likes are not equal!")
+
+
+def test_two_wrong_answers_are_explained_one_after_the_other() -> None:
+    """Of each side whose bytes it returned; without a difference between them none is shown."""
+    court = Court()
+    court.was_set(init(0), 1)
+    court.get(hit(5), hit(5))
+    (told,) = court.log.kept
+    assert told.explanation == (
+        "old returned bytes that are no key's last value, for a key that was never set there;"
+        " new returned bytes that are no key's last value, for a key that was never set there"
+    )
+    assert told.difference == ""
+
+
+def test_right_bytes_on_another_device_are_told_as_such() -> None:
+    """The device is the kind, and each side's is named."""
+    court = Court()
+    court.was_set(RECUR, 1, device=torch.device("meta"))
+    court.get(hit(1), hit(1))
+    (told,) = court.log.kept
+    assert (told.kind, told.wrong) == ("device", "both")
+    assert told.explanation == (
+        "old returned the right bytes on cpu, where they were not set;"
+        " new returned the right bytes on cpu, where they were not set"
+    )
+
+
+def test_wrong_bytes_beside_right_ones_on_another_device_are_stale() -> None:
+    """The graver of the two names the kind."""
+    court = Court()
+    court.was_set(RECUR, 1, device=torch.device("meta"))
+    court.get(hit(1), hit(2))
+    assert court.log.by_group == {("stale_hit", "both"): 1}
+
+
+def test_two_values_of_which_none_is_known_to_be_right_are_told_whole() -> None:
+    """Nobody is blamed, and the difference is shown."""
+    court = Court(complete=False)
+    court.get(hit(1), hit(2))
+    (told,) = court.log.kept
+    assert (told.kind, told.wrong) == ("value", "unknown")
+    assert told.explanation == (
+        "both sides hit and differ; the key was set before the first operation that was seen, or too long ago to be"
+        " known"
+    )
+    assert told.difference.startswith("layer 0, K: Tensor-likes are not equal!")
+
+
+def test_a_missing_key_is_told_whole() -> None:
+    """In the pool where it should be, with no tensors to show."""
+    court = Court()
+    court.was_set(RECUR, 1, at=3)
+    court.checkout(hit(1), MISS)
+    assert court.log.kept == [
+        Divergence(
+            number=9,
+            operation="checkout",
+            pool="recur",
+            key=KEY,
+            kind="presence",
+            reference=shown(1),
+            candidate="miss",
+            wrong="candidate",
+            explanation="new lost it since operation 3, which set it, though fifo over 4 slots still holds it",
+        )
+    ]
+
+
+def test_two_sides_that_each_leave_their_own_strategy_are_both_blamed() -> None:
+    """FIFO has dropped what the one still holds, LRU holds what the other has lost."""
+    court = Court()
+    court.was_set(init(1), 1)
+    court.was_set(init(1), 2, key=7, at=1)
+    for ideal in court.ideals:
+        ideal.get(init(1), KEY)
+    court.was_set(init(1), 3, key=8, at=2)
+    court.get(hit(1), MISS, init(1))
+    (told,) = court.log.kept
+    assert (told.kind, told.wrong) == ("presence", "both")
+    assert told.explanation.startswith("old still holds it, though fifo over 2 slots evicted it at operation 2")
+    assert "; new lost it since operation 0" in told.explanation
+
+
+@pytest.mark.parametrize("its", [hit(2), MISS], ids=["wrong bytes", "presence"])
+def test_an_explanation_that_nobody_will_read_is_not_worked_out(its: Outcome) -> None:
+    """Beyond what a log keeps, the first of its kind and side is explained and no other."""
+    log = Forgetful()
+    court = Court(log=log)
+    court.was_set(RECUR, 1)
+    court.get(hit(1), its)
+    court.get(hit(1), its)
+    first, second = log.told
+    assert first.explanation
+    assert second.explanation == ""
+
+
+# ---------------------------------------------------------------- what is counted of a side
+
+
+@pytest.mark.parametrize(
+    ("its", "counted", "lost_track", "deviated"),
+    [
+        (hit(1), (1, 0), set(), set()),
+        (MISS, (0, 1), set(), {RECUR}),
+        (hit(2), (1, 0), {RECUR}, {RECUR}),
+        (raised(), (0, 0), {RECUR}, {RECUR}),
+    ],
+    ids=["right", "miss", "wrong", "error"],
+)
+def test_a_get_is_counted_as_it_was_answered(
+    its: Outcome, counted: tuple[int, int], lost_track: set[PoolId], deviated: set[PoolId]
+) -> None:
+    """What was answered is known of hits and misses; wrong bytes and errors leave unknown what a side counted."""
+    court = Court()
+    court.was_set(RECUR, 1)
+    court.get(raised(), its)
+    seen = court.new.seen[RECUR]
+    assert (seen.hits, seen.misses) == counted
+    assert court.new.lost_track == lost_track
+    assert court.new.deviated == deviated
+    assert court.old.lost_track == {RECUR}
+
+
+@pytest.mark.parametrize(
+    ("its", "counted", "lost_track", "deviated"),
+    [
+        (hit(1), {"init[1]": (0, 1), "recur": (1, 0)}, set(), set()),
+        (MISS, {"init[1]": (0, 1), "recur": (0, 1)}, set(), {init(1), RECUR}),
+        (hit(2), {}, {init(1), RECUR}, {init(1), RECUR}),
+        (raised(), {}, {init(1), RECUR}, {init(1), RECUR}),
+    ],
+    ids=["right", "miss", "wrong", "error"],
+)
+def test_a_checkout_is_counted_as_it_was_answered(
+    its: Outcome, counted: dict[str, tuple[int, int]], lost_track: set[PoolId], deviated: set[PoolId]
+) -> None:
+    """In both pools that it looks in."""
+    court = Court()
+    court.was_set(RECUR, 1)
+    court.checkout(raised(), its)
+    assert court.seen(court.new) == counted
+    assert court.new.lost_track == lost_track
+    assert court.new.deviated == deviated
+
+
+def test_bytes_that_two_pools_hold_are_counted_where_the_strategy_has_them() -> None:
+    """Once the init pool has evicted them, they are recur's."""
+    court = Court()
+    for number in (1, 2, 3):
+        court.was_set(init(1), number, key=KEY if number == 1 else number)
+    court.was_set(RECUR, 1)
+    court.checkout(hit(1), MISS)
+    assert court.seen(court.old) == {"init[1]": (0, 1), "recur": (1, 0)}
+    assert court.log.by_group == {("presence", "candidate"): 1}
+
+
+# ---------------------------------------------------------------- what was lent or given
+
+
+def told_of_a_change(operation: str, pool: str, explanation: str) -> Divergence:
+    """What the judge says of something that should not have changed."""
+    return Divergence(
+        number=5,
+        operation=operation,
+        pool=pool,
+        key=KEY,
+        kind="stale_hit",
+        reference="not looked at",
+        candidate="changed",
+        wrong="candidate",
+        explanation=explanation,
+    )
+
+
+def test_a_changed_working_copy_is_told_whole() -> None:
+    """As of the checkout that lent it."""
+    court = Court()
+    court.judge.working_copy(5, 1, KEY, 8)
+    assert court.log.kept == [
+        told_of_a_change(
+            "checkout",
+            "wm",
+            "the working copy that new lent to env 1 changed while it was the consumer's, which it is for 8 checkouts",
+        )
+    ]
+
+
+def test_a_changed_loan_is_told_whole() -> None:
+    """As of the get that lent it."""
+    court = Court()
+    court.judge.loan(5, init(1), KEY)
+    assert court.log.kept == [
+        told_of_a_change("get", "init[1]", "what new lent changed before the next set or clear of init[1]")
+    ]
+
+
+def test_a_value_that_was_written_into_is_told_whole() -> None:
+    """As of the set that gave it."""
+    court = Court()
+    court.judge.source(5, init(1), KEY)
+    assert court.log.kept == [told_of_a_change("set", "init[1]", "new wrote into the value that it was given to copy")]
+
+
+# ---------------------------------------------------------------- statistics
+
+
+class Counts(doubles.Plain):
+    """Says of each pool what it was made to say."""
+
+    def __init__(self, said: dict[PoolId, Any]) -> None:
+        super().__init__()
+        self.said = said
+
+    def stats(self, pool: PoolId) -> Any:
+        said = self.said.get(pool, PoolStats())
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+def disagreement(candidate: str, pool: str, explanation: str) -> Divergence:
+    """What the judge says of the candidate's statistics."""
+    return Divergence(
+        number=5,
+        operation="stats",
+        pool=pool,
+        key=None,
+        kind="stats",
+        reference="",
+        candidate=candidate,
+        wrong="candidate",
+        explanation=explanation,
+    )
+
+
+def test_a_wrong_count_is_told_whole() -> None:
+    """What was said, by whom, and what is right."""
+    court = Court(Counts({init(1): PoolStats(misses=3)}))
+    court.judge.stats(5)
+    assert court.log.kept == [disagreement("misses 3", "init[1]", "new says misses 3 for init[1], where 0 is right")]
+
+
+def test_a_wrong_count_of_the_reference_is_told_of_the_reference() -> None:
+    """The other side is left out."""
+    court = Court()
+    court.old.cache = Counts({RECUR: PoolStats(evictions=2)})
+    court.judge.stats(5)
+    (told,) = court.log.kept
+    assert (told.reference, told.candidate, told.wrong) == ("evictions 2", "", "reference")
+
+
+def test_statistics_that_raise_hide_no_wrong_count_of_another_pool() -> None:
+    """Each is told."""
+    court = Court(Counts({init(0): KeyError("a"), init(1): PoolStats(length=2)}))
+    court.judge.stats(5)
+    assert court.log.kept == [
+        disagreement(
+            "stats raised KeyError: 'a'",
+            "init[0]",
+            "new says stats raised KeyError: 'a' for init[0], where an answer is right",
+        ),
+        disagreement("length 2", "init[1]", "new says length 2 for init[1], where 0 is right"),
+    ]
+
+
+class Strange:
+    """Equal to nothing, and not even that."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("strange")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            None,
+            (
+                "raised TypeError: a NoneType is no statistics: expected some of hits, misses, evictions, length,"
+                " size_bytes"
+            ),
+        ),
+        (PoolStats(misses=Strange()), "raised TypeError: misses is a Strange, expected an integer"),  # type: ignore[arg-type]
+    ],
+)
+def test_statistics_that_are_none_are_told_and_reach_no_caller(said: Any, told: str) -> None:
+    """They are not read any further."""
+    court = Court()
+    court.new.cache = SimpleNamespace(stats=lambda pool: said if pool == RECUR else PoolStats())  # type: ignore[assignment]
+    court.judge.stats(5)
+    assert [each.candidate for each in court.log.kept] == [f"stats {told}"]
+
+
+def test_the_wm_pool_is_not_held_to_its_count() -> None:
+    """How often it is asked depends on how a cache makes its working copies."""
+    court = Court(Counts({WM: PoolStats(hits=99, length=99)}))
+    court.judge.stats(5)
+    assert court.log.total == 0
+
+
+@pytest.mark.parametrize(
+    ("lost_track", "deviated", "told"),
+    [
+        (set(), set(), ["length 1", "hits 9"]),
+        ({RECUR}, set(), ["length 1"]),
+        (set(), {RECUR}, ["hits 9"]),
+        ({RECUR}, {RECUR}, []),
+    ],
+)
+def test_a_count_that_cannot_be_told_from_outside_is_not_held_against_a_side(
+    lost_track: set[PoolId], deviated: set[PoolId], told: list[str]
+) -> None:
+    """Hits where track of them was lost, the length where a side left its strategy."""
+    court = Court(Counts({RECUR: PoolStats(hits=9, length=1)}))
+    court.new.lost_track, court.new.deviated = lost_track, deviated
+    court.judge.stats(5)
+    assert [each.candidate for each in court.log.kept] == told
+
+
+@pytest.mark.parametrize(("length", "told"), [(-1, True), (0, False), (4, False), (5, True)])
+def test_no_pool_holds_more_than_it_has_slots(length: int, told: bool) -> None:  # noqa: FBT001
+    """Nor fewer keys than none, even where it left its strategy and nobody knows how many those are."""
+    court = Court(Counts({RECUR: PoolStats(length=length)}))
+    court.new.deviated = {RECUR}
+    court.judge.stats(5)
+    right = f"new says length {length} for recur, where 0 to 4 are possible"
+    assert [each.explanation for each in court.log.kept] == [right] * told

@@ -1,0 +1,46 @@
+"""The original's quirks of presence one by one: each scenario shows its own and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from kvparity import Comparison
+from kvparity.search.case import Signature
+from kvparity_scenarios import quirks
+
+WRONG = ("presence", "reference")
+STILL = "slot # still named it as its owner although its newest value was in slot #"
+SHOWN = {
+    "reset_leaves_owner": f"dropped from # by the set of key # at operation #: {STILL} since the re-set at operation #",
+    "reset_uses_slot": "dropped from # by the set of key # at operation #: the ring came round to slot #, which held"
+    " it, sooner than fifo over # slots would",
+    "reset_lives_longer": "# still holds it, though fifo over # slots evicted it at operation # to make room for key #",
+    "clear_leaves_owner": f"dropped from # by the set of key # at operation #: {STILL} from before the clear at"
+    " operation #",
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_quirk_is_shown_alone(name: str) -> None:
+    """Every divergence is that one, round after round, and all other lookups agree."""
+    result = Comparison("legacy-evicting", "refactored-fifo").scenario(getattr(quirks, name), seed=0, steps=240)
+    signatures = {Signature.of(divergence) for divergence in result.kept}
+    assert {(each.kind, each.wrong, each.explanation.replace("legacy-evicting", "#")) for each in signatures} == {
+        (*WRONG, SHOWN[name])
+    }
+    assert result.total >= 20
+    assert result.gets_compared > 3 * result.total
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_cache_without_the_quirk_is_at_parity(name: str) -> None:
+    """The refactored one is under FIFO what the ideal is."""
+    result = Comparison("refactored-fifo", "refactored-fifo").scenario(getattr(quirks, name), seed=0, steps=240)
+    assert result.total == 0
+
+
+def test_only_one_of_them_is_the_released_originals_too() -> None:
+    """It evicts nothing, so that nothing leaves early."""
+    released = Comparison("legacy-released", "refactored-fifo")
+    found = {name for name in SHOWN if WRONG in released.scenario(getattr(quirks, name), seed=0, steps=240).by_group}
+    assert found == {"reset_lives_longer"}

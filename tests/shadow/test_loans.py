@@ -1,0 +1,174 @@
+"""`ShadowCache` finds memory that two keep: references to what was set, loans, working copies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from kvparity import (
+    ALL,
+    RECUR,
+    WM,
+    CacheSpec,
+    KeysValues,
+    PoolId,
+    init,
+)
+from support import doubles
+from support.shadows import fault, found, only, shadow, sound, value
+
+if TYPE_CHECKING:
+    from kvparity import Cache
+
+
+@pytest.mark.parametrize("faulty", [doubles.ByReference, doubles.KeepsTensors])
+def test_references_to_the_producers_object_are_found_at_once(faulty: type[Cache]) -> None:
+    """After a second set the first key returns the second's bytes."""
+    cache = shadow(faulty())
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 2, value(2))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+    assert "returned the value that operation 1 set in recur under key 0x0000000000000002" in only(cache).explanation
+
+
+def test_references_are_found_where_the_next_value_is_of_another_kind() -> None:
+    """The object that was handed over is not overwritten then, and yet does not stay as it was."""
+    cache = shadow(doubles.ByReference())
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 2, value(2, tokens=3))
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+
+
+def turned(number: float) -> KeysValues:
+    """An entry `[1, 1, 3, 2]` whose tokens and numbers lie exchanged in memory."""
+    tensors = [(torch.arange(6.0) * sign + number).reshape(1, 1, 2, 3).transpose(2, 3) for sign in (1, -1)]
+    return KeysValues(tensors, (1, 2))
+
+
+def test_a_value_is_handed_over_in_its_own_memory_layout() -> None:
+    """A cache that reads memory in order is found out, and a sound one is right."""
+    cache, sound_cache = shadow(fault("reads-memory-in-order")), shadow(sound())
+    for each in (cache, sound_cache):
+        each.set(RECUR, 1, value(1))
+        each.set(RECUR, 2, turned(2))
+        each.get(RECUR, 2)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+    assert sound_cache.log.total == 0
+
+
+def test_a_loan_that_the_next_lookup_overwrites_is_found() -> None:
+    """Every fourth get is watched until the next set of its pool, and no other."""
+    cache = shadow(fault("lends-one-buffer"))
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 2, value(2))
+    for key in (2, 2, 2, 1, 2):
+        cache.get(RECUR, key)
+    cache.set(init(0), 3, value(3))
+    assert cache.log.total == 0
+    cache.set(RECUR, 3, value(3))
+    told = only(cache)
+    assert (told.number, told.operation, told.pool, told.key) == (5, "get", "recur", 1)
+    assert told.explanation == "what candidate lent changed before the next set or clear of recur"
+
+
+def test_a_loan_is_looked_at_before_the_next_value_is_handed_over() -> None:
+    """What the producer does to its object for that set comes after the loan's end."""
+    cache = shadow(doubles.ByReference())
+    cache.set(RECUR, 1, value(1))
+    for _ in range(4):
+        cache.get(RECUR, 1)
+    cache.set(RECUR, 2, value(2))
+    assert cache.log.total == 0
+
+
+@pytest.mark.parametrize("pool", [RECUR, ALL])
+def test_a_loan_is_watched_until_its_pool_is_cleared(pool: PoolId) -> None:
+    """By itself or with others; and then it is told once."""
+    cache = shadow(fault("lends-one-buffer"))
+    cache.set(RECUR, 1, value(1))
+    cache.set(RECUR, 2, value(2))
+    for key in (2, 2, 2, 1, 2):
+        cache.get(RECUR, key)
+    cache.clear(init(0))
+    assert cache.log.total == 0
+    cache.clear(pool)
+    cache.clear(pool)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+
+
+def test_an_entry_that_is_its_own_working_copy_is_found() -> None:
+    """The consumer's write shows at the next lookup."""
+    cache = shadow(doubles.LendsTheEntry())
+    cache.set(RECUR, 1, value(1))
+    cache.checkout(0, 1)
+    cache.get(RECUR, 1)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+    assert "returned bytes that are no key's last value" in only(cache).explanation
+
+
+@pytest.mark.parametrize("env_num", [2, 8])
+def test_a_working_copy_that_is_shared_is_found(env_num: int) -> None:
+    """Every fourth is watched: it must stay its consumer's until `env_num` further checkouts."""
+    cache = shadow(doubles.SharesOneWorkingCopy(), spec=CacheSpec(env_num=env_num))
+    for key in range(3 + env_num):
+        cache.set(RECUR, key, value(key))
+        cache.checkout(key % env_num, key)
+    assert cache.log.total == 0
+    cache.checkout(0, 0)
+    told = only(cache)
+    assert (told.number, told.operation, told.pool, told.key) == (7, "checkout", "wm", 3)
+    assert told.explanation == (
+        f"the working copy that candidate lent to env {3 % env_num} changed while it was the consumer's,"
+        f" which it is for {env_num} checkouts"
+    )
+
+
+def test_a_working_copy_is_watched_through_clears_of_other_pools() -> None:
+    """A consumer keeps it when the entry that it was made from is forgotten."""
+    cache = shadow(doubles.SharesOneWorkingCopy())
+    for key in range(5):
+        cache.set(RECUR, key, value(key))
+        cache.checkout(0, key)
+        cache.clear(RECUR)
+    cache.checkout(0, 9)
+    assert found(cache) == ("stale_hit", "corruption", "candidate")
+
+
+@pytest.mark.parametrize("pool", [WM, ALL])
+def test_a_clear_of_wm_takes_working_copies_back(pool: PoolId) -> None:
+    """By itself or with others: a cache may use the slot at once."""
+    spec = CacheSpec(env_num=3)
+    cache = shadow(sound(spec), sound(spec), spec)
+    for turn in range(12):
+        cache.set(RECUR, turn, value(turn))
+        cache.checkout(0, turn)
+        if turn == 3:
+            cache.clear(pool)
+    assert cache.log.total == 0
+
+
+def test_a_set_in_wm_takes_working_copies_back() -> None:
+    """The caller takes a slot, which may be that of any working copy."""
+    spec = CacheSpec(env_num=3)
+    cache = shadow(sound(spec), sound(spec), spec)
+    for turn in range(12):
+        cache.set(RECUR, turn, value(turn))
+        cache.checkout(0, turn)
+        for key in range(3):
+            cache.set(WM, 100 + 3 * turn + key, value(key))
+    assert cache.log.total == 0
+
+
+def test_a_working_copy_that_cannot_be_written_into_is_found() -> None:
+    """The consumer owns it, and would."""
+    cache = shadow(doubles.LendsFrozenSizes())
+    cache.set(RECUR, 1, value(1))
+    cache.checkout(1, 1)
+    assert found(cache) == ("error", "corruption", "candidate")
+    told = only(cache)
+    assert (told.number, told.operation, told.pool, told.key) == (1, "write", "wm", None)
+    assert told.candidate == "raised FrozenInstanceError: cannot assign to field '_size'"

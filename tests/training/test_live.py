@@ -1,0 +1,164 @@
+"""How a shadowed training stands is shown while it runs, and nothing of that reaches the training."""
+
+from __future__ import annotations
+
+import json
+import threading
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from kvparity.errors import UsageError
+from kvparity.training import Limits, attach
+from kvparity.training.live import Heartbeat, LiveView, Scalars, Screen, Standing
+from support.worldmodels import ReleasedModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kvparity.training import Attachment
+
+
+@pytest.fixture
+def attached() -> Attachment:
+    """A training that has set one key and looked it up twice, and another in vain; the candidate forgets V."""
+    model = ReleasedModel()
+    attachment = attach(model, candidate="fault:forgets-v", limits=Limits(share=None))
+    model.set_recur(1, 1.0)
+    model.search(0, 1)
+    model.search(0, 1)
+    model.root(0, 2)
+    attachment.detach()
+    return attachment
+
+
+class Kept:
+    """A sink that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[Standing] = []
+        self.seen = threading.Event()
+        self.closed = False
+
+    def show(self, standing: Standing) -> None:
+        self.shown.append(standing)
+        self.seen.set()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Fails(Kept):
+    """A sink that cannot."""
+
+    def show(self, standing: Standing) -> None:
+        super().show(standing)
+        raise OSError("no space left")
+
+
+def test_how_it_stands(attached: Attachment) -> None:
+    """What was compared and found, hit rates per side and family of pools, and what shadowing took."""
+    standing = Standing.of(attached)
+    assert (standing.operations, standing.gets_compared) == (4, 3)
+    assert (standing.corruption, standing.behaviour) == (2, 0)
+    assert standing.hit_rates["reference/init"] == 0.0
+    assert standing.hit_rates.keys() == {
+        f"{side}/{pool}" for side in ("reference", "candidate") for pool in ("init", "recur")
+    }
+    assert 0 < standing.share < 1
+    assert str(standing).startswith("3 gets compared, 2 corruptions; hit rates: ")
+
+
+def test_a_candidate_that_was_taken_out_is_told(attached: Attachment) -> None:
+    """With the reason."""
+    with pytest.warns(UserWarning, match="too slow"):
+        attached.guard.stop("too slow")
+    assert str(Standing.of(attached)).endswith("; the candidate was taken out: too slow")
+
+
+def test_the_end_is_always_shown(attached: Attachment) -> None:
+    """However short the training was."""
+    sink = Kept()
+    with LiveView(attached, [sink], every_s=3600):
+        pass
+    assert len(sink.shown) == 1
+    assert sink.closed
+
+
+def test_it_is_shown_again_and_again(attached: Attachment) -> None:
+    """While the training runs."""
+    sink = Kept()
+    with LiveView(attached, [sink], every_s=0.001):
+        assert sink.seen.wait(30)
+    assert len(sink.shown) > 1
+
+
+def test_a_sink_that_fails_is_left_out(attached: Attachment) -> None:
+    """With a warning; the others go on."""
+    failing, sink = Fails(), Kept()
+    view = LiveView(attached, [failing, sink], every_s=3600)
+    with pytest.warns(UserWarning, match="Fails shows nothing more: OSError: no space left"):
+        view.look()
+    view.look()
+    assert (len(failing.shown), len(sink.shown)) == (1, 2)
+
+
+def test_a_heartbeat_is_a_line_of_json(attached: Attachment, tmp_path: Path) -> None:
+    """There at once, with the time, behind those of earlier runs."""
+    path = tmp_path / "beat.jsonl"
+    path.write_text('{"earlier": true}\n')
+    heartbeat = Heartbeat(path)
+    heartbeat.show(Standing.of(attached))
+    earlier, line = path.read_text().splitlines()
+    heartbeat.close()
+    assert earlier == '{"earlier": true}'
+    beat = json.loads(line)
+    assert (beat["gets_compared"], beat["corruption"], beat["stopped"]) == (3, 2, None)
+    assert beat["time"].endswith("+00:00")
+
+
+def test_a_heartbeat_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """Before the training begins."""
+    with pytest.raises(UsageError, match="cannot be written: Is a directory"):
+        Heartbeat(tmp_path)
+
+
+def test_scalars_go_to_anything_like_tensorboards_writer(attached: Attachment) -> None:
+    """One for each number that is known, at the step of gets compared."""
+
+    class Writer:
+        def __init__(self) -> None:
+            self.scalars: dict[str, tuple[Any, Any]] = {}
+
+        def add_scalar(self, name: str, number: Any, step: Any) -> None:
+            self.scalars[name] = (number, step)
+
+    writer = Writer()
+    Scalars(writer).show(Standing.of(attached))
+    assert writer.scalars["kvparity/corruption"] == (2, 3)
+    assert writer.scalars["kvparity/hit_rate/reference/init"] == (0.0, 3)
+
+
+def test_without_a_terminal_there_are_lines(attached: Attachment) -> None:
+    """One for each look."""
+    console = Console(file=StringIO(), width=40)
+    screen = Screen(console)
+    screen.show(Standing.of(attached))
+    screen.close()
+    assert isinstance(console.file, StringIO)
+    [line] = console.file.getvalue().splitlines()
+    assert line.startswith("kvparity: 3 gets compared, 2 corruptions; ")
+
+
+def test_on_a_terminal_there_is_a_table(attached: Attachment) -> None:
+    """Drawn in its place."""
+    console = Console(file=StringIO(), force_terminal=True, width=80)
+    screen = Screen(console)
+    screen.show(Standing.of(attached))
+    screen.close()
+    assert isinstance(console.file, StringIO)
+    drawn = console.file.getvalue()
+    assert "2 corruption, 0 behaviour" in drawn
+    assert "hit rate, candidate/recur" in drawn
