@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.registry import FAULT_PREFIX, SCENARIOS, TRACES, installed, load_scenario, trace_path
 from kvparity.results.divergence import CORRUPTION, SEVERITIES
 from kvparity.search.fuzz import Fuzzer

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from kvparity.report import read_result
+from kvparity.results.reading import read_result
 from kvparity.training.paired.curves import Curves, compare_curves, read_curves
 from kvparity_scenarios.hostile import HOSTILE
 

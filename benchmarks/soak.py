@@ -34,7 +34,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from kvparity.driving.driver import Comparison, Driver
+from kvparity.driving.comparison import Comparison
+from kvparity.driving.driver import Driver
 from kvparity.evidence.memory import Resident
 from kvparity.operations import Set
 from kvparity.registry import SCENARIOS, build_cache, installed, load_scenario

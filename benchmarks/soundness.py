@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.registry import SCENARIOS, installed, load_scenario
 from kvparity.results.divergence import CORRUPTION
 from kvparity.search.fuzz import Fuzzer

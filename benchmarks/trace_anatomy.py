@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kvparity.driving.driver import Comparison, Driver
+from kvparity.driving.comparison import Comparison
+from kvparity.driving.driver import Driver
 from kvparity.registry import build_cache
 from kvparity.traces import writer as writing
 from kvparity.traces.reader import Trace

@@ -33,7 +33,7 @@ from rich.progress import track
 from rich.table import Table
 
 from kvparity.registry import DEFAULT_CANDIDATE
-from kvparity.report import read_result
+from kvparity.results.reading import read_result
 from observed_cartpole import OWN_LEARNER
 
 SCRIPT = Path(__file__).resolve().parent / "observed_cartpole.py"

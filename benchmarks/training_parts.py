@@ -26,7 +26,7 @@ from rich.table import Table
 from kvparity import cli
 from kvparity.caches.adapter import ManagerCache
 from kvparity.judging.examiner import Examiner
-from kvparity.report import read_result
+from kvparity.results.reading import read_result
 from kvparity.shadow import mirror
 from kvparity.shadow.producer import Given, Handover
 from kvparity.training.inline.trail import Trail

@@ -20,12 +20,13 @@ from unittest.mock import patch
 
 from rich.console import Console
 
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.errors import KVParityError
-from kvparity.report import read_result, render, verdict_line
+from kvparity.report import render, verdict_line
 from kvparity.report.junit import junit
 from kvparity.report.markdown import summary
 from kvparity.results.adding import merge
+from kvparity.results.reading import read_result
 from kvparity.settings import read_settings
 from kvparity.traces.reader import Trace
 from kvparity.traces.sqlite_file import TABLES

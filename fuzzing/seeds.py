@@ -13,7 +13,7 @@ import torch
 from readers import CORPUS
 
 from kvparity.caches.protocol import CacheSpec
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.operations import ALL, RECUR, Checkout, Clear, Get, Set, Write, init
 from kvparity.traces.reader import Answer, Trace
 from kvparity.traces.writer import TraceWriter

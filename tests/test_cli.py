@@ -305,7 +305,7 @@ def test_what_was_found_is_told_where_a_file_cannot_be_written(
     def refuses(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kvparity.report.files._write", refuses)
+    monkeypatch.setattr("kvparity.files._write", refuses)
     assert main(["run", "mcts", "--steps", "300", "--quiet", "--json", "result.json"]) == 2
     printed = capsys.readouterr()
     assert printed.out.startswith("PARITY: ")

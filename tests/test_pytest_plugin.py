@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kvparity.contract import SPEC
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.operations import RECUR, Get, Set, init
 from kvparity.traces.reader import Trace
 from kvparity.traces.writer import TraceWriter

@@ -19,9 +19,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kvparity.driving.driver import Comparison, Driver, step
-from kvparity.evidence import Evidence
+from kvparity.driving.comparison import Comparison
+from kvparity.driving.driver import Driver, step
 from kvparity.evidence.memory import resident_bytes
+from kvparity.shadow.evidence import Evidence
 from lines.entries import ANY_SIZE, each
 from lines.measuring import Line, Ratio
 from lines.recorded import CANDIDATE, REFERENCE, search

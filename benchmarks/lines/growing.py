@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kvparity.caches.protocol import CacheSpec
-from kvparity.driving.driver import Comparison, Driver, step
-from kvparity.evidence import Evidence
+from kvparity.driving.comparison import Comparison
+from kvparity.driving.driver import Driver, step
 from kvparity.operations import RECUR
 from kvparity.registry import load_scenario
+from kvparity.shadow.evidence import Evidence
 from kvparity.values.entry import KeysValues
 from kvparity_refactored import EvictionStrategy, KVCachePool
 from lines.entries import ANY_SIZE, SMALL, Producer

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kvparity.driving.driver import Comparison, Driver
+from kvparity.driving.comparison import Comparison
+from kvparity.driving.driver import Driver
 from kvparity.operations import RECUR, Set
 from kvparity.registry import build_cache
 from kvparity.traces.reader import Trace

@@ -1,6 +1,7 @@
 from .caches.adapter import adapt
 from .caches.protocol import Cache, CacheSpec, Drop, PoolStats
-from .driving.driver import Comparison, Driver
+from .driving.comparison import Comparison
+from .driving.driver import Driver
 from .errors import KVParityError, NotKeysValuesError, TraceError, UnusableCacheError, UsageError
 from .operations import (
     ALL,

@@ -35,13 +35,14 @@ from kvparity.commands.session import (
 from kvparity.commands.shadow import shadow
 from kvparity.commands.termination import termination_deferred
 from kvparity.commands.verdict import verdict
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.errors import KVParityError, UsageError
-from kvparity.report import write_text
-from kvparity.report.console import one_line, open_console
+from kvparity.files import write_text
+from kvparity.report.console import open_console
 from kvparity.results.result import FAIL_ON
 from kvparity.settings import read_settings
 from kvparity.shadow.timeout import Patience
+from kvparity.text import one_line
 from kvparity.traces.remote import local_trace
 from kvparity.training.paired.outcome import SAME
 from kvparity.training.ranks import PATIENCE_S, Gathering, Rank

@@ -11,6 +11,11 @@ Bad arguments given to a cache itself (an `env_id` out of range, a pool of no sl
 callers of a cache expect.
 """
 
+from __future__ import annotations
+
+import sys
+import warnings
+
 
 class KVParityError(Exception):
     """The root of the tree drawn above."""
@@ -34,3 +39,11 @@ class TraceError(KVParityError):
 
 class DivergedError(KVParityError):
     """The two caches of a training diverged, and the training was to stop then."""
+
+
+def warn(message: str) -> None:
+    """A warning that never becomes an exception, whatever the run's filters say."""
+    try:
+        warnings.warn(f"kvparity: {message}", UserWarning, stacklevel=2)
+    except Exception:  # noqa: BLE001  the run's filters make it an error, or its own way to show warnings fails
+        sys.stderr.write(f"kvparity: warning: {message}\n")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class PoolId(NamedTuple):
@@ -116,3 +119,12 @@ def place_of(operation: Operation) -> tuple[str, int | None]:
             return f"init[{operation.env}], recur", operation.key
         case Write():
             return "wm", None
+
+
+def covered(pool: PoolId, pools: Iterable[PoolId]) -> list[PoolId]:
+    """The single pools that a `Clear` of `pool` covers."""
+    if pool.family == "all":
+        return list(pools)
+    if pool.family == "init" and pool.env is None:
+        return [each for each in pools if each.family == "init"]
+    return [pool]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from kvparity.caches.protocol import CacheSpec
-    from kvparity.driving.driver import Comparison
+    from kvparity.driving.comparison import Comparison
     from kvparity.report.failure import Findings
     from kvparity.results.divergence import KnownDifference
     from kvparity.results.result import Result
@@ -91,7 +91,7 @@ def cache_name(config: pytest.Config, side: str, *, recorded: str | None = None)
 def one_line_failure() -> Iterator[None]:
     """Within, kvparity's own errors fail the test with their message alone: a traceback would show our insides."""
     from kvparity.errors import KVParityError  # noqa: PLC0415
-    from kvparity.report.console import one_line  # noqa: PLC0415
+    from kvparity.text import one_line  # noqa: PLC0415
 
     try:
         yield
@@ -104,7 +104,7 @@ def _failed(text: str) -> BaseException:
 
 
 def _comparison(config: pytest.Config, header: TraceHeader | None = None) -> Comparison:
-    from kvparity.driving.driver import Comparison  # noqa: PLC0415
+    from kvparity.driving.comparison import Comparison  # noqa: PLC0415
 
     recorded = (None, None) if header is None else (header.served_by, header.candidate)
     names = [cache_name(config, side, recorded=name) for side, name in zip(SIDES, recorded, strict=True)]

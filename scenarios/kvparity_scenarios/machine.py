@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis import target
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, PoolId, Set, Write, init
 from kvparity.search.trial import Trial
 from kvparity_scenarios.strategies import MOST_SLOTS, entries, envs, keys, pieces, pools, priorities, specs, within

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kvparity.caches.protocol import PoolStats
-from kvparity.judging.oracle import covered
-from kvparity.operations import RECUR, WM, PoolId, init
+from kvparity.operations import RECUR, WM, PoolId, covered, init
 from kvparity.values.entry import KeysValues, check, clone, copy_into, size_bytes
 
 if TYPE_CHECKING:

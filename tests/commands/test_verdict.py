@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kvparity.cli import main
-from kvparity.thresholds import Thresholds
+from kvparity.settings import Thresholds
 from kvparity.training.paired.outcome import Leg, pair
 from kvparity.verdict.certificate import digest_of
 from kvparity.verdict.material import read_material

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from kvparity.caches.protocol import CacheSpec
-from kvparity.driving.driver import Comparison, Driver
-from kvparity.evidence import Coverage, Evidence, Exercised, Latency, Timeline, heat_of, provenance, together
+from kvparity.driving.comparison import Comparison
+from kvparity.driving.driver import Driver
+from kvparity.evidence import Coverage, Exercised, Latency, Timeline, heat_of, provenance, together
 from kvparity.evidence.history import Event, History
 from kvparity.evidence.latency import Stopwatch
 from kvparity.evidence.timeline import COUNTED, MOST_POINTS, Pace
@@ -21,6 +22,7 @@ from kvparity.operations import ALL_INIT, RECUR, Checkout, Clear, Get, Set, init
 from kvparity.registry import load_scenario
 from kvparity.results.divergence import DivergenceLog
 from kvparity.shadow import evidence as collector
+from kvparity.shadow.evidence import Evidence
 from kvparity.values.entry import KeysValues
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from kvparity import ALL, ALL_INIT, RECUR, WM, CacheSpec, init
-from kvparity.judging.oracle import STRATEGIES, Contents, IdealCache, Truth, covered
+from kvparity.judging.oracle import STRATEGIES, Contents, IdealCache, Truth
+from kvparity.operations import covered
 
 CPU = torch.device("cpu")
 SPEC = CacheSpec(env_num=2, init_pool_size=2, num_simulations=2)

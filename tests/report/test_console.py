@@ -24,9 +24,12 @@ from kvparity import (
     load_scenario,
 )
 from kvparity.cli import main
-from kvparity.report import read_result, render, verdict_line, write_json
-from kvparity.report.console import Harmless, harmless, one_line, open_console
+from kvparity.report import render, verdict_line
+from kvparity.report.console import Harmless, open_console
+from kvparity.results.reading import read_result
+from kvparity.results.writing import write_json
 from kvparity.search import program
+from kvparity.text import harmless, one_line
 from kvparity.values.entry import KeysValues
 
 pytest_plugins = ["pytester"]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kvparity.errors import UsageError
-from kvparity.report.files import STEP_SUMMARY, write_summary, write_text
+from kvparity.files import write_text
+from kvparity.report.files import STEP_SUMMARY, write_summary
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,11 +17,12 @@ import kvparity.report.html.requirements
 from kvparity import Comparison, Result, load_scenario, merge
 from kvparity.cli import main
 from kvparity.evidence import Exhibit, Timeline
-from kvparity.report import read_result, write_json
 from kvparity.report.html import page
 from kvparity.report.html.charts import chart_data, spread
 from kvparity.report.html.divergences import dumped, exhibit, listing
 from kvparity.report.html.page import MOST_SECTIONS
+from kvparity.results.reading import read_result
+from kvparity.results.writing import write_json
 from support.pages import SCRIPT, hostile, large
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ import pytest
 
 from kvparity import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
 from kvparity.cli import main
-from kvparity.report import read_result, write_json
+from kvparity.results.reading import read_result
 from kvparity.results.result import SCHEMA
+from kvparity.results.writing import write_json
 from kvparity.training import attach
 from kvparity.training.ranks import Gathering, Rank
 from kvparity.values.difference import Tolerance

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from kvparity import Comparison, KnownDifference, Result, UsageError, load_scenario, merge
-from kvparity.report import Progress, render, verdict_line, write_json, write_page
+from kvparity.report import Progress, render, verdict_line, write_page
+from kvparity.results.writing import write_json
 
 if TYPE_CHECKING:
     from pathlib import Path

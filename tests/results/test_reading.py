@@ -9,8 +9,9 @@ import pytest
 
 from kvparity import Comparison, KnownDifference, Result, Trace, UsageError, load_scenario, merge, trace_path
 from kvparity.evidence import history, provenance, timeline
-from kvparity.report import read_result, write_json
+from kvparity.results.reading import read_result
 from kvparity.results.result import KeptCase, TrainingAccount
+from kvparity.results.writing import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kvparity.contract import SPEC, CacheContract
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.errors import UsageError
 from kvparity.registry import FAULTS as GALLERIES
 from kvparity.registry import SCENARIOS, TRACES, build_cache, faults, installed, load_scenario, trace_path

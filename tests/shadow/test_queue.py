@@ -17,14 +17,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kvparity import ALL, RECUR, CacheSpec, KeysValues, ShadowCache, Tolerance, adapt, fingerprint, init
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.errors import DivergedError
 from kvparity.registry import SCENARIOS, installed, load_scenario, trace_path
 from kvparity.results.divergence import DivergenceLog
-from kvparity.shadow.queue import BATCH, DeviceFingerprints, Pending, fingerprints_for
 from kvparity.traces.reader import Trace
 from kvparity.training import attach
 from kvparity.values.checksums import checksums
+from kvparity.values.device_fingerprints import BATCH, DeviceFingerprints, Pending, fingerprints_for
 from kvparity.values.entry import read
 from kvparity.values.fingerprints import HostFingerprints
 from kvparity_legacy import ReleasedCache

@@ -12,10 +12,10 @@ import torch
 
 from kvparity.caches.protocol import CacheSpec
 from kvparity.contract import entry
-from kvparity.evidence import Evidence
 from kvparity.operations import RECUR, init
 from kvparity.registry import build_cache
 from kvparity.results.divergence import DivergenceLog
+from kvparity.shadow.evidence import Evidence
 from kvparity.shadow.shadow_cache import ShadowCache
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from kvparity.caches.protocol import CacheSpec
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.errors import TraceError
 from kvparity.operations import RECUR, Get, Set
 from kvparity.traces import sqlite_file

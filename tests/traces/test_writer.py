@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from kvparity.caches.protocol import CacheSpec
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.errors import TraceError
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, Set, Write, init
 from kvparity.traces import rows

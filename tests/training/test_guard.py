@@ -27,9 +27,10 @@ from kvparity import (
     UnusableCacheError,
     UsageError,
 )
+from kvparity.errors import warn
 from kvparity.shadow.mirror import Mirror
 from kvparity.training import Attachment, Limits, Options, attach
-from kvparity.training.inline.guard import Guard, warn
+from kvparity.training.inline.guard import Guard
 from kvparity.values.entry import read
 from support import doubles
 from support.worldmodels import ManagedModel, ReleasedModel, play, same

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvparity.shadow.queue import DeviceFingerprints
+from kvparity.values.device_fingerprints import DeviceFingerprints
 from kvparity.values.entry import KeysValues, read, row_of
 from kvparity.values.fingerprints import HostFingerprints, fingerprint, raw_bytes, scribble
 from support.doubles import Elsewhere

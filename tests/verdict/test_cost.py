@@ -9,7 +9,7 @@ import pytest
 
 from kvparity import CacheSpec, UsageError
 from kvparity.evidence import Timeline
-from kvparity.thresholds import Thresholds
+from kvparity.settings import Thresholds
 from kvparity.verdict import (
     FAILED,
     GO,

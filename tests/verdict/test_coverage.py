@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kvparity import Comparison, Result, load_scenario
-from kvparity.thresholds import Thresholds
+from kvparity.settings import Thresholds
 from kvparity.verdict import (
     GO,
     verdict_of,

@@ -10,7 +10,8 @@ import pytest
 
 from kvparity import Comparison, KnownDifference, Result, load_scenario, merge
 from kvparity.evidence import Coverage
-from kvparity.thresholds import Thresholds
+from kvparity.report.verdict import as_markdown
+from kvparity.settings import Thresholds
 from kvparity.values.difference import Tolerance
 from kvparity.verdict import (
     FAILED,
@@ -21,7 +22,6 @@ from kvparity.verdict import (
     UNKNOWN,
     verdict_of,
 )
-from kvparity.verdict.render import as_markdown
 from support.verdicts import check, judged, leaking, provenance, result, timeline, training_of
 
 # ---------------------------------------------------------------- what is found

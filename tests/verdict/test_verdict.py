@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kvparity import UsageError
-from kvparity.thresholds import Thresholds
+from kvparity.settings import Thresholds
 from kvparity.verdict import (
     GO,
     INCONCLUSIVE,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hin
 
 from kvparity.bench.result import SCHEMA, Bench
 from kvparity.errors import UsageError
-from kvparity.report import write_text
+from kvparity.files import write_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,8 @@ from kvparity.bench.estimate import Estimate, estimate
 from kvparity.bench.memory import Booking, Ledger, Memory, traced
 from kvparity.bench.result import OVERALL, Figures, Latency, Run
 from kvparity.bench.timing import CYCLE, Race
-from kvparity.caches.exceptions import contained
+from kvparity.caches.exceptions import contained, mishap
 from kvparity.driving.driver import Driver
-from kvparity.judging.explain import mishap
 from kvparity.operations import ALL, Write, describe
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from kvparity.judging.oracle import STRATEGIES, covered
-from kvparity.operations import RECUR, WM, Checkout, Clear, Get, PoolId, Set, init
+from kvparity.judging.oracle import STRATEGIES
+from kvparity.operations import RECUR, WM, Checkout, Clear, Get, PoolId, Set, covered, init
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

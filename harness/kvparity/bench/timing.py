@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from kvparity.caches.exceptions import contained
+from kvparity.caches.exceptions import contained, mishap
 from kvparity.driving.driver import Driver
-from kvparity.judging.explain import mishap
 from kvparity.operations import ALL, RECUR, Checkout, Clear, Get, Set, Write
 
 if TYPE_CHECKING:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+from kvparity.errors import NotKeysValuesError
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -46,3 +48,10 @@ def _is_from_signal(traceback: TracebackType | None) -> bool:
             return True
         traceback = traceback.tb_next
     return False
+
+
+def mishap(error: BaseException) -> str:
+    """What a side did instead of answering."""
+    if isinstance(error, NotKeysValuesError):
+        return f"returned no entry: {error}"
+    return f"raised {told(error)}"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from kvparity.campaign.tasks import digest
 from kvparity.errors import UsageError
-from kvparity.report import read_result, write_text
+from kvparity.files import write_text
+from kvparity.results.reading import read_result
 
 if TYPE_CHECKING:
     from pathlib import Path

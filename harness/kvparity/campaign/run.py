@@ -6,7 +6,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kvparity.campaign.work import Lost
-from kvparity.results.adding import Tally, merge
+from kvparity.results.adding import ResultBuilder, merge
 from kvparity.results.divergence import DivergenceLog
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ def run(
         interrupted = True
     results = [folder.read(task) for task in tasks if task in folder]
     if not results:
-        results = [Tally(setting.comparison().names, DivergenceLog()).result(workload="campaign", elapsed_s=0.0)]
+        results = [
+            ResultBuilder(setting.comparison().names, DivergenceLog()).result(workload="campaign", elapsed_s=0.0)
+        ]
     result = merge(results)
     result.interrupted = interrupted
     result.missing = [f"{task} ({reasons[task]})" for task in tasks if task in reasons]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import xxhash
 
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.errors import TraceError
 from kvparity.registry import trace_path
 from kvparity.traces.reader import Trace

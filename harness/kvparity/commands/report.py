@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kvparity.errors import UsageError
-from kvparity.report import make_sure_it_can_be_made, read_result, verdict_line, write_page
+from kvparity.report import make_sure_it_can_be_made, verdict_line, write_page
 from kvparity.report.console import open_console
 from kvparity.results.adding import merge
+from kvparity.results.reading import read_result
 from kvparity.settings import read_settings
 
 if TYPE_CHECKING:

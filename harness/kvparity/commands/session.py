@@ -13,24 +13,18 @@ from rich.text import Text
 
 from kvparity.commands.campaign import Campaign, is_campaign
 from kvparity.commands.termination import termination_deferred, termination_interrupts
-from kvparity.driving.driver import Comparison
+from kvparity.driving.comparison import Comparison
 from kvparity.errors import UsageError
 from kvparity.evidence import provenance
+from kvparity.files import write_text
 from kvparity.registry import factory_of, load_scenario, trace_path
-from kvparity.report import (
-    Progress,
-    make_sure_it_can_be_made,
-    render,
-    verdict_line,
-    write_json,
-    write_page,
-    write_text,
-)
+from kvparity.report import Progress, make_sure_it_can_be_made, render, verdict_line, write_page
 from kvparity.report.console import open_console
 from kvparity.report.files import write_summary
 from kvparity.report.junit import junit
 from kvparity.report.markdown import summary
 from kvparity.results.adding import merge
+from kvparity.results.writing import write_json
 from kvparity.search.findings import database, fuzz
 from kvparity.search.fuzz import Fuzzer
 from kvparity.search.shortest import Source, add_programs

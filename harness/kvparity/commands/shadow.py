@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from kvparity.caches.exceptions import contained
 from kvparity.caches.protocol import CacheSpec
 from kvparity.commands.argument_types import add_patience, at_least
-from kvparity.errors import UsageError
+from kvparity.errors import UsageError, warn
 from kvparity.registry import DEFAULT_CANDIDATE, build_cache
 from kvparity.report.console import open_console
 from kvparity.traces.writer import TraceWriter
 from kvparity.training.inline.attachment import Attachment
-from kvparity.training.inline.guard import Limits, warn
+from kvparity.training.inline.guard import Limits
 from kvparity.training.lightzero.hook import WorldModelHook
 from kvparity.training.live import Heartbeat, LiveView, Screen, Sink
 from kvparity.training.options import ON_DIVERGENCE, SERVE, Options

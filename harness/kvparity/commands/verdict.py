@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvparity.commands.session import DIVERGENCE, PARITY, check_files
-from kvparity.report import write_text
+from kvparity.files import write_text
 from kvparity.report.console import open_console
+from kvparity.report.verdict import as_markdown, further, render_verdict, verdict_text
 from kvparity.settings import read_settings
 from kvparity.verdict import GO, NO_GO, verdict_of
 from kvparity.verdict.material import read_material
-from kvparity.verdict.render import as_markdown, further, render_verdict, verdict_text
 
 if TYPE_CHECKING:
     import argparse

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from kvparity.values.entry import read
-
-if TYPE_CHECKING:
-    from kvparity.judging.oracle import IdealCache, Truth
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,43 +72,3 @@ class Coverage:
         for name in ("environments", "environments_seen", "kind_changes", "working_copies"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         return self
-
-
-def coverage_of(
-    truth: Truth, mine: IdealCache, its: IdealCache, *, kinds: list[str], kind_changes: int, working_copies: int
-) -> Coverage:
-    """What operations exercised, by what is known of them: the truth, and the ideals of both sides' strategies."""
-    coverage = Coverage(kinds=list(kinds), kind_changes=kind_changes, working_copies=working_copies)
-    for pool, contents in truth.pools.items():
-        ideal = mine.pools[pool]
-        family = coverage.families.setdefault(pool.family, Exercised())
-        family += Exercised(
-            pools=1,
-            used=int(contents.sets > 0),
-            wrapped=int(ideal.evictions > 0),
-            sets=contents.sets,
-            resets=ideal.resets,
-            hits=ideal.hits,
-            misses=ideal.misses,
-            evictions={"reference": ideal.evictions, "candidate": its.pools[pool].evictions},
-            clears=contents.clears,
-        )
-        if pool.family == "init":
-            coverage.environments += 1
-            coverage.environments_seen += bool(contents.sets or ideal.hits or ideal.misses)
-        for side, strategy in (("reference", mine.strategies[pool]), ("candidate", its.strategies[pool])):
-            names = coverage.strategies.setdefault(side, {}).setdefault(pool.family, [])
-            if strategy not in names:
-                names.append(strategy)
-    return coverage
-
-
-def kind_of(value: Any) -> str:
-    """What an entry's tensors are like: `2 layers, [1, 2, 8, 32] float32`, and the device where that is not the CPU."""
-    tensors, _ = read(value)
-    kinds = dict.fromkeys(
-        f"{list(t.shape)} {str(t.dtype).removeprefix('torch.')}{'' if t.device.type == 'cpu' else f' on {t.device}'}"
-        for t in tensors
-    )
-    layers = len(tensors) // 2
-    return f"{layers} layer{'s' * (layers != 1)}, {' / '.join(kinds)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kvparity.caches.exceptions import told
-from kvparity.evidence.coverage import coverage_of
+from kvparity.evidence.coverage import Coverage, Exercised
 from kvparity.evidence.history import Event
 from kvparity.judging.judge import Judge, Lookup
 from kvparity.judging.oracle import IdealCache, LastSet, Truth
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import torch
 
     from kvparity.caches.protocol import CacheSpec
-    from kvparity.evidence.coverage import Coverage
     from kvparity.evidence.history import Did, History
     from kvparity.results.divergence import DivergenceLog
     from kvparity.shadow.side import Outcome, SeenDrop, Side
@@ -239,3 +238,32 @@ def _unseen(answer: Outcome) -> Did:
 def _did(error: BaseException | None, otherwise: Did) -> Did:
     """What goes into the history: words, for an exception would keep all that its callers had in their hands."""
     return otherwise if error is None else f"raised {told(error)}"
+
+
+def coverage_of(
+    truth: Truth, mine: IdealCache, its: IdealCache, *, kinds: list[str], kind_changes: int, working_copies: int
+) -> Coverage:
+    """What operations exercised, by what is known of them: the truth, and the ideals of both sides' strategies."""
+    coverage = Coverage(kinds=list(kinds), kind_changes=kind_changes, working_copies=working_copies)
+    for pool, contents in truth.pools.items():
+        ideal = mine.pools[pool]
+        family = coverage.families.setdefault(pool.family, Exercised())
+        family += Exercised(
+            pools=1,
+            used=int(contents.sets > 0),
+            wrapped=int(ideal.evictions > 0),
+            sets=contents.sets,
+            resets=ideal.resets,
+            hits=ideal.hits,
+            misses=ideal.misses,
+            evictions={"reference": ideal.evictions, "candidate": its.pools[pool].evictions},
+            clears=contents.clears,
+        )
+        if pool.family == "init":
+            coverage.environments += 1
+            coverage.environments_seen += bool(contents.sets or ideal.hits or ideal.misses)
+        for side, strategy in (("reference", mine.strategies[pool]), ("candidate", its.strategies[pool])):
+            names = coverage.strategies.setdefault(side, {}).setdefault(pool.family, [])
+            if strategy not in names:
+                names.append(strategy)
+    return coverage

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kvparity.caches.exceptions import told
-from kvparity.errors import NotKeysValuesError
+from kvparity.caches.exceptions import mishap
 
 if TYPE_CHECKING:
     from kvparity.judging.oracle import Contents, Ideal, Truth
@@ -98,10 +97,3 @@ def wrong_bytes(side: Side, truth: Truth, pools: tuple[PoolId, ...], key: int, f
 def raised(errors: list[tuple[str, BaseException | None]]) -> str:
     """Which sides raised, or returned what is no entry."""
     return "; ".join(f"{name} {mishap(error)}" for name, error in errors if error is not None)
-
-
-def mishap(error: BaseException) -> str:
-    """What a side did instead of answering."""
-    if isinstance(error, NotKeysValuesError):
-        return f"returned no entry: {error}"
-    return f"raised {told(error)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kvparity.caches.exceptions import contained, told
+from kvparity.caches.exceptions import contained, mishap, told
 from kvparity.caches.protocol import reports_drops
 from kvparity.evidence.history import Exhibit, Moment, heat_of
 from kvparity.judging import explain
@@ -382,7 +382,7 @@ def _compared(mine: Outcome, its: Outcome, **options: Any) -> Difference | None:
 
 
 def _raised(error: BaseException | None) -> str:
-    return "did not raise" if error is None else explain.mishap(error)
+    return "did not raise" if error is None else mishap(error)
 
 
 def _only(number: int) -> range:

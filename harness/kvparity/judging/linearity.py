@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from kvparity.caches.exceptions import contained
+from kvparity.caches.exceptions import contained, mishap
 from kvparity.errors import UsageError
-from kvparity.judging import explain
-from kvparity.judging.oracle import STRATEGIES, covered
-from kvparity.operations import RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write, describe, init
+from kvparity.judging.oracle import STRATEGIES
+from kvparity.operations import RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write, covered, describe, init
 from kvparity.values.fingerprints import fingerprint
 
 if TYPE_CHECKING:
@@ -273,7 +272,7 @@ def check(threads: Sequence[Sequence[Call]], model: Model, *, most: int = MOST) 
 def _mishap(error: BaseException) -> str:
     if threading.current_thread() is threading.main_thread():  # where Ctrl-C and signals come, and nowhere else
         contained(error)
-    return explain.mishap(error)
+    return mishap(error)
 
 
 def _words(call: Call, answer: Answer) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from kvparity.operations import RECUR, WM, PoolId, init
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     import torch
 
@@ -308,12 +308,3 @@ class Truth:
                 if last.fingerprint == fingerprint:
                     return pool, key, last
         return None
-
-
-def covered(pool: PoolId, pools: Iterable[PoolId]) -> list[PoolId]:
-    """The single pools that a `Clear` of `pool` covers."""
-    if pool.family == "all":
-        return list(pools)
-    if pool.family == "init" and pool.env is None:
-        return [each for each in pools if each.family == "init"]
-    return [pool]

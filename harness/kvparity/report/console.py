@@ -9,28 +9,10 @@ from rich.console import Console, RenderHook
 from rich.segment import Segment
 
 from kvparity.errors import UsageError
+from kvparity.text import harmless
 
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, ConsoleRenderable, RenderableType, RenderResult
-
-
-_LONGEST_LINE = 2000
-
-
-def harmless(text: str) -> str:
-    r"""`text`, in which what would move the cursor, change colours or turn the line around is spelled out, as `\x1b`.
-
-    Newlines stay. Halves of surrogate pairs, which no terminal can be sent, are spelled out too.
-    """
-    if text.isascii() and text.replace("\n", "").isprintable():
-        return text
-    return "".join([each if each.isprintable() or each == "\n" else _spelled_out(each) for each in text])
-
-
-def one_line(text: str) -> str:
-    """`text` without newlines, harmless, and cut where nobody reads on."""
-    line = harmless(" ".join(text.split()))
-    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
 
 
 def open_console(*, stderr: bool = False, quiet: bool = False) -> Console:
@@ -88,7 +70,3 @@ class Harmless:
                 yield segment
             else:
                 yield Segment(harmless(segment.text), segment.style)
-
-
-def _spelled_out(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

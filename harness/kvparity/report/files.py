@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import stat
-import tempfile
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvparity.errors import UsageError
+from kvparity.files import write_text
 from kvparity.report.html import page
+from kvparity.results.writing import write_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kvparity.results.result import Result
-    from kvparity.thresholds import Thresholds
+    from kvparity.settings import Thresholds
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"  # names the file that all commands of a step add to
-_OUTPUTS = (1, 2)
-
-
-def write_json(result: Result, path: Path) -> None:
-    """Write the JSON result to `path`, whole or not at all.
-
-    Raises:
-        UsageError: it cannot be written there.
-    """
-    write_text(path, json.dumps(result.as_dict(), indent=2) + "\n")
 
 
 def write_page(result: Result, folder: Path, *, fail_on: str, thresholds: Thresholds | None = None) -> None:
@@ -59,56 +48,3 @@ def write_summary(path: Path, text: str) -> None:
             file.write(f"\n{text}" if file.tell() else text)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; where `path` is a link, the file that it leads to.
-
-    A pipe, a terminal and other devices are written into, and so is the file that this program prints to.
-
-    Raises:
-        UsageError: it cannot be written there.
-    """
-    try:
-        stream = _stream(path)
-        if stream is None:
-            _replace(Path(os.path.realpath(path)), text)
-        else:
-            _write(stream, text)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _stream(path: Path) -> int | None:
-    """A descriptor to write to; None where there is a file to replace, or nothing yet."""
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return None
-    for output in _OUTPUTS:
-        with suppress(OSError):  # it may be closed
-            if os.path.samestat(there, os.fstat(output)):
-                return os.dup(output)  # which goes on where printing is, and printing goes on after it
-    return None if stat.S_ISREG(there.st_mode) else os.open(path, os.O_WRONLY)
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".kvparity-")
-    try:
-        _write(handle, text)
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _write(handle: int, text: str) -> None:
-    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -13,8 +13,8 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
 
-from kvparity.report.console import harmless
 from kvparity.results.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
+from kvparity.text import harmless
 from kvparity.traces.reader import MOST_LOST
 
 if TYPE_CHECKING:

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
     from kvparity.evidence.timeline import Timeline
     from kvparity.results.divergence import Divergence, DivergenceLog
     from kvparity.results.result import RecordedAnswers, TrainingAccount
-    from kvparity.shadow.mirror import Mirror
     from kvparity.values.difference import Tolerance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ShadowTotals:
     """What one shadow saw, without the caches that it saw.
 
     Attributes:
@@ -46,27 +45,8 @@ class Seen:
     latencies: dict[str, dict[str, Latency]]
     tolerance: Tolerance | None = None
 
-    @classmethod
-    def of(cls, shadow: Mirror, *, without_its_word: bool = False) -> Seen:
-        """What `shadow` has examined so far; `without_its_word` leaves out what the candidate itself counted."""
-        evidence = shadow.evidence
-        return cls(
-            spec=shadow.spec,
-            operations=shadow.operations,
-            gets_compared=shadow.gets_compared,
-            values_compared=shadow.values_compared,
-            stats={
-                "reference": shadow.reference.account(),
-                "candidate": shadow.candidate.account(without_its_word=without_its_word),
-            },
-            coverage=shadow.coverage(),
-            timeline=None if evidence is None else (evidence.began, evidence.timeline),
-            latencies={} if evidence is None else evidence.latencies,
-            tolerance=shadow.tolerance,
-        )
 
-
-class Tally:
+class ResultBuilder:
     """Adds up what shadows that share one log have seen: those of a trace's several streams, those of many examples.
 
     Args:
@@ -87,24 +67,19 @@ class Tally:
         self._latencies: list[dict[str, dict[str, Latency]]] = []
         self._tolerances: list[Tolerance] = []
 
-    def add(self, shadow: Mirror) -> None:
-        """Add a shadow that has seen all that it will see."""
-        shadow.settle()
-        self.add_seen(Seen.of(shadow))
-
-    def add_seen(self, seen: Seen) -> None:
-        """Add what a shadow has seen."""
-        self._specs.add(seen.spec)
-        self._operations += seen.operations
-        self._gets_compared += seen.gets_compared
-        self._values_compared += seen.values_compared
-        self._coverage += seen.coverage
-        if seen.timeline is not None:
-            self._timelines.append(seen.timeline)
-        self._latencies.append(seen.latencies)
-        if seen.tolerance is not None and seen.tolerance not in self._tolerances:
-            self._tolerances.append(seen.tolerance)
-        _add(self._stats, seen.stats)
+    def add(self, totals: ShadowTotals) -> None:
+        """Add what a shadow has totals."""
+        self._specs.add(totals.spec)
+        self._operations += totals.operations
+        self._gets_compared += totals.gets_compared
+        self._values_compared += totals.values_compared
+        self._coverage += totals.coverage
+        if totals.timeline is not None:
+            self._timelines.append(totals.timeline)
+        self._latencies.append(totals.latencies)
+        if totals.tolerance is not None and totals.tolerance not in self._tolerances:
+            self._tolerances.append(totals.tolerance)
+        _add(self._stats, totals.stats)
 
     def result(
         self,

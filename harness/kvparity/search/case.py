@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kvparity.caches.protocol import CacheSpec
-    from kvparity.driving.driver import Comparison
+    from kvparity.driving.comparison import Comparison
     from kvparity.results.divergence import KnownDifference
 
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")

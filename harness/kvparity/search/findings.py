@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from kvparity.driving.driver import Comparison
+    from kvparity.driving.comparison import Comparison
     from kvparity.results.result import Result
     from kvparity.search.fuzz import Finding, Fuzzer
 

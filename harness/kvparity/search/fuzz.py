@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from kvparity.caches.protocol import CacheSpec
 from kvparity.registry import load_machine
-from kvparity.results.adding import Tally
+from kvparity.results.adding import ResultBuilder
 from kvparity.search.case import Case, Signature
 from kvparity.search.trial import NewsLog, Trial
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from kvparity.driving.driver import Comparison
+    from kvparity.driving.comparison import Comparison
     from kvparity.results.divergence import Divergence
     from kvparity.results.result import Result
 
@@ -85,7 +85,7 @@ class Fuzzer:
         self._database = None if database is None else DirectoryBasedExampleDatabase(database)
         self._progress = progress
         self._log = NewsLog(comparison.known)
-        self._tally = Tally(comparison.names, self._log)
+        self._tally = ResultBuilder(comparison.names, self._log)
         self._trial: Trial | None = None
         self._found: dict[Signature, Finding] = {}
         self._passed_over: frozenset[Signature] = frozenset()
@@ -175,7 +175,7 @@ class Fuzzer:
         trial, self._trial = self._trial, None
         if trial is not None:
             self.operations += len(trial.operations)
-            self._tally.add(trial.shadow)
+            self._tally.add(trial.shadow.totals())
             self._progress(self)
 
     def _note(self, divergence: Divergence, case: Case) -> None:

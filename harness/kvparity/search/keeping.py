@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from kvparity.driving.driver import Comparison
+    from kvparity.driving.comparison import Comparison
     from kvparity.results.divergence import Divergence
     from kvparity.search.case import Case
     from kvparity.search.minimize import Minimal

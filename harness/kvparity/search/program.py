@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write
-from kvparity.report.console import one_line
+from kvparity.text import one_line
 from kvparity.values.entry import read
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kvparity.caches.protocol import CacheSpec
-    from kvparity.driving.driver import Comparison
+    from kvparity.driving.comparison import Comparison
     from kvparity.operations import Operation
     from kvparity.results.divergence import Divergence
     from kvparity.results.result import Result

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from kvparity.caches.exceptions import contained, let_go
 from kvparity.judging.examiner import Examiner
-from kvparity.judging.oracle import covered
-from kvparity.operations import WM, PoolId, init
+from kvparity.operations import WM, PoolId, covered, init
+from kvparity.results.adding import ShadowTotals
 from kvparity.results.divergence import DivergenceLog
 from kvparity.shadow.evidence import SAMPLE_EVERY
 from kvparity.shadow.loans import WATCH_EVERY, LendingWatch
 from kvparity.shadow.locking import one_at_a_time
 from kvparity.shadow.producer import Handover
-from kvparity.shadow.queue import DeviceFingerprints, Docket, Later, fingerprints_for
+from kvparity.shadow.queue import Docket, Later
 from kvparity.shadow.side import MISS, Outcome, SeenDrop, Side
+from kvparity.values.device_fingerprints import DeviceFingerprints, fingerprints_for
 from kvparity.values.difference import remembered
 from kvparity.values.entry import read
 from kvparity.values.fingerprints import HostFingerprints, Undecided, scribble
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     import torch
 
     from kvparity.caches.protocol import Cache, CacheSpec, DeclaresStrategy, Drop
-    from kvparity.evidence import Coverage, Evidence
+    from kvparity.evidence import Coverage
+    from kvparity.shadow.evidence import Evidence
     from kvparity.values.difference import Tolerance
     from kvparity.values.entry import KeysValues
     from kvparity.values.fingerprints import Fingerprints, Look
@@ -205,7 +207,33 @@ class Mirror:
             working_copies=self._done["checkout"],
         )
 
+    def totals(self) -> ShadowTotals:
+        """What was seen in all: what waits is examined first, and the candidate is asked what it counted."""
+        self.settle()
+        return self._totals(without_its_word=False)
+
+    def totals_so_far(self) -> ShadowTotals:
+        """What was seen and examined so far. The candidate is not asked, so any thread may call this."""
+        return self._totals(without_its_word=True)
+
     # ------------------------------------------------------------------ inside
+
+    def _totals(self, *, without_its_word: bool) -> ShadowTotals:
+        evidence = self.evidence
+        return ShadowTotals(
+            spec=self.spec,
+            operations=self.operations,
+            gets_compared=self.gets_compared,
+            values_compared=self.values_compared,
+            stats={
+                "reference": self.reference.account(),
+                "candidate": self.candidate.account(without_its_word=without_its_word),
+            },
+            coverage=self.coverage(),
+            timeline=None if evidence is None else (evidence.began, evidence.timeline),
+            latencies={} if evidence is None else evidence.latencies,
+            tolerance=self.tolerance,
+        )
 
     def _take(self, pool: PoolId, key: int, value: Any) -> tuple[KeysValues, Look]:
         """A set comes: what the candidate is given, looked at, which is what was set, whatever it did to it earlier."""

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kvparity.evidence.coverage import kind_of
-from kvparity.values.entry import KeysValues, clone, read, stack_over, write_token
+from kvparity.values.entry import KeysValues, clone, kind_of, read, stack_over, write_token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reprlib import repr as short
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kvparity.caches.exceptions import contained, let_go, told
+from kvparity.caches.exceptions import contained, let_go, mishap, told
 from kvparity.caches.protocol import (
     Cache,
     CacheSpec,
@@ -19,9 +19,8 @@ from kvparity.caches.protocol import (
     reports_drops,
 )
 from kvparity.errors import NotKeysValuesError, UnusableCacheError
-from kvparity.judging import explain
-from kvparity.judging.oracle import STRATEGIES, covered
-from kvparity.operations import RECUR, PoolId, init
+from kvparity.judging.oracle import STRATEGIES
+from kvparity.operations import RECUR, PoolId, covered, init
 from kvparity.values.entry import check
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Outcome(NamedTuple):
 
     def __str__(self) -> str:
         if self.error is not None:
-            return explain.mishap(self.error)
+            return mishap(self.error)
         return "miss" if self.fingerprint is None else f"hit {self.fingerprint.hex()[:12]}"
 
 

@@ -13,10 +13,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kvparity.errors import UsageError
+from kvparity.errors import UsageError, warn
 from kvparity.evidence.memory import resident_bytes
 from kvparity.results.divergence import BEHAVIOUR, CORRUPTION
-from kvparity.training.inline.guard import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

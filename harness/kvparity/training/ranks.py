@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kvparity.errors import UsageError
-from kvparity.report import read_result, write_json
 from kvparity.results.adding import merge
+from kvparity.results.reading import read_result
+from kvparity.results.writing import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kvparity.errors import warn
 from kvparity.operations import RECUR, Clear, Set
 from kvparity.traces.reader import Answer
-from kvparity.training.inline.guard import warn
 from kvparity.training.lightzero.models import tap_of
 from kvparity.values.fingerprints import fingerprint
 

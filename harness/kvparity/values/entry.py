@@ -311,3 +311,14 @@ def describe(value: Any) -> str:
 def size_bytes(value: Any) -> int:
     """Bytes of all tensors, padding included."""
     return sum(tensor.nbytes for tensor in read(value)[0])
+
+
+def kind_of(value: Any) -> str:
+    """What an entry's tensors are like: `2 layers, [1, 2, 8, 32] float32`, and the device where that is not the CPU."""
+    tensors, _ = read(value)
+    kinds = dict.fromkeys(
+        f"{list(t.shape)} {str(t.dtype).removeprefix('torch.')}{'' if t.device.type == 'cpu' else f' on {t.device}'}"
+        for t in tensors
+    )
+    layers = len(tensors) // 2
+    return f"{layers} layer{'s' * (layers != 1)}, {' / '.join(kinds)}"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kvparity.results.result import Result
-    from kvparity.thresholds import Thresholds
+    from kvparity.settings import Thresholds
     from kvparity.verdict.checks import Check
     from kvparity.verdict.speed import Ratios
     from kvparity.verdict.subject import Subject

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kvparity.evidence import Coverage
-    from kvparity.thresholds import Thresholds
+    from kvparity.settings import Thresholds
     from kvparity.verdict.subject import Subject
 
 # What shows it soonest; docs/detection.md says what each workload does.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kvparity.results.result import Result, TrainingAccount
-    from kvparity.thresholds import Thresholds
+    from kvparity.settings import Thresholds
     from kvparity.verdict.subject import Subject
 
 

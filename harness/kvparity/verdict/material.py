@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kvparity.errors import UsageError
-from kvparity.report import result_of
-from kvparity.results.reading import read_hashed
+from kvparity.results.reading import read_hashed, result_of
 from kvparity.verdict.speed import ratios_of
 from kvparity.verdict.training import trained_of
 

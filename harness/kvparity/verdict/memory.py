@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from kvparity.evidence import Timeline
     from kvparity.results.result import Result
-    from kvparity.thresholds import Thresholds
+    from kvparity.settings import Thresholds
     from kvparity.verdict.growth import Growth
     from kvparity.verdict.subject import Subject
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kvparity.thresholds import Thresholds
+from kvparity.settings import Thresholds
 from kvparity.verdict.certificate import certificate
 from kvparity.verdict.checks import GO, Verdict, outcome_of
 from kvparity.verdict.coverage import coverage

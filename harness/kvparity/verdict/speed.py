@@ -12,7 +12,7 @@ from kvparity.verdict.checks import FAILED, PASSED, UNKNOWN, Check
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from kvparity.thresholds import Thresholds
+    from kvparity.settings import Thresholds
     from kvparity.verdict.subject import Subject
 
 _MEASURE = "time"  # of all that a bench measures, what the caches themselves take, operations of every kind together

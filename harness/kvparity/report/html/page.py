@@ -17,7 +17,7 @@ from kvparity.report.html.verdict import heading_of
 
 if TYPE_CHECKING:
     from kvparity.results.result import Result
-    from kvparity.thresholds import Thresholds
+    from kvparity.settings import Thresholds
 
 MOST_SECTIONS = 64
 _SCRIPTS = ("charts.js", "browser.js")

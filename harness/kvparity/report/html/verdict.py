@@ -10,7 +10,7 @@ from kvparity.verdict import FAILED, PASSED, UNKNOWN, Verdict, verdict_of
 
 if TYPE_CHECKING:
     from kvparity.results.result import Result
-    from kvparity.thresholds import Thresholds
+    from kvparity.settings import Thresholds
     from kvparity.verdict import Check
 
 

@@ -10,11 +10,11 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from kvparity.errors import DivergedError
-from kvparity.results.adding import Tally
+from kvparity.errors import DivergedError, warn
+from kvparity.results.adding import ResultBuilder
 from kvparity.results.divergence import DivergenceLog
 from kvparity.results.result import Result, TrainingAccount
-from kvparity.training.inline.guard import Guard, warn
+from kvparity.training.inline.guard import Guard
 from kvparity.training.inline.shadowed_model import ShadowListener
 from kvparity.training.lightzero.models import tap_of, world_models_in
 from kvparity.training.options import Options
@@ -22,7 +22,7 @@ from kvparity.training.options import Options
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kvparity.results.adding import Seen
+    from kvparity.results.adding import ShadowTotals
     from kvparity.results.divergence import Divergence
 
 _P = ParamSpec("_P")
@@ -110,12 +110,12 @@ class Attachment:
         """The same without what the candidate has not done yet, and without its own counts: in any thread."""
         return self._tallied(ShadowListener.seen_so_far, workload="training", interrupted=False)
 
-    def _tallied(self, seen: Callable[[ShadowListener], Seen], *, workload: str, interrupted: bool) -> Result:
+    def _tallied(self, seen: Callable[[ShadowListener], ShadowTotals], *, workload: str, interrupted: bool) -> Result:
         with self.lock:
             self._bury()
-            tally = Tally(self.options.names, self.found)
+            tally = ResultBuilder(self.options.names, self.found)
             for listener in list(self._listeners.values()):
-                tally.add_seen(seen(listener))
+                tally.add(seen(listener))
             guard = self.guard
             return tally.result(
                 workload=workload,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from kvparity.errors import UsageError
+from kvparity.errors import UsageError, warn
 from kvparity.evidence.memory import Resident
 from kvparity.shadow.timeout import DEFAULT_S, Patience
 from kvparity.training.inline.host_state import Dice, modes, others_run, put_back
@@ -243,11 +241,3 @@ class Visit(NamedTuple):
     resident: int | None
     modes: Modes
     process: int
-
-
-def warn(message: str) -> None:
-    """A warning that never becomes an exception, whatever the run's filters say."""
-    try:
-        warnings.warn(f"kvparity: {message}", UserWarning, stacklevel=2)
-    except Exception:  # noqa: BLE001  the run's filters make it an error, or its own way to show warnings fails
-        sys.stderr.write(f"kvparity: warning: {message}\n")

@@ -8,10 +8,9 @@ import torch
 
 from kvparity.caches.exceptions import contained, told
 from kvparity.errors import DivergedError, NotKeysValuesError
-from kvparity.evidence import Evidence
 from kvparity.operations import ALL, Checkout, Clear, Get, Set, Write
 from kvparity.registry import build_cache, build_with
-from kvparity.results.adding import Seen
+from kvparity.shadow.evidence import Evidence
 from kvparity.shadow.mirror import Mirror
 from kvparity.training.inline.trail import OPERATIONS, Trail
 from kvparity.training.lightzero.tap import Served
@@ -20,6 +19,7 @@ from kvparity.values.entry import check, read
 if TYPE_CHECKING:
     from kvparity.caches.protocol import CacheSpec
     from kvparity.operations import Operation
+    from kvparity.results.adding import ShadowTotals
     from kvparity.training.inline.attachment import Attachment
     from kvparity.training.lightzero.tap import Own, Tap
 
@@ -68,7 +68,7 @@ class ShadowListener:
             # The model's own caches did their part already, and nobody waits for the timeline of a long run.
             evidence=Evidence(timed=("candidate",), share=_TIMELINE_SHARE),
         )
-        self._seen: Seen | None = None
+        self._seen: ShadowTotals | None = None
         self._trail: Trail | None = Trail(mirror, longest=1 if options.at_once else OPERATIONS)
         self._weighs_at = _WEIGH_EVERY
         self._kind: list[tuple[torch.Size, torch.dtype, torch.device]] | None = None
@@ -119,7 +119,7 @@ class ShadowListener:
         """The harness itself failed."""
         self._attachment.guard.stop(f"kvparity itself failed: {told(error)}")
 
-    def seen(self) -> Seen:
+    def seen(self) -> ShadowTotals:
         """What came of it so far. A candidate that was taken out is not asked any more what it counted."""
         trail = self._trail  # which may go meanwhile: the garbage collector finds dead models at any moment
         if trail is None:
@@ -127,18 +127,18 @@ class ShadowListener:
         self.settle()
         guard = self._attachment.guard
         if guard.stopped is not None:
-            return Seen.of(trail.mirror, without_its_word=True)
+            return trail.mirror.totals_so_far()
         with guard.aside():
             trail.mirror.check_stats()
-            return Seen.of(trail.mirror)
+            return trail.mirror.totals()
 
-    def seen_so_far(self) -> Seen:
+    def seen_so_far(self) -> ShadowTotals:
         """The same, as far as it was examined. The candidate is not asked: any thread may."""
         trail = self._trail
         if trail is None:
             assert self._seen is not None
             return self._seen
-        return Seen.of(trail.mirror, without_its_word=True)
+        return trail.mirror.totals_so_far()
 
     def leave(self) -> None:
         """Listen no more."""

@@ -10,7 +10,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from kvparity.training.inline.guard import warn
+from kvparity.errors import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kvparity.errors import warn
 from kvparity.training.inline.attachment import Attachment
-from kvparity.training.inline.guard import Limits, warn
+from kvparity.training.inline.guard import Limits
 from kvparity.training.lightzero.hook import WorldModelHook
 from kvparity.training.options import Options
 from kvparity.training.paired.curves import CurveLog, read_curves

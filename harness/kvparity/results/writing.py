@@ -1,0 +1,22 @@
+"""A result as a JSON file."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from kvparity.files import write_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kvparity.results.result import Result
+
+
+def write_json(result: Result, path: Path) -> None:
+    """Write the JSON result to `path`, whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    write_text(path, json.dumps(result.as_dict(), indent=2) + "\n")
