@@ -130,7 +130,7 @@ def test_a_cache_that_raises_is_a_line_and_status_1(capsys: pytest.CaptureFixtur
 def test_a_reference_that_raises_leaves_no_ratios(capsys: pytest.CaptureFixture[str]) -> None:
     """And that is said in place of the verdict."""
     printed = bench(capsys, "mcts", "--reference", "support.doubles:RaisesOnSet", "--quiet", status=1)
-    assert printed == "mcts: doubles:RaisesOnSet raised, so there are no ratios\n"
+    assert printed == "mcts: support.doubles:RaisesOnSet raised, so there are no ratios\n"
 
 
 def test_a_candidate_that_finds_less_is_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
