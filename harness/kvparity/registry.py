@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from kvparity.caches.adapter import adapt
-from kvparity.caches.exceptions import contained, told
+from kvparity.caches.exceptions import describe_error, reraise_if_interrupt
 from kvparity.caches.protocol import CacheSpec
 from kvparity.errors import UnusableCacheError, UsageError
 
@@ -150,9 +150,9 @@ def build_with(factory: Any, spec: CacheSpec, *, name: str) -> Cache:
     try:
         built = factory(spec.config(), spec.env_num)
     except BaseException as error:  # noqa: BLE001  it may even try to end the program
-        reason = contained(error)
+        reason = reraise_if_interrupt(error)
         raise UnusableCacheError(
-            f"{name} cannot be built with (config, env_num={spec.env_num}): {told(reason)}"
+            f"{name} cannot be built with (config, env_num={spec.env_num}): {describe_error(reason)}"
         ) from reason
     return adapt(built, name=name)
 
@@ -178,7 +178,7 @@ def _load(group: str, noun: str, name: str) -> Any:
     try:
         return points[name].load() if name in points else _attribute(name)
     except BaseException as error:
-        raise UsageError(f"{noun} {name!r} cannot be loaded: {told(contained(error))}") from error
+        raise UsageError(f"{noun} {name!r} cannot be loaded: {describe_error(reraise_if_interrupt(error))}") from error
 
 
 def _attribute(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kvparity import RECUR, CacheSpec, PoolId, ShadowCache
-from kvparity.caches.exceptions import contained
+from kvparity.caches.exceptions import reraise_if_interrupt
 from kvparity.shadow.timeout import Patience, TookTooLongError
 from kvparity.training import Limits, attach
 from support import doubles
@@ -60,7 +60,7 @@ def test_a_call_that_takes_too_long_is_ended() -> None:
     assert reasons == ["it was still at work after 0.05 s, and is not asked again"]
     for outcome in (first, second):
         assert isinstance(outcome.error, TookTooLongError)
-        assert contained(outcome.error) is outcome.error
+        assert reraise_if_interrupt(outcome.error) is outcome.error
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
 
 

@@ -14,7 +14,7 @@ from kvparity.bench.estimate import Estimate, estimate
 from kvparity.bench.memory import Booking, Ledger, Memory, traced
 from kvparity.bench.result import OVERALL, Figures, Latency, Run
 from kvparity.bench.timing import CYCLE, Race
-from kvparity.caches.exceptions import contained, mishap
+from kvparity.caches.exceptions import describe_failure, reraise_if_interrupt
 from kvparity.driving.driver import Driver
 from kvparity.operations import ALL, Write, describe
 
@@ -121,7 +121,7 @@ def _untimed(build: Build, workload: Workload) -> _Untimed | str:
     except _CacheFailedError as failure:
         return str(failure)
     except BaseException as error:  # noqa: BLE001  when it is built or cleared, or says what it has counted
-        return mishap(contained(error))
+        return describe_failure(reraise_if_interrupt(error))
 
 
 def _counts(build: Build, workload: Workload) -> Counts:
@@ -178,7 +178,7 @@ def _drive(caches: Mapping[int, Cache], workload: Workload) -> None:
         for number, (stream, operation) in enumerate(workload.operations):  # noqa: B007  the handler reads both
             drivers[stream].apply(operation)
     except BaseException as error:
-        what = mishap(contained(error))
+        what = describe_failure(reraise_if_interrupt(error))
         raise _CacheFailedError(f"{what} at operation {number:,}: {describe(operation)}") from error
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from kvparity.caches.exceptions import contained, mishap
+from kvparity.caches.exceptions import describe_failure, reraise_if_interrupt
 from kvparity.driving.driver import Driver
 from kvparity.operations import ALL, RECUR, Checkout, Clear, Get, Set, Write
 
@@ -192,7 +192,7 @@ class Race:
         except StopIteration:
             return False
         except BaseException as error:  # noqa: BLE001  whatever a cache raises ends its own race only
-            self.failures[name] = mishap(contained(error))
+            self.failures[name] = describe_failure(reraise_if_interrupt(error))
             del self._entrants[name]
             return False
         return True

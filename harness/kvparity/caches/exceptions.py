@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-def contained(error: BaseException) -> BaseException:
+def reraise_if_interrupt(error: BaseException) -> BaseException:
     """`error`, where a cache raised it: exceptions, and the exits that it may have tried.
 
     Raises:
@@ -24,16 +24,16 @@ def contained(error: BaseException) -> BaseException:
     return error
 
 
-def told(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Its type and what it says, whatever its `__str__` does."""
     try:
         said = str(error)
     except BaseException as unsaid:  # noqa: BLE001  a cache's exception is the cache's own code, too
-        said = f"(its message raised {type(contained(unsaid)).__name__})"
+        said = f"(its message raised {type(reraise_if_interrupt(unsaid)).__name__})"
     return f"{type(error).__name__}: {said}"
 
 
-def let_go(error: BaseException) -> BaseException:
+def drop_traceback(error: BaseException) -> BaseException:
     """`error` without its traceback, through which it would keep whatever its callers had in their hands."""
     for name in ("__traceback__", "__context__", "__cause__"):
         BaseException.__setattr__(error, name, None)  # a class of its own may allow nobody to set anything
@@ -50,8 +50,8 @@ def _is_from_signal(traceback: TracebackType | None) -> bool:
     return False
 
 
-def mishap(error: BaseException) -> str:
+def describe_failure(error: BaseException) -> str:
     """What a side did instead of answering."""
     if isinstance(error, NotKeysValuesError):
         return f"returned no entry: {error}"
-    return f"raised {told(error)}"
+    return f"raised {describe_error(error)}"

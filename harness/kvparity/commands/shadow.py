@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from kvparity.caches.exceptions import contained
+from kvparity.caches.exceptions import reraise_if_interrupt
 from kvparity.caches.protocol import CacheSpec
 from kvparity.commands.argument_types import add_patience, at_least
 from kvparity.errors import UsageError, warn
@@ -182,7 +182,7 @@ class _Guests:
                 self._recordings.append(Recording({name: world_model}, self._writer))
             self._attachment.add(name, world_model)
         except BaseException as error:  # noqa: BLE001  the training goes on, with or without its shadow
-            reason = contained(error)
+            reason = reraise_if_interrupt(error)
             warn(f"{name} goes without a shadow: {type(reason).__name__}: {reason}")
 
     def leave(self) -> None:

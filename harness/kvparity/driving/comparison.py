@@ -7,7 +7,7 @@ from itertools import islice
 from reprlib import repr as short
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from kvparity.caches.exceptions import told
+from kvparity.caches.exceptions import describe_error
 from kvparity.driving.driver import Driver, step
 from kvparity.errors import KVParityError, TraceError, UsageError
 from kvparity.evidence.memory import machine_bytes
@@ -178,7 +178,7 @@ def _operations(scenario: Scenario, seed: int) -> Iterator[Operation]:
     except KVParityError:
         raise
     except Exception as error:
-        raise UsageError(f"the scenario {scenario.name} raised {told(error)}") from error
+        raise UsageError(f"the scenario {scenario.name} raised {describe_error(error)}") from error
 
 
 def _is_for(pools: set[PoolId], operation: Any) -> bool:

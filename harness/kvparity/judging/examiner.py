@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kvparity.caches.exceptions import told
+from kvparity.caches.exceptions import describe_error
 from kvparity.evidence.coverage import Coverage, Exercised
 from kvparity.evidence.history import Event
 from kvparity.judging.judge import Judge, Lookup
@@ -237,7 +237,7 @@ def _unseen(answer: Outcome) -> Did:
 
 def _did(error: BaseException | None, otherwise: Did) -> Did:
     """What goes into the history: words, for an exception would keep all that its callers had in their hands."""
-    return otherwise if error is None else f"raised {told(error)}"
+    return otherwise if error is None else f"raised {describe_error(error)}"
 
 
 def coverage_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kvparity.caches.exceptions import mishap
+from kvparity.caches.exceptions import describe_failure
 
 if TYPE_CHECKING:
     from kvparity.judging.oracle import Contents, Ideal, Truth
@@ -96,4 +96,4 @@ def wrong_bytes(side: Side, truth: Truth, pools: tuple[PoolId, ...], key: int, f
 
 def raised(errors: list[tuple[str, BaseException | None]]) -> str:
     """Which sides raised, or returned what is no entry."""
-    return "; ".join(f"{name} {mishap(error)}" for name, error in errors if error is not None)
+    return "; ".join(f"{name} {describe_failure(error)}" for name, error in errors if error is not None)

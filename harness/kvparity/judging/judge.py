@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kvparity.caches.exceptions import contained, mishap, told
+from kvparity.caches.exceptions import describe_error, describe_failure, reraise_if_interrupt
 from kvparity.caches.protocol import reports_drops
 from kvparity.evidence.history import Exhibit, Moment, heat_of
 from kvparity.judging import explain
@@ -169,7 +169,7 @@ class Judge:
                     counted = {name: getattr(stats, name) for name in possible}
                     wrong = [name for name, right in possible.items() if not _may_be(counted[name], right)]
                 except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
-                    raised = _raised(contained(error))
+                    raised = _raised(reraise_if_interrupt(error))
                     self._disagrees(number, side, pool, name="stats", counted=raised, right="an answer is right")
                     continue
                 for name in wrong:
@@ -378,11 +378,13 @@ def _compared(mine: Outcome, its: Outcome, **options: Any) -> Difference | None:
     try:
         return compare(mine.value, its.value, **options)
     except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
-        return Difference(kind="value", where="", message=f"they cannot be compared: {told(contained(error))}")
+        return Difference(
+            kind="value", where="", message=f"they cannot be compared: {describe_error(reraise_if_interrupt(error))}"
+        )
 
 
 def _raised(error: BaseException | None) -> str:
-    return "did not raise" if error is None else mishap(error)
+    return "did not raise" if error is None else describe_failure(error)
 
 
 def _only(number: int) -> range:

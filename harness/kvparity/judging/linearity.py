@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from kvparity.caches.exceptions import contained, mishap
+from kvparity.caches.exceptions import describe_failure, reraise_if_interrupt
 from kvparity.errors import UsageError
 from kvparity.judging.oracle import STRATEGIES
 from kvparity.operations import RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write, covered, describe, init
@@ -221,13 +221,13 @@ def perform(cache: Cache, operation: Operation) -> Call:
             case Clear():
                 cache.clear(operation.pool)
     except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
-        answer = _mishap(error)
+        answer = _describe(error)
     ended = time.perf_counter_ns()
     if found is not None:
         try:
             answer = fingerprint(found)
         except BaseException as error:  # noqa: BLE001  and so is whatever it returns
-            answer = _mishap(error)
+            answer = _describe(error)
     return Call(operation=operation, began=began, ended=ended, answer=answer, stored=stored)
 
 
@@ -269,10 +269,10 @@ def check(threads: Sequence[Sequence[Call]], model: Model, *, most: int = MOST) 
     )
 
 
-def _mishap(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     if threading.current_thread() is threading.main_thread():  # where Ctrl-C and signals come, and nowhere else
-        contained(error)
-    return mishap(error)
+        reraise_if_interrupt(error)
+    return describe_failure(error)
 
 
 def _words(call: Call, answer: Answer) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kvparity.caches.exceptions import contained
+from kvparity.caches.exceptions import reraise_if_interrupt
 from kvparity.operations import Set
 from kvparity.results.divergence import CORRUPTION
 from kvparity.search.case import Case, Signature, first_shown
@@ -80,7 +80,7 @@ def _program(source: Source, divergence: Divergence, seconds: float) -> str | No
     except OutOfTimeError:
         return None
     except BaseException as error:  # noqa: BLE001  a cache that does not do the same twice; the report goes without
-        contained(error)
+        reraise_if_interrupt(error)
         return None
     if len(found.case) > _LONGEST:
         return None

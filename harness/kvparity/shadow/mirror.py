@@ -6,7 +6,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from kvparity.caches.exceptions import contained, let_go
+from kvparity.caches.exceptions import drop_traceback, reraise_if_interrupt
 from kvparity.judging.examiner import Examiner
 from kvparity.operations import WM, PoolId, covered, init
 from kvparity.results.adding import ShadowTotals
@@ -300,7 +300,7 @@ class Mirror:
             if turn % WATCH_EVERY == 0:
                 self._lending.wrote_into(number, env, key, working_copy, turn)
         except BaseException as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
-            self._told.unwritable(number, env, let_go(contained(error)))
+            self._told.unwritable(number, env, drop_traceback(reraise_if_interrupt(error)))
 
     def _counted(self, mine: Outcome, its: Outcome) -> Outcome:
         """Count a lookup that is compared. The reference's outcome, whose memory may have been used again by now."""

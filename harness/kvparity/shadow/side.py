@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reprlib import repr as short
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kvparity.caches.exceptions import contained, let_go, mishap, told
+from kvparity.caches.exceptions import describe_error, describe_failure, drop_traceback, reraise_if_interrupt
 from kvparity.caches.protocol import (
     Cache,
     CacheSpec,
@@ -48,7 +48,7 @@ class Outcome(NamedTuple):
 
     def __str__(self) -> str:
         if self.error is not None:
-            return mishap(self.error)
+            return describe_failure(self.error)
         return "miss" if self.fingerprint is None else f"hit {self.fingerprint.hex()[:12]}"
 
 
@@ -118,8 +118,9 @@ class Side:
             if reports_drops(self.cache):
                 self.cache.on_drop = note
         except BaseException as error:
+            reason = describe_error(reraise_if_interrupt(error))
             raise UnusableCacheError(
-                f"{self.name} has an on_drop that cannot be set to a listener: {told(contained(error))}"
+                f"{self.name} has an on_drop that cannot be set to a listener: {reason}"
             ) from error
 
     def strategy(self, pool: PoolId) -> str:
@@ -150,7 +151,7 @@ class Side:
             try:
                 says = says if without_its_word else self.stats(pool)
             except BaseException as error:  # noqa: BLE001  statistics that fail are reported as a divergence already
-                contained(error)
+                reraise_if_interrupt(error)
             unseen = pool in self.lost_track
             rows[str(pool)] = {
                 "hits": says.hits if unseen else seen.hits,
@@ -265,7 +266,7 @@ class Side:
         except BaseException as error:
             raise UnusableCacheError(
                 f"{self.name} cannot be asked for strategy({pool}), which names its eviction strategy; {known}:"
-                f" {told(contained(error))}"
+                f" {describe_error(reraise_if_interrupt(error))}"
             ) from error
         if not isinstance(declared, str) or declared not in STRATEGIES:
             raise UnusableCacheError(
@@ -275,15 +276,15 @@ class Side:
 
     def _kept(self, error: BaseException) -> BaseException:
         """`error`, to be kept: a candidate's without its traceback, a reference's as its caller is to get it."""
-        return let_go(contained(error)) if self.role == "candidate" else contained(error)
+        return drop_traceback(reraise_if_interrupt(error)) if self.role == "candidate" else reraise_if_interrupt(error)
 
 
 def _what_is_wrong_with(value: Any) -> NotKeysValuesError | None:
     try:
         check(value)
     except NotKeysValuesError as error:
-        let_go(error)
+        drop_traceback(error)
         return error
     except BaseException as error:  # noqa: BLE001  it does not even let itself be looked at
-        contained(error)
+        reraise_if_interrupt(error)
     return None

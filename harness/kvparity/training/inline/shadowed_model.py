@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kvparity.caches.exceptions import contained, told
+from kvparity.caches.exceptions import describe_error, reraise_if_interrupt
 from kvparity.errors import DivergedError, NotKeysValuesError
 from kvparity.operations import ALL, Checkout, Clear, Get, Set, Write
 from kvparity.registry import build_cache, build_with
@@ -108,7 +108,7 @@ class ShadowListener:
             raise
         except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
             try:
-                self.lost(contained(error))
+                self.lost(reraise_if_interrupt(error))
             except BaseException:
                 guard.stop("an interrupt came in the middle of an operation")
                 raise
@@ -117,7 +117,7 @@ class ShadowListener:
 
     def lost(self, error: BaseException) -> None:
         """The harness itself failed."""
-        self._attachment.guard.stop(f"kvparity itself failed: {told(error)}")
+        self._attachment.guard.stop(f"kvparity itself failed: {describe_error(error)}")
 
     def seen(self) -> ShadowTotals:
         """What came of it so far. A candidate that was taken out is not asked any more what it counted."""
@@ -155,7 +155,7 @@ class ShadowListener:
                         self._catch_up(trail)
                     trail.mirror.settle()
                 except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
-                    self.lost(contained(error))
+                    self.lost(reraise_if_interrupt(error))
 
     def retire(self) -> None:
         """Let go of the candidate, which was taken out or whose model is no more. What was seen of it stays."""
@@ -249,7 +249,7 @@ def _size_bytes(mirror: Mirror) -> int | None:
     try:
         sizes = [mirror.candidate.stats(pool).size_bytes for pool in mirror.spec.pools]
     except BaseException as error:  # noqa: BLE001  a cache whose statistics fail does not say
-        contained(error)
+        reraise_if_interrupt(error)
         return None
     return None if None in sizes else sum(size for size in sizes if size is not None)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kvparity.caches.exceptions import contained
+from kvparity.caches.exceptions import reraise_if_interrupt
 from kvparity.caches.protocol import PoolStats, as_stats, counts
 from kvparity.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, PoolId, init
 from kvparity.registry import build_cache
@@ -133,7 +133,7 @@ def _word_of(cache: Cache, pool: PoolId) -> PoolStats:
     try:
         return as_stats(cache.stats(pool)) if counts(cache) else PoolStats()
     except BaseException as error:  # noqa: BLE001  the training is over, and is told all the same
-        contained(error)
+        reraise_if_interrupt(error)
         return PoolStats()
 
 
