@@ -255,7 +255,7 @@ def test_a_model_that_cannot_be_shadowed_goes_without(
 def test_a_candidate_that_exits_when_it_is_built_ends_nothing(script: Callable[..., str], project: Path) -> None:
     """Small ones can be built, and the model's cannot: it goes without, and the run goes on."""
     (project / "fragile.py").write_text(
-        "import sys\nfrom refactored import fifo\n"
+        "import sys\nfrom kvparity_refactored import fifo\n"
         "def build(config, env_num):\n    return fifo(config, env_num) if env_num == 1 else sys.exit(9)\n"
     )
     with pytest.warns(UserWarning, match=r"WorldModel 1 goes without a shadow: .*SystemExit: 9"):
@@ -294,9 +294,9 @@ def test_settings_are_defaults(script: Callable[..., str], project: Path, capsys
 
 
 def test_a_projects_own_file_will_do(script: Callable[..., str], project: Path) -> None:
-    """`[tool.kvparity.shadow.shadow_cache]` in pyproject.toml says the same."""
+    """`[tool.kvparity.shadow]` in pyproject.toml says the same."""
     (project / "pyproject.toml").write_text(
-        '[tool.kvparity.shadow.shadow_cache]\ncandidate = "fault:by-reference"\nfail-on = "never"\n'
+        '[tool.kvparity.shadow]\ncandidate = "fault:by-reference"\nfail-on = "never"\n'
     )
     assert shadow("--quiet", script()) == 0
     assert shadow("--quiet", "--fail-on", "corruption", script()) == 1
