@@ -2,7 +2,7 @@
 
 | line | over | under |
 | --- | --- | --- |
-| import | `from harness import *`, which loads all that the harness exports, torch included | `import torch`; each in a process of its own |
+| import | `from kvparity import *`, which loads all that the harness exports, torch included | `import torch`; each in a process of its own |
 | memory | by how much a shadow run raises its process's memory at most, from torch being imported on | tensors that both caches hold at its end, and 100 MB |
 
 `import harness` by itself loads nothing but a list of names, so that it is not what is measured. The shadow run is

@@ -178,7 +178,7 @@ def test_the_summary_shows_the_minimal_program() -> None:
     """As code."""
     result = run()
     result.programs = {("presence", "reference"): "from kvparity import *\n"}
-    assert "\n```python\nfrom harness import *\n" in summarized(result)
+    assert "\n```python\nfrom kvparity import *\n" in summarized(result)
 
 
 def test_hostile_names_stay_names_in_markdown() -> None:

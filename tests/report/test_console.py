@@ -168,7 +168,7 @@ def regression(path: Path, *, stream: str = "only", **names: str) -> None:
 @pytest.mark.parametrize("side", ["served_by", "candidate"])
 def test_no_trace_has_a_module_imported(pytester: pytest.Pytester, side: str) -> None:
     """The name of a cache in a regression is data: what is not installed must be named by the project itself."""
-    pytester.makepyfile(trap="open('sprung', 'w').close()\nfrom refactored import fifo")
+    pytester.makepyfile(trap="open('sprung', 'w').close()\nfrom kvparity_refactored import fifo")
     names = {"served_by": "refactored-fifo", "candidate": "refactored-fifo", side: "trap:fifo"}
     regression(pytester.path / "tests" / "regressions" / "a.kvtrace", **names)
     done = pytester.runpytest_inprocess()

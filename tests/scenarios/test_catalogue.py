@@ -170,7 +170,7 @@ def test_a_seed_gives_the_same_operations_in_another_process() -> None:
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from itertools import islice; import kvparity_scenarios; from kvparity.operations import Set\n"
         "names = [n for n in kvparity_scenarios.__all__ if n != 'Scenario']\n"
-        "streams = [islice(getattr(scenarios, n).operations(5), 600) for n in names]\n"
+        "streams = [islice(getattr(kvparity_scenarios, n).operations(5), 600) for n in names]\n"
         "print([[op.key for op in stream if isinstance(op, Set)] for stream in streams])"
     )
     outputs = {
