@@ -78,7 +78,9 @@ class Attachment:
         """
         self._bury()
         tap = tap_of(world_model)
-        listener = ShadowListener(self, tap)
+        listener = ShadowListener(
+            tap, options=self.options, guard=self.guard, log=self.found, lock=self.lock, judge=self.judge
+        )
         with self.lock:
             self._listeners[name] = listener
             self._models[name] = weakref.ref(world_model, lambda _: self._died(name))

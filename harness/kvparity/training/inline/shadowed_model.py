@@ -17,11 +17,16 @@ from kvparity.training.lightzero.tap import Served
 from kvparity.values.entry import check, read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from kvparity.caches.protocol import CacheSpec
     from kvparity.operations import Operation
     from kvparity.results.adding import ShadowTotals
-    from kvparity.training.inline.attachment import Attachment
+    from kvparity.results.divergence import DivergenceLog
+    from kvparity.training.inline.guard import Guard
     from kvparity.training.lightzero.tap import Own, Tap
+    from kvparity.training.options import Options
 
 _WEIGH_EVERY = 1024  # operations
 _TIMELINE_SHARE = 0.001  # of wall time
@@ -32,26 +37,42 @@ class ShadowListener:
     """One world model's shadow. What goes wrong in it opens the guard, and never reaches the model.
 
     Args:
-        attachment: what it is a part of.
-        tap: tells what the model does.
+        tap: reports what the model does.
+        options: the candidate, and how it is compared with the model's own caches.
+        guard: takes the candidate out where it costs too much; all models of a training share it.
+        log: takes the divergences of all models.
+        lock: held while the guard and the log are in use.
+        judge: called when the candidate has done some operations; does what the options ask for at a divergence.
 
     Attributes:
-        passed_over: lookups that came while it paused.
+        passed_over: lookups that came while shadowing paused.
+        under_way: whether an operation is under way.
 
     Raises:
         UnusableCacheError: the candidate cannot be built with these sizes.
     """
 
-    def __init__(self, attachment: Attachment, tap: Tap) -> None:
-        options, spec = attachment.options, tap.spec
-        candidate = options.candidate
+    def __init__(
+        self,
+        tap: Tap,
+        *,
+        options: Options,
+        guard: Guard,
+        log: DivergenceLog,
+        lock: AbstractContextManager[bool],
+        judge: Callable[[], None],
+    ) -> None:
+        spec, candidate = tap.spec, options.candidate
         self.passed_over = 0
         self._paused = False
         self._emptied = False
         self._tap: Tap | None = tap
-        self._attachment = attachment
+        self._guard = guard
+        self._log = log
+        self._lock = lock
+        self._judge = judge
         self._serves = options.serve == "candidate"
-        with attachment.guard.aside():
+        with guard.aside():
             built = (
                 build_cache(candidate, spec)
                 if isinstance(candidate, str)
@@ -62,7 +83,7 @@ class ShadowListener:
             candidate=built,
             spec=spec,
             names=options.names,
-            log=attachment.found,
+            log=log,
             serve=options.serve,
             compare_every=options.compare_every,
             # The model's own caches did their part already, and nobody waits for the timeline of a long run.
@@ -80,14 +101,13 @@ class ShadowListener:
         Raises:
             DivergedError: the training is to stop at a divergence, and there was one.
         """
-        attachment, guard = self._attachment, self._attachment.guard
-        trail, tap = self._trail, self._tap
+        guard, trail, tap = self._guard, self._trail, self._tap
         if trail is None or tap is None or guard.stopped is not None or (self._paused and not self._resumes(operation)):
             if guard.stopped is not None:
                 self.retire()
             return None
         try:
-            with attachment.lock:
+            with self._lock:
                 if self.under_way:
                     guard.stop("a signal's handler used the model in the middle of an operation")
                     return None
@@ -117,7 +137,7 @@ class ShadowListener:
 
     def lost(self, error: BaseException) -> None:
         """The harness itself failed."""
-        self._attachment.guard.stop(f"kvparity itself failed: {describe_error(error)}")
+        self._guard.stop(f"kvparity itself failed: {describe_error(error)}")
 
     def seen(self) -> ShadowTotals:
         """What came of it so far. A candidate that was taken out is not asked any more what it counted."""
@@ -125,7 +145,7 @@ class ShadowListener:
         if trail is None:
             return self.seen_so_far()
         self.settle()
-        guard = self._attachment.guard
+        guard = self._guard
         if guard.stopped is not None:
             return trail.mirror.totals_so_far()
         with guard.aside():
@@ -147,11 +167,11 @@ class ShadowListener:
 
     def settle(self) -> None:
         """Have everything done and examined that waits for it; a device may fail to hand fingerprints over."""
-        with self._attachment.lock:
+        with self._lock:
             trail = self._trail
             if trail is not None and not self.under_way:
                 try:
-                    while trail and self._attachment.guard.stopped is None:
+                    while trail and self._guard.stopped is None:
                         self._catch_up(trail)
                     trail.mirror.settle()
                 except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
@@ -159,7 +179,7 @@ class ShadowListener:
 
     def retire(self) -> None:
         """Let go of the candidate, which was taken out or whose model is no more. What was seen of it stays."""
-        with self._attachment.lock:
+        with self._lock:
             if self._trail is not None and not self.under_way:
                 self._seen, self._trail = self.seen(), None
 
@@ -175,7 +195,7 @@ class ShadowListener:
         if isinstance(operation, Get | Checkout):
             self.passed_over += 1
         tap = self._tap
-        if not isinstance(operation, Clear) or self._attachment.guard.is_short or tap is None or not tap.empty:
+        if not isinstance(operation, Clear) or self._guard.is_short or tap is None or not tap.empty:
             return False
         self._emptied = True
         return True
@@ -203,20 +223,20 @@ class ShadowListener:
 
     def _catch_up(self, trail: Trail) -> None:
         """The candidate's turn, as far as it does the right thing: what else it does is judged at once."""
-        guard, found = self._attachment.guard, self._attachment.found
-        before = found.total
+        guard, log = self._guard, self._log
+        before = log.total
         self.under_way = True
         visit = guard.begin(len(trail))
         enough = visit.began + _SLOW_S
         try:
-            trail.catch_up(lambda: found.total != before or guard.now() > enough)
+            trail.catch_up(lambda: log.total != before or guard.now() > enough)
             if guard.now() > enough:
                 trail.longest = 1  # so that the guard can take it out after any of its operations
             self._weigh(trail.mirror)
         finally:
             self.under_way = False
             guard.finish(visit, left=len(trail))
-        self._attachment.judge()
+        self._judge()
 
     def _served(self, mirror: Mirror, operation: Operation) -> Served | None:
         """The candidate's answer to a lookup, where it can be used in the place of the model's own."""
@@ -235,7 +255,7 @@ class ShadowListener:
         self._weighs_at = mirror.next_number + _WEIGH_EVERY
         held = _size_bytes(mirror)
         if held is not None:
-            self._attachment.guard.holds(held)
+            self._guard.holds(held)
 
 
 def _is_elsewhere(operation: Operation, spec: CacheSpec) -> bool:
