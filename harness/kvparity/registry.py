@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from kvparity.caches.adapter import adapt
-from kvparity.caches.exceptions import describe_error, reraise_if_interrupt
+from kvparity.caches.exceptions import Raised, attempt, describe_error
 from kvparity.caches.protocol import CacheSpec
 from kvparity.errors import UnusableCacheError, UsageError
 
@@ -147,13 +147,11 @@ def build_with(factory: Any, spec: CacheSpec, *, name: str) -> Cache:
             f"{name} is not a cache: it is a {type(factory).__name__}, expected a class or factory called with"
             " (config, env_num)"
         )
-    try:
-        built = factory(spec.config(), spec.env_num)
-    except BaseException as error:  # noqa: BLE001  it may even try to end the program
-        reason = reraise_if_interrupt(error)
+    built = attempt(factory, spec.config(), spec.env_num)
+    if isinstance(built, Raised):
         raise UnusableCacheError(
-            f"{name} cannot be built with (config, env_num={spec.env_num}): {describe_error(reason)}"
-        ) from reason
+            f"{name} cannot be built with (config, env_num={spec.env_num}): {describe_error(built.error)}"
+        ) from built.error
     return adapt(built, name=name)
 
 
@@ -175,10 +173,10 @@ def _load(group: str, noun: str, name: str) -> Any:
         raise UsageError(
             f"there is no {noun} {name!r}: {hint}`kvparity list` names all; package.module:attribute also works"
         )
-    try:
-        return points[name].load() if name in points else _attribute(name)
-    except BaseException as error:
-        raise UsageError(f"{noun} {name!r} cannot be loaded: {describe_error(reraise_if_interrupt(error))}") from error
+    loaded = attempt(points[name].load) if name in points else attempt(_attribute, name)
+    if isinstance(loaded, Raised):
+        raise UsageError(f"{noun} {name!r} cannot be loaded: {describe_error(loaded.error)}") from loaded.error
+    return loaded
 
 
 def _attribute(name: str) -> Any:

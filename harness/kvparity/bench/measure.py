@@ -14,7 +14,7 @@ from kvparity.bench.estimate import Estimate, estimate
 from kvparity.bench.memory import Booking, Ledger, Memory, traced
 from kvparity.bench.result import OVERALL, Figures, Latency, Run
 from kvparity.bench.timing import CYCLE, Race
-from kvparity.caches.exceptions import describe_failure, reraise_if_interrupt
+from kvparity.caches.exceptions import Raised, attempt
 from kvparity.driving.driver import Driver
 from kvparity.operations import ALL, Write, describe
 
@@ -116,12 +116,10 @@ def _timed(race: Race, repeats: int, progress: Callable[[int], None]) -> bool:
 
 def _untimed(build: Build, workload: Workload) -> _Untimed | str:
     """What one cache comes to, or what it raised."""
-    try:
-        return _Untimed(counts=_counts(build, workload), memory=_memory(build, workload))
-    except _CacheFailedError as failure:
-        return str(failure)
-    except BaseException as error:  # noqa: BLE001  when it is built or cleared, or says what it has counted
-        return describe_failure(reraise_if_interrupt(error))
+    untimed = attempt(lambda: _Untimed(counts=_counts(build, workload), memory=_memory(build, workload)))
+    if isinstance(untimed, Raised):
+        return str(untimed.error if isinstance(untimed.error, _CacheFailedError) else untimed)
+    return untimed
 
 
 def _counts(build: Build, workload: Workload) -> Counts:
@@ -173,13 +171,10 @@ def _drive(caches: Mapping[int, Cache], workload: Workload) -> None:
         _CacheFailedError: a cache raised, or lent what nobody can write into.
     """
     drivers = {stream: Driver(cache) for stream, cache in caches.items()}
-    number, (stream, operation) = 0, workload.operations[0]
-    try:
-        for number, (stream, operation) in enumerate(workload.operations):  # noqa: B007  the handler reads both
-            drivers[stream].apply(operation)
-    except BaseException as error:
-        what = describe_failure(reraise_if_interrupt(error))
-        raise _CacheFailedError(f"{what} at operation {number:,}: {describe(operation)}") from error
+    for number, (stream, operation) in enumerate(workload.operations):
+        done = attempt(drivers[stream].apply, operation)
+        if isinstance(done, Raised):
+            raise _CacheFailedError(f"{done} at operation {number:,}: {describe(operation)}") from done.error
 
 
 def _figures(repeats: Sequence[Repeat], untimed: _Untimed, workload: Workload) -> Figures:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
-from kvparity.caches.exceptions import describe_failure, reraise_if_interrupt
+from kvparity.caches.exceptions import Raised, attempt
 from kvparity.driving.driver import Driver
 from kvparity.operations import ALL, RECUR, Checkout, Clear, Get, Set, Write
 
@@ -187,15 +187,14 @@ class Race:
 
     def _step(self, name: str, run: Iterator[_T], steps: list[_T]) -> bool:
         """One step further; whether there may be another."""
-        try:
-            steps.append(next(run))
-        except StopIteration:
-            return False
-        except BaseException as error:  # noqa: BLE001  whatever a cache raises ends its own race only
-            self.failures[name] = describe_failure(reraise_if_interrupt(error))
+        step = attempt(next, run, None)
+        if isinstance(step, Raised):  # whatever a cache raises ends its own race only
+            self.failures[name] = str(step)
             del self._entrants[name]
-            return False
-        return True
+        elif step is not None:
+            steps.append(step)
+            return True
+        return False
 
 
 def _warm(build: Build, workload: Workload) -> Iterator[Caches]:

@@ -13,9 +13,9 @@ import threading
 import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from kvparity.caches.exceptions import describe_failure, reraise_if_interrupt
+from kvparity.caches.exceptions import Raised, attempt
 from kvparity.errors import UsageError
 from kvparity.judging.oracle import STRATEGIES
 from kvparity.operations import RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write, covered, describe, init
@@ -176,11 +176,12 @@ def record(cache: Cache, programs: Sequence[Sequence[Operation]]) -> list[list[C
 
     def run(program: Sequence[Operation], own: list[Call]) -> None:
         together.wait()
-        try:
-            for operation in program:
-                own.append(perform(cache, operation))  # noqa: PERF401  what was done stays, whatever comes next
-        except BaseException as error:  # noqa: BLE001  raised below, where somebody is told
-            failed.append(error)
+        for operation in program:
+            call = attempt(perform, cache, operation)
+            if isinstance(call, Raised):
+                failed.append(call.error)  # raised below, in the caller's thread
+                return
+            own.append(call)
 
     threads = [threading.Thread(target=run, args=pair, daemon=True) for pair in zip(programs, calls, strict=True)]
     before = sys.getswitchinterval()
@@ -207,27 +208,12 @@ def perform(cache: Cache, operation: Operation) -> Call:
     if isinstance(operation, Write):
         raise UsageError("a write goes to a working copy, not to the cache: leave it out of the program")
     stored = fingerprint(operation.value) if isinstance(operation, Set) else b""
-    answer: Answer = None
-    found = None
     began = time.perf_counter_ns()
-    try:
-        match operation:
-            case Set():
-                cache.set(operation.pool, operation.key, operation.value, priority=operation.priority)
-            case Get():
-                found = cache.get(operation.pool, operation.key)
-            case Checkout():
-                found = cache.checkout(operation.env, operation.key)
-            case Clear():
-                cache.clear(operation.pool)
-    except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
-        answer = _describe(error)
+    found = attempt(_call, cache, operation)
     ended = time.perf_counter_ns()
-    if found is not None:
-        try:
-            answer = fingerprint(found)
-        except BaseException as error:  # noqa: BLE001  and so is whatever it returns
-            answer = _describe(error)
+    if found is not None and not isinstance(found, Raised):
+        found = attempt(fingerprint, found)  # untimed; it runs code of the cache as well
+    answer = str(found) if isinstance(found, Raised) else found
     return Call(operation=operation, began=began, ended=ended, answer=answer, stored=stored)
 
 
@@ -269,10 +255,18 @@ def check(threads: Sequence[Sequence[Call]], model: Model, *, most: int = MOST) 
     )
 
 
-def _describe(error: BaseException) -> str:
-    if threading.current_thread() is threading.main_thread():  # where Ctrl-C and signals come, and nowhere else
-        reraise_if_interrupt(error)
-    return describe_failure(error)
+def _call(cache: Cache, operation: Operation) -> Any:
+    """What a lookup returns; None for other operations."""
+    match operation:
+        case Set():
+            cache.set(operation.pool, operation.key, operation.value, priority=operation.priority)
+        case Get():
+            return cache.get(operation.pool, operation.key)
+        case Checkout():
+            return cache.checkout(operation.env, operation.key)
+        case Clear():
+            cache.clear(operation.pool)
+    return None
 
 
 def _words(call: Call, answer: Answer) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kvparity.caches.exceptions import reraise_if_interrupt
+from kvparity.caches.exceptions import Raised, attempt
 from kvparity.operations import Set
 from kvparity.results.divergence import CORRUPTION
 from kvparity.search.case import Case, Signature, first_shown
-from kvparity.search.minimize import Deadline, Minimizer, OutOfTimeError
+from kvparity.search.minimize import Deadline, Minimal, Minimizer, OutOfTimeError
 from kvparity.search.program import program
 from kvparity.values.entry import read
 
@@ -67,20 +67,8 @@ def add_programs(sources: list[Source], *, seconds: float = SECONDS) -> None:
 
 def _program(source: Source, divergence: Divergence, seconds: float) -> str | None:
     """None where it is not found in time or memory, or the divergence is not shown a second time."""
-    deadline = Deadline(seconds)
-    try:
-        spec, operations = source.stream(divergence)
-        done: list[Operation] = []
-        signature = Signature.of(divergence)
-        shown = first_shown(source.comparison, spec, _noted(deadline.before_each(operations), done), signature)
-        if shown is None:
-            return None
-        case = Case(spec=spec, operations=tuple(done[: shown.after]))
-        found = Minimizer(source.comparison, case, signature, deadline=deadline).run()
-    except OutOfTimeError:
-        return None
-    except BaseException as error:  # noqa: BLE001  a cache that does not do the same twice; the report goes without
-        reraise_if_interrupt(error)
+    found = attempt(_minimized, source, divergence, Deadline(seconds))
+    if found is None or isinstance(found, Raised):  # raised: the cache may do something else the second time
         return None
     if len(found.case) > _LONGEST:
         return None
@@ -89,6 +77,17 @@ def _program(source: Source, divergence: Divergence, seconds: float) -> str | No
     if found.interrupted:
         return f"# the smallest that was found in time; `kvparity minimize` may find a smaller one\n{text}"
     return text
+
+
+def _minimized(source: Source, divergence: Divergence, deadline: Deadline) -> Minimal | None:
+    spec, operations = source.stream(divergence)
+    done: list[Operation] = []
+    signature = Signature.of(divergence)
+    shown = first_shown(source.comparison, spec, _noted(deadline.before_each(operations), done), signature)
+    if shown is None:
+        return None
+    case = Case(spec=spec, operations=tuple(done[: shown.after]))
+    return Minimizer(source.comparison, case, signature, deadline=deadline).run()
 
 
 def _noted(operations: Iterator[Operation], done: list[Operation]) -> Iterator[Operation]:
