@@ -99,7 +99,7 @@ def test_the_table_has_every_side_and_pool() -> None:
 
 def test_markup_in_what_a_cache_says_stays_text() -> None:
     """A message in brackets is shown as it is."""
-    comparison = Comparison("legacy-evicting", "test_report:Loud")
+    comparison = Comparison("legacy-evicting", f"{__name__}:Loud")
     text = shown(comparison.scenario(load_scenario("mcts"), seed=0, steps=300))
     assert "[red]no[/blue]" in text
 

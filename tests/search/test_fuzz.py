@@ -155,7 +155,7 @@ class Flaky(FAULTS["by-reference"]):  # type: ignore[misc]
 
 def test_a_flaky_candidate_is_a_finding() -> None:
     """What does not fail twice has failed once."""
-    _, findings = fuzzed("refactored-fifo", "test_fuzz:Flaky", 50)
+    _, findings = fuzzed("refactored-fifo", f"{__name__}:Flaky", 50)
     assert findings
     assert {finding.divergence.wrong for finding in findings} == {"candidate"}
 

@@ -241,7 +241,7 @@ def test_streams_of_too_many_slots_are_refused(tmp_path: Path, streams: int, spe
 
 def test_caches_larger_than_the_machine_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small file can name large values often; fewer operations of it may be replayed."""
-    monkeypatch.setattr("kvparity.driving.driver.machine_bytes", lambda: 2 * 6 * 512)
+    monkeypatch.setattr("kvparity.driving.comparison.machine_bytes", lambda: 2 * 6 * 512)
     comparison = Comparison("legacy-evicting", "refactored-fifo")
     with Trace(path) as trace:
         assert trace.most_bytes() == (2 * 3 + 2 * 2 + 2) * 512
