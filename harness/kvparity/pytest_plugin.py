@@ -231,7 +231,7 @@ def pytest_runtest_makereport(
 
 
 def _kept(item: pytest.Item, error: BaseException) -> Iterator[str]:
-    from kvparity.search.keeping import write_trace  # noqa: PLC0415  see the module's docstring
+    from kvparity.search.case_files import write_trace  # noqa: PLC0415  see the module's docstring
     from kvparity.search.trial import PartedError  # noqa: PLC0415
 
     found = [each for each in getattr(error, "exceptions", (error,)) if isinstance(each, PartedError)]

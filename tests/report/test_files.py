@@ -12,7 +12,7 @@ import pytest
 
 from kvparity.errors import UsageError
 from kvparity.files import write_text
-from kvparity.report.files import STEP_SUMMARY, write_summary
+from kvparity.report.output_files import STEP_SUMMARY, write_summary
 
 if TYPE_CHECKING:
     from pathlib import Path

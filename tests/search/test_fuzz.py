@@ -10,7 +10,7 @@ import torch
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-import kvparity.search.findings as command
+import kvparity.search.fuzz_folder as command
 from kvparity import Comparison, KnownDifference, Trace
 from kvparity.cli import main
 from kvparity.commands.options import build_parser

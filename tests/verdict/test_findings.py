@@ -10,7 +10,7 @@ import pytest
 
 from kvparity import Comparison, KnownDifference, Result, load_scenario, merge
 from kvparity.evidence import Coverage
-from kvparity.report.verdict import as_markdown
+from kvparity.report.verdict_text import as_markdown
 from kvparity.settings import Thresholds
 from kvparity.values.difference import Tolerance
 from kvparity.verdict import (

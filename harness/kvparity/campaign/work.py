@@ -15,8 +15,8 @@ import torch
 from rich.console import Console
 
 from kvparity.campaign.tasks import Examples
-from kvparity.search.findings import fuzz
 from kvparity.search.fuzz import Fuzzer
+from kvparity.search.fuzz_folder import fuzz
 from kvparity.shadow.timeout import Patience
 from kvparity.traces.reader import Trace
 from kvparity.traces.remote import local_trace

@@ -12,7 +12,7 @@ from kvparity.commands.session import check_file
 from kvparity.errors import TraceError
 from kvparity.report import Progress
 from kvparity.search.case import Case, Shown, Signature, first_divergence, first_shown
-from kvparity.search.keeping import file_away, make_folder_of, show, test_of, write
+from kvparity.search.case_files import file_away, make_folder_of, show, test_of, write
 from kvparity.search.minimize import FlakyError, Minimal, Minimizer
 from kvparity.traces.reader import Trace
 

@@ -20,14 +20,14 @@ from kvparity.files import write_text
 from kvparity.registry import factory_of, load_scenario, trace_path
 from kvparity.report import Progress, make_sure_it_can_be_made, render, verdict_line, write_page
 from kvparity.report.console import open_console
-from kvparity.report.files import write_summary
 from kvparity.report.junit import junit
 from kvparity.report.markdown import summary
+from kvparity.report.output_files import write_summary
 from kvparity.results.adding import merge
 from kvparity.results.writing import write_json
-from kvparity.search.findings import database, fuzz
 from kvparity.search.fuzz import Fuzzer
-from kvparity.search.shortest import Source, add_programs
+from kvparity.search.fuzz_folder import database, fuzz
+from kvparity.search.minimal_programs import Source, add_programs
 from kvparity.settings import read_settings
 from kvparity.shadow.timeout import Patience
 from kvparity.traces.reader import Trace

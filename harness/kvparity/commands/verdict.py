@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kvparity.commands.session import DIVERGENCE, PARITY, check_files
 from kvparity.files import write_text
 from kvparity.report.console import open_console
-from kvparity.report.verdict import as_markdown, further, render_verdict, verdict_text
+from kvparity.report.verdict_text import as_markdown, further, render_verdict, verdict_text
 from kvparity.settings import read_settings
 from kvparity.verdict import GO, NO_GO, verdict_of
 from kvparity.verdict.material import read_material

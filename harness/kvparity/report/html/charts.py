@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kvparity.evidence.latency import lower_ns
-from kvparity.report.html.text import duration, number, percent, size
+from kvparity.report.html.formatting import duration, number, percent, size
 from kvparity.results.divergence import BEHAVIOUR, CORRUPTION
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from kvparity.report.html.repeating import minimizing
-from kvparity.report.html.text import clipped, leaves
+from kvparity.report.html.formatting import clipped, leaves
+from kvparity.report.html.minimize_commands import minimizing
 from kvparity.results.divergence import CORRUPTION, SEVERITIES
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from kvparity.report.html import account, charts
+from kvparity.report.html import charts, tables
 from kvparity.report.html.divergences import BLAME, dumped, groups, listing
+from kvparity.report.html.formatting import leaves, number
+from kvparity.report.html.heading import heading_of
 from kvparity.report.html.requirements import make_sure_it_can_be_made
-from kvparity.report.html.text import leaves, number
-from kvparity.report.html.verdict import heading_of
 
 if TYPE_CHECKING:
     from kvparity.results.result import Result
@@ -61,11 +61,11 @@ def page(result: Result, *, fail_on: str, thresholds: Thresholds | None = None) 
         all_runs=runs,
         groups=groups(result),
         blame=BLAME,
-        compared=account.compared(result),
-        origin=account.origin(result),
-        exercised=account.exercised(result),
-        exercised_columns=account.EXERCISED_COLUMNS,
-        variety=account.variety(result),
+        compared=tables.compared(result),
+        origin=tables.origin(result),
+        exercised=tables.exercised(result),
+        exercised_columns=tables.EXERCISED_COLUMNS,
+        variety=tables.variety(result),
         facets=_facets(data["divergences"]),
         listed=len(data["divergences"]["rows"]),
         style=Markup(_file("page.css")),  # noqa: S704  ours
@@ -79,8 +79,8 @@ def page(result: Result, *, fail_on: str, thresholds: Thresholds | None = None) 
 def _section(run: Result) -> dict[str, Any]:
     return {
         "run": run,
-        "compared": account.compared(run),
-        "pools": account.pools(run),
+        "compared": tables.compared(run),
+        "pools": tables.pools(run),
         "pool_names": charts.pool_names(run),
         "pace": charts.pace_rows(run),
         "pool_rows": {pool: charts.pool_rows(run, pool) for pool in charts.pool_names(run)},

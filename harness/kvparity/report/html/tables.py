@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kvparity.report.html.text import number, percent, size
+from kvparity.report.html.formatting import number, percent, size
 from kvparity.report.terminal import by_family
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from rich.text import Text
 from kvparity.errors import UsageError
 from kvparity.results.result import KeptCase
 from kvparity.search.case import Case, Signature, first_divergence
-from kvparity.search.keeping import show, write
+from kvparity.search.case_files import show, write
 from kvparity.search.minimize import FlakyError, Minimizer
 from kvparity.search.program import program
 from kvparity.traces.reader import Trace

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import kvparity.search.shortest
+import kvparity.search.minimal_programs
 from kvparity import Comparison, KnownDifference, load_scenario
 from kvparity.cli import main
+from kvparity.search.minimal_programs import MOST, Source, add_programs
 from kvparity.search.minimize import Minimizer
-from kvparity.search.shortest import MOST, Source, add_programs
 from kvparity_refactored import KVCacheManager
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def test_out_of_time_while_searching_the_smallest_so_far_is_shown(monkeypatch: p
 
 def test_values_beyond_memory_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """A long run holds more than a machine does."""
-    monkeypatch.setattr(kvparity.search.shortest, "_MOST_BYTES", 100_000)
+    monkeypatch.setattr(kvparity.search.minimal_programs, "_MOST_BYTES", 100_000)
     run = source()
     add_programs([run])
     assert run.result.programs == {}
