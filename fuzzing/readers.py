@@ -12,7 +12,6 @@ import shutil
 import sqlite3
 import struct
 from contextlib import closing
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from rich.console import Console
 from kvparity.driving.comparison import Comparison
 from kvparity.errors import KVParityError
 from kvparity.report import render, verdict_line
+from kvparity.report.html import page as pages
 from kvparity.report.junit import junit
 from kvparity.report.markdown import summary
 from kvparity.results.adding import merge
@@ -39,7 +39,6 @@ CORPUS = Path(__file__).parent / "corpus"
 _STEPS = 200
 _WIDTH = 120
 _PAGES = all(find_spec(name) is not None for name in ("jinja2", "plotly"))  # of the extra `report`
-pages = import_module("kvparity.report.html.page")  # the package has a function of that name
 _without_plotly = patch.object(pages, "_plotly", lambda: ("", ""))  # megabytes that do not depend on the input
 
 
@@ -84,7 +83,7 @@ def result(content: bytes, folder: Path) -> None:
         for text in (
             junit(shown, verdict, fail_on="behaviour"),
             summary(shown, verdict, line="a line"),
-            pages.page(shown, fail_on="behaviour") if _PAGES else "",
+            pages.render_page(shown, fail_on="behaviour") if _PAGES else "",
         ):
             text.encode("utf-8", "backslashreplace")
 

@@ -17,7 +17,7 @@ import kvparity.report.html.requirements
 from kvparity import Comparison, Result, load_scenario, merge
 from kvparity.cli import main
 from kvparity.evidence import Exhibit, Timeline
-from kvparity.report.html import page
+from kvparity.report.html import render_page
 from kvparity.report.html.charts import chart_data, spread
 from kvparity.report.html.divergences import dumped, exhibit, listing
 from kvparity.report.html.page import MOST_SECTIONS
@@ -80,7 +80,7 @@ def result() -> Result:
 @pytest.fixture(scope="module")
 def document(result: Result) -> Document:
     """Its page."""
-    return Document(page(result, fail_on="behaviour"))
+    return Document(render_page(result, fail_on="behaviour"))
 
 
 # ---------------------------------------------------------------------- what it says
@@ -98,7 +98,7 @@ def test_the_verdict_is_the_title_and_the_first_heading(document: Document) -> N
 
 def test_parity_passes_every_check() -> None:
     """And the page says that there are no divergences, instead of an empty list."""
-    text = page(run("mcts", steps=500), fail_on="behaviour")
+    text = render_page(run("mcts", steps=500), fail_on="behaviour")
     document = Document(text)
     assert document.texts["h1"] == ["PARITY"]
     assert "✖ failed" not in text
@@ -130,7 +130,7 @@ def test_the_list_says_what_it_leaves_out() -> None:
     """A thousand are kept whole of a run; the others are counted, and the page says so."""
     result = run()
     result.total, result.by_group["presence", "reference"] = 12_345, 12_345
-    text = page(result, fail_on="behaviour")
+    text = render_page(result, fail_on="behaviour")
     assert f"{len(result.kept)} of 12,345 are listed; the others are counted in their group above." in text
 
 
@@ -170,7 +170,7 @@ def test_without_a_program_the_page_says_how_to_get_one(document: Document) -> N
 
 def test_several_runs_have_an_overview_and_a_section_each() -> None:
     """The table links to the sections; the list has a filter for the run."""
-    document = Document(page(merge([run(), run("clear-storm")]), fail_on="behaviour"))
+    document = Document(render_page(merge([run(), run("clear-storm")]), fail_on="behaviour"))
     assert {"Run 1: revisit", "Run 2: clear-storm"} <= set(document.texts["h2"])
     assert {"#run-0", "#run-1"} <= {each["href"] for each in document.all("a")}
     assert {row[0] for row in document.data["divergences"]["rows"]} == {0, 1}
@@ -179,7 +179,7 @@ def test_several_runs_have_an_overview_and_a_section_each() -> None:
 
 def test_more_runs_than_sections_are_all_in_the_table() -> None:
     """And the page says that the table has them all."""
-    text = page(merge([run("mcts", steps=50)] * (MOST_SECTIONS + 2)), fail_on="behaviour")
+    text = render_page(merge([run("mcts", steps=50)] * (MOST_SECTIONS + 2)), fail_on="behaviour")
     document = Document(text)
     assert sum(heading.startswith("Run ") for heading in document.texts["h2"]) == MOST_SECTIONS
     assert sum(each == "mcts" for each in document.texts["th"]) == MOST_SECTIONS + 2
@@ -190,7 +190,7 @@ def test_a_missing_rank_is_named() -> None:
     """Where the runs are."""
     result = run()
     result.missing = ["rank 1"]
-    assert "No result of rank 1." in page(result, fail_on="behaviour")
+    assert "No result of rank 1." in render_page(result, fail_on="behaviour")
 
 
 # ---------------------------------------------------------------------- what broke it
@@ -266,7 +266,7 @@ def test_the_policy_allows_both_scripts_and_no_connection(document: Document) ->
 
 def test_what_is_hostile_stays_text(result: Result) -> None:
     """A workload, caches, pools, messages and programs that hold HTML and script add no element to the page."""
-    document = Document(page(hostile(result), fail_on="behaviour"))
+    document = Document(render_page(hostile(result), fail_on="behaviour"))
     assert [each.get("id") for each in document.all("script")] == ["data", "plotly", None]
     assert document.all("img") == []
     assert not [name for _, attributes in document.elements for name in attributes if name.startswith("on")]
@@ -361,7 +361,7 @@ def test_ten_million_operations_and_ten_thousand_divergences_stay_below_ten_mega
     """All are listed; histories that do not fit are left out evenly, the first ones of each group last."""
     result = large()
     assert (result.operations_total, result.total) == (10_000_000, 10_000)
-    text = page(result, fail_on="behaviour")
+    text = render_page(result, fail_on="behaviour")
     assert len(text.encode()) < 10_000_000
     listed = Document(text).data["divergences"]
     assert len(listed["rows"]) == 10_000
@@ -377,7 +377,7 @@ def test_a_list_beyond_its_bounds_is_cut_for_every_run_alike() -> None:
     assert len(rows) < 27_000
     counts = [sum(row[0] == at for row in rows) for at in range(3)]
     assert max(counts) - min(counts) < 0.02 * max(counts)
-    assert f"{len(rows):,} of 27,000 are listed; the others are counted" in page(result, fail_on="behaviour")
+    assert f"{len(rows):,} of 27,000 are listed; the others are counted" in render_page(result, fail_on="behaviour")
 
 
 def test_long_messages_are_cut_with_a_word_about_it() -> None:
@@ -386,7 +386,7 @@ def test_long_messages_are_cut_with_a_word_about_it() -> None:
     group, first = next(iter(result.first.items()))
     fields = {name: getattr(first, name) for name in first.__slots__}
     result.first[group] = type(first)(**{**fields, "candidate": "x" * 1_000_000})
-    text = page(result, fail_on="behaviour")
+    text = render_page(result, fail_on="behaviour")
     assert "x … (999,000 more characters: result.json has them)" in text
 
 

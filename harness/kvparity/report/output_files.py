@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kvparity.errors import UsageError
 from kvparity.files import write_text
-from kvparity.report.html import page
+from kvparity.report.html import render_page
 from kvparity.results.writing import write_json
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def write_page(result: Result, folder: Path, *, fail_on: str, thresholds: Thresh
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror}") from None
     write_json(result, folder / "result.json")
-    write_text(folder / "index.html", page(result, fail_on=fail_on, thresholds=thresholds))
+    write_text(folder / "index.html", render_page(result, fail_on=fail_on, thresholds=thresholds))
 
 
 def write_summary(path: Path, text: str) -> None:

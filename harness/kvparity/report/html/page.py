@@ -23,7 +23,7 @@ MOST_SECTIONS = 64
 _SCRIPTS = ("charts.js", "browser.js")
 
 
-def page(result: Result, *, fail_on: str, thresholds: Thresholds | None = None) -> str:
+def render_page(result: Result, *, fail_on: str, thresholds: Thresholds | None = None) -> str:
     """The whole page, judged by `thresholds`, or by those that come along.
 
     Nothing in it is fetched: Plotly travels inside it, packed, and is unpacked when the browser has time, or a chart
