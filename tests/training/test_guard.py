@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import gc
-import mmap
-import random
 import signal
 import sys
 import warnings
 import weakref
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
 from kvparity import (
     RECUR,
@@ -25,50 +21,17 @@ from kvparity import (
     PoolStats,
     ShadowCache,
     UnusableCacheError,
-    UsageError,
 )
 from kvparity.errors import warn
 from kvparity.shadow.mirror import Mirror
-from kvparity.training import Attachment, Limits, Options, attach
-from kvparity.training.inline.guard import Guard
+from kvparity.training import Limits, attach
 from kvparity.values.entry import read
 from support import doubles
 from support.worldmodels import ManagedModel, ReleasedModel, play, same
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 TAKEN_OUT = "the candidate was taken out, and the run goes on without it: "
 MODELS = pytest.mark.parametrize("kind", [ReleasedModel, ManagedModel])
 SERVE = pytest.mark.parametrize("serve", ["reference", "candidate"])
-
-
-class Clock:
-    """Seconds that pass only when somebody says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-CLOCK = Clock()
-
-
-class Slow(doubles.Plain):
-    """Takes a second for each set, on the clock of the test."""
-
-    def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        super().set(pool, key, value, priority=priority)
-        CLOCK.now += 1.0
-
-
-class Hoards(doubles.Plain):
-    """Says that it holds eight gigabytes."""
-
-    def stats(self, pool: PoolId) -> PoolStats:
-        return PoolStats(size_bytes=8 << 30 if pool == RECUR else 0)
 
 
 class Exits(doubles.Plain):
@@ -78,23 +41,6 @@ class Exits(doubles.Plain):
 
     def get(self, pool: PoolId, key: int) -> Any:
         raise self.error
-
-
-class Draws(doubles.Plain):
-    """Rolls the run's dice."""
-
-    draw: Callable[[], Any] = random.random
-
-    def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        super().set(pool, key, value, priority=priority)
-        type(self).draw()
-
-
-def attached(model: Any, candidate: Any, **options: Any) -> Attachment:
-    """`candidate` on the clock of the test."""
-    attachment = Attachment(Options(candidate=candidate, **options), clock=CLOCK)
-    attachment.add("model", model)
-    return attachment
 
 
 # ---------------------------------------------------------------- errors
@@ -295,213 +241,7 @@ def test_a_run_that_makes_warnings_errors_gets_none(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "kvparity: warning: as you see\n"
 
 
-# ---------------------------------------------------------------- time
-
-
-@pytest.mark.parametrize(
-    ("serve", "found"),
-    [
-        ("reference", r"shadowing took 4\.0 s of 4\.0 s; 5% were allowed"),
-        ("candidate", r"shadowing took 7\.0 s of 7\.0 s; 50% were allowed"),
-    ],
-)
-def test_a_slow_candidate_is_taken_out(serve: str, found: str) -> None:
-    """Of the first minute it may take five percent, three seconds, in advance; then it has cost enough."""
-    model, twin = ReleasedModel(), ReleasedModel()
-    with attached(model, Slow, serve=serve) as shadow, pytest.warns(UserWarning, match=found):
-        assert same(play(model), play(twin))
-    assert shadow.stopped is not None
-
-
-def test_a_candidate_that_serves_is_not_taken_out_for_what_a_shadow_may_not_take() -> None:
-    """Its work is the run's own, and to take it out would change what the model is fed."""
-    model = ReleasedModel()
-    with attached(model, Slow, serve="candidate") as shadow:
-        for step in range(100):
-            model.set_recur(step, 1.0)
-            CLOCK.now += 4.0
-    training = shadow.result().training
-    assert training is not None
-    assert (training.share, training.stopped, training.passed_over) == (0.2, None, 0)
-
-
-@pytest.mark.parametrize(("share", "serving"), [(None, None), (0.01, 0.1), (0.3, 1.0)])
-def test_where_it_serves_the_share_is_ten_times_as_large(share: float | None, serving: float | None) -> None:
-    """At most all of wall time, and without a limit there is none; what may be spent in advance stays."""
-    limits = Limits(share=share)
-    found = limits.where_it_serves()
-    assert found.share == serving
-    assert found.warm_up_s * (serving or 1.0) == pytest.approx(limits.warm_up_s * (share or 1.0))
-
-
-def test_without_a_share_time_is_only_measured() -> None:
-    """None switches that limit off."""
-    model = ReleasedModel()
-    with attached(model, Slow, limits=Limits(share=None)) as shadow:
-        play(model)
-        CLOCK.now += 64.0
-    CLOCK.now += 1000.0
-    training = shadow.result().training
-    assert training is not None
-    assert (training.shadow_s, training.wall_s, training.share) == (36.0, 100.0, 0.36)
-
-
-def test_time_that_was_not_spent_is_saved_up() -> None:
-    """A burst after a pause is within the share; what is saved up is that of one hour at most."""
-    clock = Clock()
-    guard = Guard(Limits(patience_s=None, share=0.1, warm_up_s=10.0), clock=clock)
-
-    def take(seconds: float) -> None:
-        visit = guard.begin()
-        clock.now += seconds
-        guard.finish(visit)
-
-    clock.now += 100.0
-    take(11.0)
-    assert guard.stopped is None
-    clock.now += 1e6
-    take(360.0)
-    assert guard.stopped is None
-    with pytest.warns(UserWarning, match=TAKEN_OUT):
-        take(60.0)
-
-
-def test_where_time_runs_short_shadowing_pauses() -> None:
-    """From when all caches are empty until they are empty and there is time again: nothing is lost but lookups."""
-    model, twin = ReleasedModel(), ReleasedModel()
-    with attached(model, Slow) as shadow:
-        given: list[Any] = []
-        for _ in range(2):
-            model.set_recur(1, 1.0)  # one second of three
-            model.search(0, 1)
-        model.clear_caches()
-        before = shadow.result()
-        given += play(model, 2)  # too dear to go on with
-        during = shadow.result()
-        CLOCK.now += 60.0
-        model.set_recur(5, 5.0)
-        model.clear_caches()
-        model.set_recur(1, 2.0)
-        model.search(0, 1)
-    assert same(given, play(twin, 2))
-    assert (before.gets_compared, during.gets_compared) == (2, 2)
-    result = shadow.result()
-    assert (result.gets_compared, result.total) == (3, 0)
-    assert result.training is not None
-    assert result.training.passed_over == len(given)
-    assert result.training.stopped is None
-
-
-@pytest.mark.parametrize("share", [0.0, -0.1, 1.5])
-def test_a_share_that_there_is_not_is_refused(share: float) -> None:
-    """Percent are not meant."""
-    with pytest.raises(UsageError, match=r"must lie in \(0, 1\], got"):
-        Limits(share=share)
-
-
-# ---------------------------------------------------------------- memory
-
-
-def test_a_candidate_that_holds_too_much_is_taken_out() -> None:
-    """By its own word."""
-    model, twin = ReleasedModel(), ReleasedModel()
-    found = r"it holds 8,589,934,592 bytes; 4,294,967,296 were allowed"
-    with attach(model, candidate=Hoards), pytest.warns(UserWarning, match=found):
-        assert same(play(model, 90), play(twin, 90))
-
-
-def test_the_process_is_weighed() -> None:
-    """By how much it grew while the candidate was at work, and not in between."""
-    sizes = iter([100, 150, 10_000, 10_060])
-    guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
-    guard.finish(guard.begin())
-    assert guard.stopped is None
-    visit = guard.begin()
-    with pytest.warns(UserWarning, match="the process grew by 110 bytes; 100 were allowed"):
-        guard.finish(visit)
-
-
-def test_in_the_long_run_some_operations_are_weighed_for_all() -> None:
-    """To weigh each would cost more than it tells: a leak comes in many of them."""
-    resident = 0
-
-    def grow() -> int:
-        nonlocal resident
-        resident += 1
-        return resident
-
-    guard = Guard(Limits(patience_s=None, size_bytes=2000), resident=grow)
-    for _ in range(1024):
-        guard.finish(guard.begin())
-    assert (resident, guard.stopped) == (2048, None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for _ in range(31 * 200):
-            guard.finish(guard.begin())
-    assert str(guard.stopped).startswith("the process grew by")
-    assert resident <= 2048 + 2 * 201
-
-
-def test_a_visit_for_many_operations_is_weighed_as_it_is() -> None:
-    """It stands for itself alone; one that is left early counts for what was done."""
-    sizes = iter([0, 0, 0, 40, 40, 80, 80, 101])
-    guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
-    guard.finish(guard.begin(1024))
-    for _ in range(2):
-        guard.finish(guard.begin(31))
-    assert guard.stopped is None
-    visit = guard.begin(40)
-    with pytest.warns(UserWarning, match="the process grew by 101 bytes"):
-        guard.finish(visit, left=9)
-    assert guard.stopped_after_operations == 1024 + 62 + 31
-
-
-def test_what_grew_in_visits_that_were_left_early_counts_in_full() -> None:
-    """A candidate that leaks and differs in each operation is left after each, with the others yet to be done."""
-    sizes = iter([0, 40, 40, 80, 80, 120])
-    guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
-    for _ in range(2):
-        guard.finish(guard.begin(16), left=15)
-    visit = guard.begin(16)
-    with pytest.warns(UserWarning, match="the process grew by 120 bytes"):
-        guard.finish(visit, left=15)
-    assert guard.stopped_after_operations == 3
-
-
-def test_what_the_run_has_freed_since_is_not_held() -> None:
-    """A working copy is made while the candidate is at work, and let go of by the run that it was lent to."""
-    sizes = iter([1000, 1090, 1000, 1090, 1000, 1090])
-    guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
-    for _ in range(3):
-        guard.finish(guard.begin())
-    assert guard.stopped is None
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells the memory of a process")
-@pytest.mark.parametrize("said", [None, 0])
-def test_a_leak_is_taken_out(said: int | None) -> None:
-    """A candidate that keeps ever more is found by the memory of the process, whatever it says that it holds."""
-
-    class Leaks(doubles.Plain):
-        kept: list[Any] = []  # noqa: RUF012
-
-        def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-            super().set(pool, key, value, priority=priority)
-            pages = mmap.mmap(-1, 2 << 20)  # new ones, whatever the process has freed before
-            pages.write(bytes(2 << 20))
-            self.kept.append(pages)
-
-        def stats(self, pool: PoolId) -> PoolStats:
-            del pool
-            return PoolStats(size_bytes=said)
-
-    model, twin = ReleasedModel(), ReleasedModel()
-    with (
-        attach(model, candidate=Leaks, limits=Limits(size_bytes=16 << 20, share=None)),
-        pytest.warns(UserWarning, match="the process grew by"),
-    ):
-        assert same(play(model, 12), play(twin, 12))
-    Leaks.kept.clear()
+# ---------------------------------------------------------------- after it opened
 
 
 def test_a_candidate_that_is_taken_out_is_let_go_of() -> None:
@@ -526,47 +266,6 @@ def test_a_candidate_that_is_taken_out_is_let_go_of() -> None:
     after = shadow.result()
     assert (after.operations, after.gets_compared) == (before.operations, before.gets_compared)
     assert type(model.past_kv_cache_recurrent_infer) is defaultdict
-
-
-# ---------------------------------------------------------------- dice
-
-
-@pytest.mark.parametrize("kind", [ReleasedModel, ManagedModel])
-def test_shadowing_draws_no_random_numbers(kind: type) -> None:
-    """The run's random state is the same with and without."""
-
-    def state() -> tuple[Any, ...]:
-        return random.random(), np.random.random(), float(torch.rand(()))  # noqa: NPY002
-
-    def seeded() -> None:
-        random.seed(1)
-        np.random.seed(1)  # noqa: NPY002
-        torch.manual_seed(1)
-
-    seeded()
-    play(kind())
-    without = state()
-    seeded()
-    model = kind()
-    with attach(model, candidate="refactored-lru"):
-        play(model)
-    assert state() == without
-
-
-@pytest.mark.parametrize(
-    ("draw", "whose"),
-    [(random.random, "Python's"), (np.random.random, "numpy's"), (lambda: torch.rand(()), "torch's")],
-)
-def test_a_candidate_that_draws_from_the_runs_random_state_is_taken_out(
-    draw: Callable[[], Any], whose: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What it drew is put back, so that the run goes on as it would have."""
-    monkeypatch.setattr(Draws, "draw", staticmethod(draw))
-    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
-    model = ReleasedModel()
-    with attach(model, candidate=Draws), pytest.warns(UserWarning, match=f"it drew random numbers from {whose} random"):
-        play(model)
-    assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # type: ignore[index]  # noqa: NPY002
 
 
 # ---------------------------------------------------------------- the shadow cache itself

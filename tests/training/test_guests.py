@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gc
-import os
-import random
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +14,13 @@ from kvparity import RECUR, KeysValues, PoolId, PoolStats, init
 from kvparity.registry import factory_of
 from kvparity.training import Limits, attach
 from kvparity.training.inline import shadowed_model
-from kvparity.training.inline.guard import Guard
 from kvparity.training.inline.trail import OPERATIONS
 from kvparity.training.live import LiveView
 from support import doubles
 from support.worldmodels import ENVIRONMENTS, SPEC, ManagedModel, ReleasedModel, play, same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from kvparity.training import Attachment
 
@@ -231,145 +227,6 @@ def test_what_a_manager_refuses_as_no_entry_is_no_operation() -> None:
         model.search(0, 2)
     result = attached.result()
     assert (attached.stopped, result.total, result.gets_compared) == (None, 0, 1)
-
-
-# ---------------------------------------------------------------- it leaves nothing behind
-
-
-class DrawsAtFirst(doubles.Plain):
-    """Fills a buffer with random numbers when it is made."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.buffer = torch.randn(4)
-
-
-class DrawsWhenAsked(doubles.Plain):
-    """Draws random numbers when it is asked what it counted."""
-
-    def stats(self, pool: PoolId) -> PoolStats:
-        torch.randn(4)
-        return PoolStats()
-
-
-@pytest.mark.parametrize("candidate", [DrawsAtFirst, DrawsWhenAsked])
-def test_what_it_draws_beside_its_operations_is_put_back(candidate: Any) -> None:
-    """The run's numbers are those that it has alone."""
-    torch.manual_seed(1)
-    alone = torch.rand(3)
-    torch.manual_seed(1)
-    model = ReleasedModel()
-    with attach(model, candidate=candidate, limits=FREE) as attached:
-        play(model)
-        attached.result()
-    assert torch.equal(torch.rand(3), alone)
-
-
-class ChangesTorchAtFirst(doubles.Plain):
-    """Wants double precision, and says so to everybody when it is made."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        torch.set_default_dtype(torch.float64)
-
-
-def test_what_it_changes_while_it_is_built_is_put_back() -> None:
-    """The run has torch as it was, and the candidate may stay."""
-    model = ManagedModel()
-    with attach(model, candidate=ChangesTorchAtFirst, limits=FREE) as attached:
-        assert torch.get_default_dtype() == torch.float32
-        play(model)
-    assert attached.stopped is None
-
-
-class LeavesTorchOtherwise(doubles.Plain):
-    """Switches off gradients, or has new tensors made in double precision."""
-
-    def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        torch.set_grad_enabled(key != 1)
-        torch.set_default_dtype(torch.float64 if key == 2 else torch.float32)
-        super().set(pool, key, value, priority=priority)
-
-
-@pytest.mark.parametrize("number", [1, 2])
-def test_torch_is_left_as_it_was(number: int) -> None:
-    """A run that learns nothing more, and does not say why, would be the worst of all."""
-    model = ManagedModel()
-    with attach(model, candidate=LeavesTorchOtherwise, limits=FREE) as attached:
-        model.set_recur(number, 1.0)
-        with pytest.warns(UserWarning, match="it changed torch's grad mode, default dtype or number of threads"):
-            model.clear_caches()
-        assert (torch.is_grad_enabled(), torch.get_default_dtype()) == (True, torch.float32)
-    assert attached.stopped is not None
-
-
-def test_a_candidate_that_forks_makes_no_second_run() -> None:
-    """The child that comes back from its operation is ended."""
-    here = os.getpid()
-
-    class Forks(doubles.Plain):
-        def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-            super().set(pool, key, value, priority=priority)
-            if os.getpid() == here:
-                self.child = os.fork()
-
-    model, candidate = ManagedModel(), Forks()
-    with attach(model, candidate=lambda *_: candidate, limits=FREE):
-        model.set_recur(1, 1.0)
-        model.clear_caches()
-    if os.getpid() != here:
-        os._exit(3)  # of the child, or else it would go on with these tests
-    assert os.waitstatus_to_exitcode(os.waitpid(candidate.child, 0)[1]) == 1
-
-
-@pytest.fixture
-def drawing() -> Iterator[Callable[[], None]]:
-    """Another thread of the run draws numbers all the time, from when it is called on."""
-    over = threading.Event()
-
-    def draw() -> None:
-        while not over.is_set():
-            random.random()
-
-    thread = threading.Thread(target=draw)
-    yield thread.start
-    over.set()
-    if thread.is_alive():
-        thread.join()
-
-
-def test_another_threads_random_numbers_are_nobodys_fault(drawing: Callable[[], None]) -> None:
-    """Where numbers are drawn while the candidate does nothing, nobody can tell who draws: nothing is put back."""
-    drawing()
-    guard = Guard(FREE)
-    for _ in range(20):
-        visit = guard.begin()
-        time.sleep(0.01)
-        guard.finish(visit)
-    assert guard.stopped is None
-
-
-def test_beside_a_quiet_thread_who_draws_is_still_found() -> None:
-    """It takes some looks in a row; the numbers are put back at each."""
-    over = threading.Event()
-    thread = threading.Thread(target=over.wait)
-    thread.start()
-    guard = Guard(FREE)
-    before = random.getstate()
-
-    def come() -> bool:
-        visit = guard.begin()
-        random.random()
-        guard.finish(visit)
-        return random.getstate() == before
-
-    try:
-        assert (come(), come(), guard.stopped) == (True, True, None)
-        with pytest.warns(UserWarning, match="it drew random numbers from Python's random state"):
-            assert come()
-    finally:
-        over.set()
-        thread.join()
 
 
 # ---------------------------------------------------------------- it takes nothing along

@@ -17,8 +17,8 @@ from kvparity.registry import DEFAULT_CANDIDATE, build_cache
 from kvparity.report.console import open_console
 from kvparity.traces.writer import TraceWriter
 from kvparity.training.inline.attachment import Attachment
-from kvparity.training.inline.guard import Limits
 from kvparity.training.lightzero.hook import WorldModelHook
+from kvparity.training.limits import Limits
 from kvparity.training.live import Heartbeat, LiveView, Screen, Sink
 from kvparity.training.options import ON_DIVERGENCE, SERVE, Options
 from kvparity.training.recorder import Recording

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kvparity.errors import UsageError
-from kvparity.training.inline.guard import Limits
+from kvparity.training.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

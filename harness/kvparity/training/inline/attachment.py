@@ -121,15 +121,15 @@ class Attachment:
             guard = self.guard
             return tally.result(
                 workload=workload,
-                elapsed_s=guard.wall_s,
+                elapsed_s=guard.time.wall_s,
                 interrupted=interrupted,
                 training=TrainingAccount(
                     models=tuple(self._listeners),
                     serve=self.options.serve,
                     compare_every=self.options.compare_every,
                     passed_over=sum(listener.passed_over for listener in self._listeners.values()),
-                    shadow_s=guard.spent_s,
-                    wall_s=guard.wall_s,
+                    shadow_s=guard.time.spent_s,
+                    wall_s=guard.time.wall_s,
                     stopped=guard.stopped,
                     stopped_after_s=guard.stopped_after_s,
                     stopped_after_operations=guard.stopped_after_operations,
@@ -146,7 +146,7 @@ class Attachment:
         if log.total == self._seen:
             return
         self._seen = log.total
-        self.guard.failed(log.by_group["error", "candidate"])
+        self.guard.check_errors(log.by_group["error", "candidate"])
         if self.options.on_divergence == "warn":
             for group in log.first.keys() - self._told:
                 self._told.add(group)

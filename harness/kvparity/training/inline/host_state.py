@@ -1,41 +1,40 @@
-"""What of the run's own a guest can change for everybody: random states, and modes of torch."""
+"""What belongs to the run and what a guest can change for everybody: random states, modes of torch, the process."""
 
 from __future__ import annotations
 
+import os
 import random
 import threading
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 
-Modes: TypeAlias = "tuple[bool, torch.dtype, int]"
 
-
-class Dice:
-    """The random state of the run: Python's, numpy's and torch's, as it is now."""
+class RandomStates:
+    """The random states of the process when this was made: Python's, numpy's, torch's and CUDA's."""
 
     def __init__(self) -> None:
         self._python = random.getstate()
         self._numpy = np.random.get_state(legacy=False)  # noqa: NPY002  the run's own state is what this is about
         self._torch = torch.get_rng_state()
-        self._cuda = _cuda_state()
+        self._cuda = _cuda_states()
 
-    def touched(self) -> str:
-        """Whose state has changed since; empty where none has."""
-        touched = []
+    def changed(self) -> str:
+        """The states that have changed since, in words; empty if none has."""
+        changed = []
         if random.getstate() != self._python:
-            touched.append("Python's random state")
-        if not _same(np.random.get_state(legacy=False), self._numpy):  # noqa: NPY002
-            touched.append("numpy's random state")
+            changed.append("Python's random state")
+        if not _are_equal(np.random.get_state(legacy=False), self._numpy):  # noqa: NPY002
+            changed.append("numpy's random state")
         if not torch.equal(torch.get_rng_state(), self._torch):
-            touched.append("torch's random state")
-        if not all(torch.equal(now, before) for now, before in zip(_cuda_state(), self._cuda, strict=False)):
-            touched.append("the random state of CUDA")
-        return " and ".join(touched)
+            changed.append("torch's random state")
+        if not all(torch.equal(now, before) for now, before in zip(_cuda_states(), self._cuda, strict=False)):
+            changed.append("the random state of CUDA")
+        return " and ".join(changed)
 
     def restore(self) -> None:
-        """Put it back."""
+        """Set them as they were."""
         random.setstate(self._python)
         np.random.set_state(self._numpy)  # noqa: NPY002
         torch.set_rng_state(self._torch)
@@ -43,32 +42,50 @@ class Dice:
             torch.cuda.set_rng_state_all(self._cuda)
 
 
-def modes() -> Modes:
-    """Of torch: whether gradients are kept, the dtype of new tensors, how many threads compute."""
-    return torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
+class TorchModes:
+    """The modes of torch when this was made: grad mode, default dtype, number of threads."""
+
+    __slots__ = ("_dtype", "_grad", "_threads")
+
+    def __init__(self) -> None:
+        self._grad = torch.is_grad_enabled()
+        self._dtype = torch.get_default_dtype()
+        self._threads = torch.get_num_threads()
+
+    def changed(self) -> bool:
+        """Whether one of them has changed since."""
+        return (
+            torch.is_grad_enabled() is not self._grad
+            or torch.get_default_dtype() is not self._dtype
+            or torch.get_num_threads() != self._threads
+        )
+
+    def restore(self) -> None:
+        """Set them as they were."""
+        torch.set_grad_enabled(self._grad)
+        torch.set_default_dtype(self._dtype)
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
 
 
-def put_back(before: Modes) -> None:
-    """Set them as they were."""
-    grad, dtype, threads = before
-    torch.set_grad_enabled(grad)
-    torch.set_default_dtype(dtype)
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+def exit_if_forked(process: int) -> None:
+    """End this process if it is not the one of that number: a guest forked, and nobody wants a second run."""
+    if os.getpid() != process:
+        os._exit(1)
 
 
-def others_run() -> bool:
-    """Whether the program has other threads at work, besides kvparity's own."""
-    mine = threading.current_thread()
-    return any(each is not mine and not each.name.startswith("kvparity") for each in threading.enumerate())
+def other_threads_run() -> bool:
+    """Whether the program has other threads than this one and kvparity's own."""
+    this = threading.current_thread()
+    return any(thread is not this and not thread.name.startswith("kvparity") for thread in threading.enumerate())
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two states of numpy, which are dicts of dicts, numbers and arrays, are equal."""
+def _are_equal(one: Any, other: Any) -> bool:
+    """Whether two states of numpy are equal: dicts of dicts, numbers and arrays."""
     if isinstance(one, dict):
-        return all([_same(value, other[name]) for name, value in one.items()])
+        return all([_are_equal(value, other[name]) for name, value in one.items()])
     return bool(np.array_equal(one, other))
 
 
-def _cuda_state() -> list[torch.Tensor]:
+def _cuda_states() -> list[torch.Tensor]:
     return torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]

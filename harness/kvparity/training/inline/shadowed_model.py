@@ -72,7 +72,7 @@ class ShadowListener:
         self._lock = lock
         self._judge = judge
         self._serves = options.serve == "candidate"
-        with guard.aside():
+        with guard.leaving_no_trace():
             built = (
                 build_cache(candidate, spec)
                 if isinstance(candidate, str)
@@ -102,6 +102,7 @@ class ShadowListener:
             DivergedError: the training is to stop at a divergence, and there was one.
         """
         guard, trail, tap = self._guard, self._trail, self._tap
+        budget = guard.time
         if trail is None or tap is None or guard.stopped is not None or (self._paused and not self._resumes(operation)):
             if guard.stopped is not None:
                 self.retire()
@@ -112,18 +113,18 @@ class ShadowListener:
                     guard.stop("a signal's handler used the model in the middle of an operation")
                     return None
                 self.under_way = True
-                began = guard.now()
+                began = budget.now()
                 try:
                     self._note(trail, operation, own)
                 finally:
                     self.under_way = False
-                    guard.spend(guard.now() - began)
+                    budget.spend(budget.now() - began)
                 if not trail or not (trail.due or isinstance(operation, Clear)):
                     return None
                 self._catch_up(trail)
                 served = self._served(trail.mirror, operation) if self._serves else None
                 # With all caches empty, nothing is lost by looking away until they are so again.
-                self._paused = isinstance(operation, Clear) and guard.is_short and not self._serves and tap.empty
+                self._paused = isinstance(operation, Clear) and budget.is_short and not self._serves and tap.empty
         except DivergedError:
             raise
         except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
@@ -148,7 +149,7 @@ class ShadowListener:
         guard = self._guard
         if guard.stopped is not None:
             return trail.mirror.totals_so_far()
-        with guard.aside():
+        with guard.leaving_no_trace():
             trail.mirror.check_stats()
             return trail.mirror.totals()
 
@@ -195,7 +196,7 @@ class ShadowListener:
         if isinstance(operation, Get | Checkout):
             self.passed_over += 1
         tap = self._tap
-        if not isinstance(operation, Clear) or self._guard.is_short or tap is None or not tap.empty:
+        if not isinstance(operation, Clear) or self._guard.time.is_short or tap is None or not tap.empty:
             return False
         self._emptied = True
         return True
@@ -223,14 +224,14 @@ class ShadowListener:
 
     def _catch_up(self, trail: Trail) -> None:
         """The candidate's turn, as far as it does the right thing: what else it does is judged at once."""
-        guard, log = self._guard, self._log
+        guard, log, now = self._guard, self._log, self._guard.time.now
         before = log.total
         self.under_way = True
         visit = guard.begin(len(trail))
         enough = visit.began + _SLOW_S
         try:
-            trail.catch_up(lambda: log.total != before or guard.now() > enough)
-            if guard.now() > enough:
+            trail.catch_up(lambda: log.total != before or now() > enough)
+            if now() > enough:
                 trail.longest = 1  # so that the guard can take it out after any of its operations
             self._weigh(trail.mirror)
         finally:
@@ -255,7 +256,7 @@ class ShadowListener:
         self._weighs_at = mirror.next_number + _WEIGH_EVERY
         held = _size_bytes(mirror)
         if held is not None:
-            self._guard.holds(held)
+            self._guard.check_held(held)
 
 
 def _is_elsewhere(operation: Operation, spec: CacheSpec) -> bool:

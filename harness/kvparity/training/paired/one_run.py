@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from kvparity.errors import warn
 from kvparity.training.inline.attachment import Attachment
-from kvparity.training.inline.guard import Limits
 from kvparity.training.lightzero.hook import WorldModelHook
+from kvparity.training.limits import Limits
 from kvparity.training.options import Options
 from kvparity.training.paired.curves import CurveLog, read_curves
 from kvparity.training.paired.observing import Observer
