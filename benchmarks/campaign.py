@@ -66,7 +66,7 @@ def timed(work: list[str], who: list[str], folder: Path) -> tuple[float, float, 
         "--fail-on",
         "never",
     ]
-    line = [sys.executable, "-m", "kvparity.cli", *work, *caches, *who, "--quiet", "--json", str(result)]
+    line = [sys.executable, "-m", "kvparity", *work, *caches, *who, "--quiet", "--json", str(result)]
     began, used = time.perf_counter(), _used_s()
     subprocess.run(line, check=True, cwd=folder, stdout=subprocess.DEVNULL)  # noqa: S603
     return time.perf_counter() - began, _used_s() - used, comparable(json.loads(result.read_text()))

@@ -105,7 +105,7 @@ def train(folder: Path, arguments: list[str], *, steps: int) -> Training:
 def shadowed(candidate: str, serve: str, folder: Path, *, steps: int) -> Run:
     """The training with a guest."""
     result = folder / "result.json"
-    shadow = ["-m", "kvparity.cli", "shadow", "--quiet", "--json", str(result), "--candidate", candidate]
+    shadow = ["-m", "kvparity", "shadow", "--quiet", "--json", str(result), "--candidate", candidate]
     shadow += ["--max-share", "none"] if candidate in UNHURRIED else []
     training = train(folder, [*shadow, "--serve", serve], steps=steps)
     return Run(candidate, serve, training, read_result(result))

@@ -53,7 +53,7 @@ def train(kind: str, folder: Path, options: argparse.Namespace, core: int | None
     """One training in a process of its own, on that core."""
     folder.mkdir(parents=True)
     result, trace = folder / "result.json", folder / "new.kvtrace"
-    shadow = ["-m", "kvparity.cli", "shadow", "--quiet", "--max-share", "none", "--candidate", options.candidate]
+    shadow = ["-m", "kvparity", "shadow", "--quiet", "--max-share", "none", "--candidate", options.candidate]
     shadow += ["--json", str(result), *(["--record", str(trace)] if kind == RECORDED else [])]
     shadow += ["--on-divergence", "detach" if kind == AT_ONCE else "record"]
     on_core = [] if core is None else ["taskset", "-c", str(core)]

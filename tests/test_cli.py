@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,14 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
         assert name in printed
 
 
+def test_python_runs_the_package() -> None:
+    """`python -m kvparity` is `kvparity`, and `--version` is that of the installed package."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kvparity", "--version"], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout == f"kvparity {metadata.version('kvparity')}\n"
+
+
 # ---------------------------------------------------------------- status 2
 
 
@@ -354,7 +363,7 @@ def _holds(path: Path, size_bytes: int) -> bool:
 
 def test_a_closed_pipe_is_no_error() -> None:
     """`kvparity list | head` ends quietly."""
-    command = f"{sys.executable} -m kvparity.cli list | head -n 1"
+    command = f"{sys.executable} -m kvparity list | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602
     assert done.stderr == ""
 
@@ -362,7 +371,7 @@ def test_a_closed_pipe_is_no_error() -> None:
 def ended(*arguments: str, stdout: int) -> tuple[int, str]:
     """The status of a command in a process of its own that prints there, and what it said on stderr."""
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "kvparity.cli", *arguments],
+        [sys.executable, "-m", "kvparity", *arguments],
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,

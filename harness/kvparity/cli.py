@@ -173,7 +173,3 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "bench": bench,
     "verdict": verdict,
 }
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -302,7 +302,7 @@ def test_two_workers_come_to_the_same(command: list[str], engine: str, tmp_path:
     for jobs in ("1", "2"):
         path = tmp_path / f"{jobs}.json"
         who = ["--jobs", "1"] if jobs == "1" else ["--engine", engine, "--jobs", jobs]
-        line = [sys.executable, "-m", "kvparity.cli", *command, *who, "--quiet", "--json", str(path)]
+        line = [sys.executable, "-m", "kvparity", *command, *who, "--quiet", "--json", str(path)]
         done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
         assert done.stderr == ""
         statuses.append(done.returncode)
@@ -318,7 +318,7 @@ def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: p
     path = tmp_path / "r.json"
     caches = ["--reference", "refactored-fifo", "--candidate", "support.deadly:DiesOnce"]
     who = ["--engine", "ray", "--jobs", "1", "--quiet", "--json", str(path)]
-    line = [sys.executable, "-m", "kvparity.cli", "replay", CARTPOLE, "--steps", "200", *caches, *who]
+    line = [sys.executable, "-m", "kvparity", "replay", CARTPOLE, "--steps", "200", *caches, *who]
     subprocess.run(line, cwd=HERE, capture_output=True, check=True)  # noqa: S603
     assert (tmp_path / "mark").exists()
     result = json.loads(path.read_text())

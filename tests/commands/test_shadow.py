@@ -210,7 +210,7 @@ def test_a_forked_child_that_comes_back_reports_nothing(script: Callable[..., st
     # In a process of its own: a child of the test run would go on to run tests.
     path = os.pathsep.join([str(project / "site"), str(HERE)])
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "kvparity.cli", "shadow", "--quiet", script(more)],
+        [sys.executable, "-m", "kvparity", "shadow", "--quiet", script(more)],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,

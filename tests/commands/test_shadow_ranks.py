@@ -22,7 +22,7 @@ def trained(folder: Path, middle: str = "pass") -> tuple[dict[str, Any], str]:
     (folder / "train.py").write_text(TRAIN.format(middle=middle))
     paths = (folder / "packages", Path(__file__).parents[1])
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = ["-m", "kvparity.cli", "shadow", "--max-share", "none", "--json", "r.json", "train.py"]
+    command = ["-m", "kvparity", "shadow", "--max-share", "none", "--json", "r.json", "train.py"]
     done = subprocess.run(  # noqa: S603
         [*launch, *command],
         cwd=folder,

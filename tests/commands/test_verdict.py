@@ -204,7 +204,7 @@ def test_a_leak_is_no_go(tmp_path: Path) -> None:
     (tmp_path / "kvparity.toml").write_text("[verdict]\nmemory-operations = 40000\nmemory-floor = 4194304\n")
 
     def kvparity(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "kvparity.cli", *arguments]
+        command = [sys.executable, "-m", "kvparity", *arguments]
         root = str(Path(__file__).parents[2])
         environment = {**os.environ, "PYTHONPATH": root}
         return subprocess.run(  # noqa: S603

@@ -47,7 +47,7 @@ def _of_two_ranks(folder: Path) -> Path:
     (package / "world_model.py").write_text(WORLD_MODEL)
     assert _LATE in TRAIN
     (folder / "train.py").write_text(TRAIN.replace(_LATE, f"{_LATE}\n{_SEVERAL}").format(middle="pass"))
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "kvparity.cli"]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "kvparity"]
     command = ["shadow", "--max-share", "none", "--quiet", "--report", "report", "train.py"]
     paths = (folder / "packages", Path(__file__).parents[1])
     done = subprocess.run(  # noqa: S603

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,6 +32,14 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (`{self.prog} --help` explains)")
 
 
+class _Version(argparse.Action):
+    """Prints the version, which is only looked up when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        sys.stdout.write(f"kvparity {metadata.version('kvparity')}\n")
+        parser.exit()
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; which command it was is in `command`."""
     parser = _Parser(
@@ -37,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Proves, or disproves, that a refactored KV cache behaves like the one it replaces.",
         epilog="exit status: 0 parity or GO, 1 divergence or NO-GO, 2 bad input, 3 interrupted, 4 INCONCLUSIVE",
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print kvparity's version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="caches, scenarios, faults and bundled traces")
