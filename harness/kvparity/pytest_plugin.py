@@ -108,8 +108,9 @@ def _comparison(config: pytest.Config, header: TraceHeader | None = None) -> Com
 
     recorded = (None, None) if header is None else (header.served_by, header.candidate)
     names = [cache_name(config, side, recorded=name) for side, name in zip(SIDES, recorded, strict=True)]
-    for name in set(names).intersection(recorded) - _names_of_the_project(config):
-        _refuse_to_import(name)
+    for side, name, named in zip(SIDES, names, recorded, strict=True):
+        if name == named and name not in _names_of_the_project(config):
+            _refuse_to_import(name, side)
     return Comparison(*names, known=_known(config))
 
 
@@ -118,15 +119,22 @@ def _names_of_the_project(config: pytest.Config) -> set[str]:
     return {str(say(f"kv_{side}")) for side in SIDES for say in (config.getoption, config.getini)}
 
 
-def _refuse_to_import(name: str) -> None:
-    """A trace is data: the name of a cache in it may choose among what is installed, and have nothing else imported."""
-    from kvparity.errors import UsageError  # noqa: PLC0415
-    from kvparity.registry import FAULT_PREFIX  # noqa: PLC0415
+def _refuse_to_import(name: str, side: str) -> None:
+    """Raise where a module would have to be imported because a trace names it: a trace is data, from anybody.
 
-    if ":" in name and not name.startswith(FAULT_PREFIX):
+    Caches that are installed may be named, and so may kvparity's own.
+
+    Raises:
+        UsageError: it would.
+    """
+    from kvparity.errors import UsageError  # noqa: PLC0415
+    from kvparity.importing import is_own  # noqa: PLC0415
+    from kvparity.registry import is_path  # noqa: PLC0415
+
+    if is_path(name) and not is_own(name):
         raise UsageError(
-            f"the trace names the cache {name!r}, and a file has no module imported: name it in the ini file, as"
-            " kv_reference or kv_candidate, or register it as an entry point kvparity.caches"
+            f"the trace names the {side} {name!r}. For safety, modules named only inside a trace file are not imported."
+            f" Pass `--kv-{side} {name}`, or set `kv_{side}` in pytest's configuration"
         )
 
 
@@ -284,8 +292,8 @@ def _replay(item: pytest.Item, path: Path, workload: str, *, by_header: bool = F
     from kvparity.traces.reader import Trace  # noqa: PLC0415
 
     with Trace(path) as trace:
+        comparison = _comparison(item.config, trace.header if by_header else None)
         try:
-            comparison = _comparison(item.config, trace.header if by_header else None)
             result = comparison.trace(trace, workload=workload)
         except UsageError as error:
             remedy = f"; {workload} asks for it, and --kv-reference or --kv-candidate replaces it" if by_header else ""

@@ -1,16 +1,14 @@
 """Finding caches, scenarios and traces by name.
 
 A name is that of an installed entry point (groups `kvparity.caches`, `kvparity.scenarios`, `kvparity.traces`), or
-`package.module:attribute` for what is not installed, or a trace's path. `fault:NAME` is a faulty cache from the
-galleries installed in `kvparity.faults`, each a mapping from names to caches.
+`package.module:attribute` or `path/to/file.py:attribute` for what is not installed, or a trace's path. `fault:NAME` is
+a faulty cache from the galleries installed in `kvparity.faults`, each a mapping from names to caches.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
-import sys
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +18,7 @@ from kvparity.caches.adapter import adapt
 from kvparity.caches.exceptions import Raised, attempt, describe_error
 from kvparity.caches.protocol import CacheSpec
 from kvparity.errors import UnusableCacheError, UsageError
+from kvparity.importing import attribute, name_today
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +125,11 @@ def build_cache(name: str, spec: CacheSpec) -> Cache:
     return build_with(factory_of(name), spec, name=name)
 
 
+def is_path(name: str) -> bool:
+    """Whether a cache's name is a module's or a file's with an attribute: neither installed nor a fault."""
+    return ":" in name and not name.startswith(FAULT_PREFIX) and name not in installed(CACHES)
+
+
 def factory_of(name: str) -> CacheFactory:
     """The class or factory of that name.
 
@@ -171,20 +175,12 @@ def _load(group: str, noun: str, name: str) -> Any:
         nearest = difflib.get_close_matches(name, points, n=1, cutoff=0.0)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise UsageError(
-            f"there is no {noun} {name!r}: {hint}`kvparity list` names all; package.module:attribute also works"
+            f"there is no {noun} {name!r}: {hint}`kvparity list` names all; package.module:attribute and"
+            " path/to/file.py:attribute also work"
         )
-    loaded = attempt(points[name].load) if name in points else attempt(_attribute, name)
+    loaded = attempt(points[name].load) if name in points else attempt(attribute, name)
     if isinstance(loaded, Raised):
-        raise UsageError(f"{noun} {name!r} cannot be loaded: {describe_error(loaded.error)}") from loaded.error
+        today = name_today(name)
+        hint = f" (kvparity's own is {today} today)" if today != name else ""
+        raise UsageError(f"{noun} {name!r} cannot be loaded: {describe_error(loaded.error)}{hint}") from loaded.error
     return loaded
-
-
-def _attribute(name: str) -> Any:
-    module_name, _, attribute = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    found = importlib.import_module(module_name)
-    for part in attribute.split("."):
-        found = getattr(found, part)
-    return found

@@ -173,7 +173,12 @@ def test_no_trace_has_a_module_imported(pytester: pytest.Pytester, side: str) ->
     regression(pytester.path / "tests" / "regressions" / "a.kvtrace", **names)
     done = pytester.runpytest_inprocess()
     done.assert_outcomes(failed=1)
-    done.stdout.fnmatch_lines(["the trace names the cache 'trap:fifo', and a file has no module imported: name it *"])
+    option = {"served_by": "reference", "candidate": "candidate"}[side]
+    line = (
+        f"the trace names the {option} 'trap:fifo'. For safety, modules named only inside a trace file are not"
+        f" imported. Pass `--kv-{option} trap:fifo`, or set `kv_{option}` in pytest's configuration"
+    )
+    done.stdout.fnmatch_lines([line])
     assert not (pytester.path / "sprung").exists()
     pytester.makeini("[pytest]\nkv_candidate = trap:fifo\n")
     pytester.runpytest_inprocess().assert_outcomes(passed=1)

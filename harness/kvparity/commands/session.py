@@ -6,6 +6,7 @@ import math
 import secrets
 from contextlib import ExitStack, nullcontext, suppress
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,9 +16,9 @@ from kvparity.commands.campaign import Campaign, is_campaign
 from kvparity.commands.termination import termination_deferred, termination_interrupts
 from kvparity.driving.comparison import Comparison
 from kvparity.errors import UsageError
-from kvparity.evidence import provenance
+from kvparity.evidence.provenance import provenance, source_file
 from kvparity.files import write_text
-from kvparity.registry import factory_of, load_scenario, trace_path
+from kvparity.registry import factory_of, is_path, load_scenario, trace_path
 from kvparity.report import Progress, make_sure_it_can_be_made, render, verdict_line, write_page
 from kvparity.report.console import open_console
 from kvparity.report.junit import junit
@@ -39,7 +40,6 @@ from kvparity.verdict import verdict_of
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -289,6 +289,8 @@ def conclude(result: Result, options: argparse.Namespace, console: Console, *, f
             write_page(result, options.report, fail_on=options.fail_on, thresholds=thresholds)
     finally:
         if not options.quiet:
+            for side, name, file in _origins(result):
+                console.print(Text(f"{side}  {name} ({file})"), soft_wrap=True)
             console.print(render(result))
             console.print(Text(f"`kvparity verdict` on this alone: {verdict.line}", style="dim"), soft_wrap=True)
         console.print(line, soft_wrap=True)
@@ -297,6 +299,21 @@ def conclude(result: Result, options: argparse.Namespace, console: Console, *, f
     if result.fails(options.fail_on):
         return DIVERGENCE
     return INTERRUPTED if result.stopped else PARITY
+
+
+def _origins(result: Result) -> Iterator[tuple[str, str, Path]]:
+    """Of each side that is named by its module or file: which side, its name, and the file that it came from.
+
+    So that a reader sees whether the class that was tested is the one that was meant.
+    """
+    for side, given in (("reference", result.reference), ("candidate", result.candidate)):
+        name = given.partition(" (")[0]
+        if not is_path(name):
+            continue
+        with suppress(UsageError):
+            file = source_file(factory_of(name))
+            if file is not None:
+                yield side, name, file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
 def _factories(result: Result) -> Iterator[tuple[str, CacheFactory]]:

@@ -77,11 +77,18 @@ def _versions() -> dict[str, str]:
     return {**found, "torch": str(torch.__version__)}  # which says for what it was built
 
 
+def source_file(factory: Any) -> Path | None:
+    """The file in which a class or factory is defined; None where Python does not know one."""
+    try:
+        return Path(inspect.getfile(inspect.unwrap(factory)))
+    except (TypeError, OSError):
+        return None
+
+
 def _sources(factory: Any) -> list[Path]:
     """The files of the package, or the one file, in which a cache is defined."""
-    try:
-        file = Path(inspect.getfile(inspect.unwrap(factory)))
-    except (TypeError, OSError):
+    file = source_file(factory)
+    if file is None:
         return []
     if not (file.parent / "__init__.py").exists():
         return [file]
