@@ -279,6 +279,24 @@ def test_modules_that_are_there_already_are_hooked() -> None:
     assert there.WorldModel.forward_initial_inference is own
 
 
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("error", [RuntimeError("no"), SystemExit("no")])
+def test_a_model_is_left_alone_where_attaching_to_it_fails(error: BaseException) -> None:
+    """A warning says why, and the program goes on."""
+    import lzero.model.unizero_world_models.world_model as there  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    def meet(_: object) -> None:
+        raise error
+
+    hook = WorldModelHook(meet)
+    hook.install()
+    try:
+        with pytest.warns(UserWarning, match=rf"a WorldModel is left alone: {type(error).__name__}: no"):
+            assert there.WorldModel().forward_initial_inference() == "inferred"
+    finally:
+        hook.remove()
+
+
 # ---------------------------------------------------------------- options
 
 

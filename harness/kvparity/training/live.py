@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from kvparity.caches.exceptions import Raised, attempt, describe_error
 from kvparity.errors import UsageError, warn
 from kvparity.evidence.memory import resident_bytes
 from kvparity.results.divergence import BEHAVIOUR, CORRUPTION
@@ -218,10 +219,9 @@ class LiveView:
 
 
 def _shown(sink: Sink, standing: Standing) -> bool:
-    try:
-        sink.show(standing)
-    except Exception as error:  # noqa: BLE001  whatever a writer does, the training goes on
-        warn(f"{type(sink).__name__} shows nothing more: {type(error).__name__}: {error}")
+    shown = attempt(sink.show, standing)
+    if isinstance(shown, Raised):
+        warn(f"{type(sink).__name__} shows nothing more: {describe_error(shown.error)}")
         return False
     return True
 

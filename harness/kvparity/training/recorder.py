@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kvparity.caches.exceptions import Raised, attempt, describe_error
 from kvparity.errors import warn
 from kvparity.operations import RECUR, Clear, Set
 from kvparity.traces.reader import Answer
@@ -74,15 +75,14 @@ class _Stream:
 
     def heard(self, operation: Operation, own: Own) -> Served | None:
         if not self._over:
-            try:
-                self._record(operation, own)
-            except Exception as error:  # noqa: BLE001  the training goes on, whatever happens to its recording
-                self.lost(error)
+            recorded = attempt(self._record, operation, own)
+            if isinstance(recorded, Raised):
+                self.lost(recorded.error)
         return None
 
-    def lost(self, error: Exception) -> None:
+    def lost(self, error: BaseException) -> None:
         self._over = True
-        warn(f"recording stopped: {type(error).__name__}: {error}")
+        warn(f"recording stopped: {describe_error(error)}")
 
     def _record(self, operation: Operation, own: Own) -> None:
         answer = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kvparity.caches.exceptions import describe_error, reraise_if_interrupt
+from kvparity.caches.exceptions import Raised, attempt, describe_error, reraise_if_interrupt
 from kvparity.errors import DivergedError, NotKeysValuesError
 from kvparity.operations import ALL, Checkout, Clear, Get, Set, Write
 from kvparity.registry import build_cache, build_with
@@ -171,12 +171,9 @@ class ShadowListener:
         with self._lock:
             trail = self._trail
             if trail is not None and not self.under_way:
-                try:
-                    while trail and self._guard.stopped is None:
-                        self._catch_up(trail)
-                    trail.mirror.settle()
-                except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
-                    self.lost(reraise_if_interrupt(error))
+                settled = attempt(self._settle, trail)
+                if isinstance(settled, Raised):
+                    self.lost(settled.error)
 
     def retire(self) -> None:
         """Let go of the candidate, which was taken out or whose model is no more. What was seen of it stays."""
@@ -200,6 +197,11 @@ class ShadowListener:
             return False
         self._emptied = True
         return True
+
+    def _settle(self, trail: Trail) -> None:
+        while trail and self._guard.stopped is None:
+            self._catch_up(trail)
+        trail.mirror.settle()
 
     def _note(self, trail: Trail, operation: Operation, own: Own) -> None:
         """What is to be done, and what the model's own cache did."""
@@ -267,12 +269,10 @@ def _is_elsewhere(operation: Operation, spec: CacheSpec) -> bool:
 
 def _size_bytes(mirror: Mirror) -> int | None:
     """What the candidate says that it holds."""
-    try:
-        sizes = [mirror.candidate.stats(pool).size_bytes for pool in mirror.spec.pools]
-    except BaseException as error:  # noqa: BLE001  a cache whose statistics fail does not say
-        reraise_if_interrupt(error)
+    sizes = attempt(lambda: [mirror.candidate.stats(pool).size_bytes for pool in mirror.spec.pools])
+    if isinstance(sizes, Raised) or None in sizes:
         return None
-    return None if None in sizes else sum(size for size in sizes if size is not None)
+    return sum(size for size in sizes if size is not None)
 
 
 def _is_entry(value: Any) -> bool:

@@ -10,6 +10,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from kvparity.caches.exceptions import Raised, attempt, describe_error
 from kvparity.errors import warn
 
 if TYPE_CHECKING:
@@ -113,12 +114,14 @@ class WorldModelHook(MethodHook):
 
     def _meeting(self, own: Callable[..., Any]) -> Callable[..., Any]:
         def first_use(world_model: Any, *arguments: Any, **options: Any) -> Any:
-            try:
-                if world_model not in self._met and os.getpid() == self._process:
-                    self._met.add(world_model)
-                    self._meet(world_model)
-            except Exception as error:  # noqa: BLE001  the program goes on, with or without its guest
-                warn(f"a {type(world_model).__name__} was not met: {type(error).__name__}: {error}")
+            met = attempt(self._meet_once, world_model)
+            if isinstance(met, Raised):
+                warn(f"a {type(world_model).__name__} is left alone: {describe_error(met.error)}")
             return own(world_model, *arguments, **options)
 
         return first_use
+
+    def _meet_once(self, world_model: Any) -> None:
+        if world_model not in self._met and os.getpid() == self._process:
+            self._met.add(world_model)
+            self._meet(world_model)

@@ -10,7 +10,7 @@ from kvparity.caches.adapter import MANAGER_METHODS, ManagerCache
 from kvparity.caches.protocol import CacheSpec
 from kvparity.errors import UnusableCacheError
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, init
-from kvparity.training.lightzero.tap import StandsIn, Tap, attempt, number_of
+from kvparity.training.lightzero.tap import StandsIn, Tap, number_of, own_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,10 +54,10 @@ class ManagerTap(Tap):
             Exception: whatever the manager raised, unless something else is served.
         """
         with self.lock:
-            own = attempt(lambda: method(*arguments, **options))
+            own = own_outcome(lambda: method(*arguments, **options))
             try:
                 what = operation(*arguments, **options)
-            except Exception as error:  # noqa: BLE001  a call that is not understood is the listeners' loss alone
+            except Exception as error:  # noqa: BLE001  kvparity does not know such a call; the model must not notice
                 self.lose(error)
                 served = None
             else:

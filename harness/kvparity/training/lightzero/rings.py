@@ -9,7 +9,7 @@ from typing import Any
 
 from kvparity.caches.protocol import CacheSpec
 from kvparity.operations import RECUR, Checkout, Clear, Get, PoolId, Set, init
-from kvparity.training.lightzero.tap import Own, StandsIn, Tap, attempt, number_of
+from kvparity.training.lightzero.tap import Own, StandsIn, Tap, number_of, own_outcome
 
 ATTRIBUTES = (
     "past_kv_cache_init_infer_envs", "past_kv_cache_recurrent_infer", "shared_pool_init_infer",
@@ -60,7 +60,7 @@ class RingTap(Tap):
                 served = self.tell(Checkout(env=pool.env, key=number_of(key)), found)
             else:
                 index = own.get(key)
-                found = Own() if index is None else attempt(lambda: self._slots(pool)[index])
+                found = Own() if index is None else own_outcome(lambda: self._slots(pool)[index])
                 served = self.tell(Get(pool=pool, key=number_of(key)), found)
             if served is None:
                 return own.get(key, default)
@@ -95,7 +95,7 @@ class RingTap(Tap):
             if value is not None:
                 return Own(value, None, "init")
             value = self._recur_slots[self._recur.get(key)]  # type: ignore[index]  # a miss raises, as in the model
-        except Exception as error:  # noqa: BLE001  which the model comes to by itself
+        except (IndexError, TypeError) as error:  # the model raises the same when it looks the key up itself
             return Own(error=error)
         return Own() if value is None else Own(value, None, "recur")
 

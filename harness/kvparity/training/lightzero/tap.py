@@ -50,7 +50,7 @@ class Listener(Protocol):
         What this raises reaches the model: a listener guards itself.
         """
 
-    def lost(self, error: Exception) -> None:
+    def lost(self, error: BaseException) -> None:
         """The model did something that cannot be told, for this reason: what follows would make no sense."""
 
 
@@ -141,7 +141,7 @@ class Tap(ABC):
             self._listeners, self._waiting = self._listeners + self._waiting, ()
         return served
 
-    def lose(self, error: Exception) -> None:
+    def lose(self, error: BaseException) -> None:
         """Something was done that is no operation."""
         for listener in self._listeners:
             listener.lost(error)
@@ -207,11 +207,11 @@ class StandsIn:
         return repr(self._own)
 
 
-def attempt(call: Callable[[], Any]) -> Own:
-    """What the model's own cache does."""
+def own_outcome(call: Callable[[], Any]) -> Own:
+    """What the model's own cache did when it was called: what it returned or raised."""
     try:
         return Own(call())
-    except Exception as error:  # noqa: BLE001  listeners are told of it before it goes on to the model
+    except Exception as error:  # noqa: BLE001  listeners hear of it before the model does
         return Own(error=error)
 
 

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kvparity.errors import warn
 from kvparity.training.inline.attachment import Attachment
 from kvparity.training.lightzero.hook import WorldModelHook
 from kvparity.training.limits import Limits
@@ -84,10 +83,7 @@ def run(plan: Plan) -> int:
         if not models:
             began = time.perf_counter()  # imports and the like are none of a cache's doing
         models += 1
-        try:
-            server.meet(world_model)
-        except Exception as error:  # noqa: BLE001  the report says that no model was served
-            warn(f"a world model goes without: {type(error).__name__}: {error}")
+        server.meet(world_model)
 
     hook = WorldModelHook(meet)
     with CurveLog(Path(plan.folder) / _CURVES) as log:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kvparity.caches.exceptions import reraise_if_interrupt
+from kvparity.caches.exceptions import Raised, attempt
 from kvparity.caches.protocol import PoolStats, as_stats, counts
 from kvparity.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, PoolId, init
 from kvparity.registry import build_cache
@@ -81,7 +81,7 @@ class OwnCaches:
                 self._counts.add("recur", hit=hit)
         return None
 
-    def lost(self, error: Exception) -> None:
+    def lost(self, error: BaseException) -> None:
         """What cannot be told is not counted."""
 
 
@@ -130,11 +130,8 @@ class SwitchedOver:
 
 def _word_of(cache: Cache, pool: PoolId) -> PoolStats:
     """What the candidate counted; nothing where it does not, or fails at it."""
-    try:
-        return as_stats(cache.stats(pool)) if counts(cache) else PoolStats()
-    except BaseException as error:  # noqa: BLE001  the training is over, and is told all the same
-        reraise_if_interrupt(error)
-        return PoolStats()
+    counted = attempt(lambda: as_stats(cache.stats(pool)) if counts(cache) else PoolStats())
+    return PoolStats() if isinstance(counted, Raised) else counted
 
 
 class _Counts:
