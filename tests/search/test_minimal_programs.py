@@ -88,7 +88,7 @@ def test_out_of_time_while_searching_the_smallest_so_far_is_shown(monkeypatch: p
     monkeypatch.setattr("kvparity.search.minimize.time.monotonic", lambda: next(now))
     add_programs([run], seconds=1000)
     [program] = run.result.programs.values()
-    assert program.startswith("# the smallest that was found in time; `kvparity minimize` may find a smaller one\n")
+    assert program.startswith("# the smallest program found in time; `kvparity minimize` may find a smaller one\n")
     assert 4 < program.count("driver.apply") <= 200
 
 

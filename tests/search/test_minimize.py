@@ -102,7 +102,7 @@ def test_minimizing_is_deterministic() -> None:
     assert [_plainly(operation) for operation in first.case.operations] == [
         _plainly(operation) for operation in second.case.operations
     ]
-    assert first.tests == second.tests
+    assert first.tries == second.tries
 
 
 def _plainly(operation: Operation) -> Any:
@@ -169,8 +169,8 @@ def test_an_interrupt_keeps_the_best_so_far() -> None:
     divergence = first_divergence(EVICTING_AGAINST_FIFO, case.spec, case.operations)
     assert divergence is not None
 
-    def interrupt(_operations: int, tests: int) -> None:
-        if tests == 10:
+    def interrupt(_operations: int, tries: int) -> None:
+        if tries == 10:
             raise KeyboardInterrupt
 
     small = Minimizer(EVICTING_AGAINST_FIFO, case, Signature.of(divergence), progress=interrupt).run()
@@ -202,7 +202,7 @@ def test_the_command_writes_a_trace_and_a_test(
     assert main(["minimize", str(revisit), "-o", str(small)]) == 1
     printed = capsys.readouterr().out
     assert "minimal: 4 of" in printed
-    assert "it passes without operation" in printed
+    assert "without operation 2 the divergence is gone: " in printed
     with Trace(small) as trace:
         assert len(trace) == 4
     assert main(["replay", str(small), "--quiet"]) == 1
@@ -299,7 +299,7 @@ def test_a_candidate_that_becomes_sound_is_told(
     options = ["--candidate", f"{__name__}:Settles"]
     assert main(["minimize", str(path), "-o", str(tmp_path / "small.kvtrace"), *options]) == 2
     error = capsys.readouterr().err
-    assert "a cache that does not do the same twice cannot be minimized" in error
+    assert "Only a cache that does the same in every run can be minimized" in error
     assert len(error.splitlines()) == 1
     assert list(tmp_path.iterdir()) == [path]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import sys
 import tempfile
@@ -12,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from rich.console import Console
 
 from kvparity.campaign.tasks import Examples
 from kvparity.search.fuzz import Fuzzer
-from kvparity.search.fuzz_folder import fuzz
+from kvparity.search.fuzz_folder import fuzz_into
 from kvparity.shadow.timeout import Patience
 from kvparity.traces.reader import Trace
 from kvparity.traces.remote import local_trace
@@ -64,7 +62,7 @@ def _examples(setting: Setting, task: Examples) -> Done:
     comparison = setting.comparison()
     fuzzer = Fuzzer(comparison, seed=task.seed, examples=task.count)
     with tempfile.TemporaryDirectory(prefix="kvparity-") as folder:
-        result = fuzz(fuzzer, comparison, Path(folder), console=Console(file=io.StringIO()))
+        result = fuzz_into(Path(folder), fuzzer, comparison)
         files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.is_file()}
     return Done(result=_json(result), files=files)
 

@@ -12,7 +12,7 @@ from kvparity.commands.session import check_file
 from kvparity.errors import TraceError
 from kvparity.report import Progress
 from kvparity.search.case import Case, Shown, Signature, first_divergence, first_shown
-from kvparity.search.case_files import file_away, make_folder_of, show, test_of, write
+from kvparity.search.case_files import copy_trace, describe_minimal, make_folder_of, test_path, write_case
 from kvparity.search.minimize import FlakyError, Minimal, Minimizer
 from kvparity.traces.reader import Trace
 
@@ -48,7 +48,7 @@ def minimize(
     in_place = bool(output.name) and filed is not None and os.path.realpath(filed) == os.path.realpath(output)
     if not in_place:
         check_file(output)
-    for file in filter(None, (output, test_of(output), filed)):
+    for file in filter(None, (output, test_path(output), filed)):
         if os.path.lexists(file):
             raise TraceError(f"{file} exists already: choose another name or remove it")
     with Trace(path) as trace:
@@ -64,16 +64,16 @@ def minimize(
             comparison,
             case,
             Signature.of(divergence),
-            progress=lambda left, _tests: progress(len(case) - left),
+            progress=lambda left, _tries: progress(len(case) - left),
         )
         found = search.run()
     if in_place:
         make_folder_of(output)
-    write(found.case, found.divergence, output, comparison, source=f"minimized from {path.name}")
-    show(found, output, comparison, console, before=len(case))
+    write_case(found.case, found.divergence, output, comparison, source=f"minimized from {path.name}")
+    console.print(Text(describe_minimal(found, output, comparison, before=len(case))), soft_wrap=True)
     if filed is not None:
         if not in_place:
-            file_away(output, filed)
+            copy_trace(output, filed)
         console.print(Text(f"filed: {filed}, which pytest replays from now on"), soft_wrap=True)
     return found
 
@@ -94,7 +94,7 @@ def _make_sure_it_is_reproducible(trace: Trace, stream: int, comparison: Compari
         second = "found nothing" if again is None else f"found {again.kind} at operation {again.number}"
         raise FlakyError(
             f"{trace.path} is flaky: the first run found {divergence.kind} at operation {divergence.number}, the second"
-            f" {second}; a cache that does not do the same twice cannot be minimized"
+            f" {second}"
         )
 
 

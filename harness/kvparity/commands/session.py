@@ -27,7 +27,7 @@ from kvparity.report.output_files import write_summary
 from kvparity.results.adding import merge
 from kvparity.results.writing import write_json
 from kvparity.search.fuzz import Fuzzer
-from kvparity.search.fuzz_folder import database, fuzz
+from kvparity.search.fuzz_folder import database_path, fuzz_into
 from kvparity.search.minimal_programs import Source, add_programs
 from kvparity.settings import read_settings
 from kvparity.shadow.timeout import Patience
@@ -191,10 +191,14 @@ class Session:
                 seed=seed,
                 examples=examples,
                 seconds=seconds,
-                database=database(options.output, comparison),
+                database=database_path(options.output, comparison),
                 progress=lambda fuzzer: progress(int(fuzzer.elapsed_s) if by_time else fuzzer.examples),
             )
-            self._results.append(fuzz(fuzzer, comparison, options.output, console=console))
+            self._results.append(
+                fuzz_into(
+                    options.output, fuzzer, comparison, say=lambda text: console.print(Text(text), soft_wrap=True)
+                )
+            )
 
     def finish(self) -> int:
         """Report what it came to; the exit status."""

@@ -46,7 +46,7 @@ class Case:
         return len(self.operations)
 
     def with_plain_values(self) -> Case:
-        """The same with small values: equal ones where values were equal, different ones where they differed."""
+        """The same operations with small values: equal values stay equal, different values stay different."""
         numbers: dict[bytes, int] = {}
         operations: list[Operation] = []
         for operation in self.operations:
@@ -59,7 +59,7 @@ class Case:
 
 
 def plain(number: int) -> KeysValues:
-    """A small value that is like no other number's: one layer, `[1, 1, 2, 2]` float32, all its numbers `number`."""
+    """A small value, different for each number: one layer, `[1, 1, 2, 2]` float32, every element is `number`."""
     value = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, size=1)
     assert value._row is not None
     value._row.fill_(number)
@@ -67,9 +67,10 @@ def plain(number: int) -> KeysValues:
 
 
 class Shown(NamedTuple):
-    """A divergence that operations show, and how many of them had been done when it was noticed.
+    """A divergence, and how many operations had been done when it was noticed.
 
-    Its own number may be smaller: that what a cache lent has changed is noticed later than it was lent.
+    The divergence may have a smaller number: a change of something that was lent is noticed later, and reported for the
+    operation that lent it.
     """
 
     divergence: Divergence
@@ -79,7 +80,7 @@ class Shown(NamedTuple):
 def first_shown(
     comparison: Comparison, spec: CacheSpec, operations: Iterable[Operation], wanted: Signature | None = None
 ) -> Shown | None:
-    """The first unexpected divergence of that signature (of any, without one) that the operations show."""
+    """The first unexpected divergence that the operations show, of the signature `wanted` or of any."""
     log = _Watch(comparison.known, wanted)
     shadow = comparison.shadow(spec, log)
     driver = Driver(shadow)
@@ -96,13 +97,13 @@ def first_shown(
 def first_divergence(
     comparison: Comparison, spec: CacheSpec, operations: Iterable[Operation], wanted: Signature | None = None
 ) -> Divergence | None:
-    """As `first_shown`, for who does not ask when it was noticed."""
+    """The divergence of `first_shown`, without the time at which it was noticed."""
     shown = first_shown(comparison, spec, operations, wanted)
     return None if shown is None else shown.divergence
 
 
 class _Watch(DivergenceLog):
-    """Notices the first unexpected divergence of a signature, and explains all."""
+    """Keeps only the first unexpected divergence of the signature `wanted`, or of any."""
 
     def __init__(self, known: Sequence[KnownDifference], wanted: Signature | None) -> None:
         super().__init__(known)

@@ -1,11 +1,9 @@
-"""A minimal case, written as a trace and as a pytest file, and shown as a program."""
+"""A minimal case as files: a trace, a pytest file that replays it, and the text that tells a user about both."""
 
 from __future__ import annotations
 
 import shutil
 from typing import TYPE_CHECKING
-
-from rich.text import Text
 
 from kvparity.errors import TraceError, UsageError
 from kvparity.operations import describe
@@ -15,22 +13,20 @@ from kvparity.traces.writer import TraceWriter
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
     from kvparity.driving.comparison import Comparison
     from kvparity.results.divergence import Divergence
     from kvparity.search.case import Case
     from kvparity.search.minimize import Minimal
 
 
-def write(case: Case, divergence: Divergence, output: Path, comparison: Comparison, *, source: str) -> None:
-    """The case as a new `.kvtrace` file, and beside it a pytest file that replays that.
+def write_case(case: Case, divergence: Divergence, output: Path, comparison: Comparison, *, source: str) -> None:
+    """Write the case as a new `.kvtrace` file, and beside it a pytest file that replays the trace.
 
     Raises:
         TraceError: a file cannot be written.
     """
     write_trace(case, divergence, output, comparison, source=source)
-    test = test_of(output)
+    test = test_path(output)
     names = (comparison.reference, comparison.candidate)
     title = f"{divergence.kind}: {divergence.explanation}"
     try:
@@ -39,13 +35,13 @@ def write(case: Case, divergence: Divergence, output: Path, comparison: Comparis
         raise TraceError(f"{test} cannot be written: {error.strerror}") from None
 
 
-def test_of(output: Path) -> Path:
-    """The pytest file that `write` puts beside a trace."""
+def test_path(output: Path) -> Path:
+    """The pytest file that `write_case` puts beside a trace."""
     return output.with_name(f"{test_name(output)}.py")
 
 
 def write_trace(case: Case, divergence: Divergence, output: Path, comparison: Comparison, *, source: str) -> None:
-    """The case as a new `.kvtrace` file.
+    """Write the case as a new `.kvtrace` file.
 
     Raises:
         TraceError: it cannot be written.
@@ -57,8 +53,8 @@ def write_trace(case: Case, divergence: Divergence, output: Path, comparison: Co
             writer.record(stream, operation)
 
 
-def file_away(trace: Path, target: Path) -> None:
-    """A copy of the trace as `target`, whose folder is made where there is none.
+def copy_trace(trace: Path, target: Path) -> None:
+    """Copy the trace to `target`; its folder is made if it does not exist.
 
     Raises:
         UsageError: it cannot be written.
@@ -71,7 +67,7 @@ def file_away(trace: Path, target: Path) -> None:
 
 
 def make_folder_of(file: Path) -> None:
-    """Make the folder that a file is to be written into, where there is none.
+    """Make the folder of `file` if it does not exist.
 
     Raises:
         UsageError: it cannot be made.
@@ -82,22 +78,27 @@ def make_folder_of(file: Path) -> None:
         raise UsageError(f"{file} cannot be written: {error.strerror}") from None
 
 
-def show(found: Minimal, output: Path, comparison: Comparison, console: Console, *, before: int) -> None:
-    """What it shows, the program, and the operation that makes the difference."""
+def describe_minimal(found: Minimal, output: Path, comparison: Comparison, *, before: int) -> str:
+    """What the case shows, its program, and the last operation that it needs.
+
+    Args:
+        found: the minimal case.
+        output: the trace that it was written to.
+        comparison: the two caches.
+        before: operations before the search.
+    """
     case, divergence = found.case, found.divergence
-    state = "interrupted; the best so far is" if found.interrupted else "minimal:"
-    console.print(
-        f"{state} {len(case)} of {before:,} operations, after {found.tests:,} tries"
-        f" ({divergence.kind}, wrong: {divergence.wrong}, reproducible)",
-        soft_wrap=True,
-    )
-    console.print(Text(divergence.explanation), soft_wrap=True)
-    if divergence.difference:
-        console.print(Text(divergence.difference), soft_wrap=True)
+    state = "interrupted, the smallest so far:" if found.interrupted else "minimal:"
     names = (comparison.reference, comparison.candidate)
-    source = program(case, names=names, trace=output, plain=found.plain_values)
-    console.print(source, soft_wrap=True, markup=False)
+    size = f"{len(case)} of {before:,} operations, after {found.tries:,} tries"
+    lines = [
+        f"{state} {size} ({divergence.kind}, wrong: {divergence.wrong}, reproducible)",
+        divergence.explanation,
+        divergence.difference,
+        program(case, names=names, trace=output, plain=found.plain_values),
+    ]
     if found.needed is not None and len(case) > 1:
         needed = describe(case.operations[found.needed])
-        console.print(Text(f"it passes without operation {found.needed}: {needed}"), soft_wrap=True)
-    console.print(Text(f"written: {output} and {test_name(output)}.py beside it"), soft_wrap=True)
+        lines.append(f"without operation {found.needed} the divergence is gone: {needed}")
+    lines.append(f"written: {output}, and {test_name(output)}.py beside it")
+    return "\n".join(line for line in lines if line)

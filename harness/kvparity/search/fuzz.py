@@ -1,8 +1,8 @@
-"""Fuzzing: Hypothesis looks for operations that tell two caches apart, until examples or time run out.
+"""`Fuzzer`: Hypothesis looks for operations on which two caches differ, until examples or time run out.
 
-What to try is a state machine's, found by the entry point `operations` of group `kvparity.machines`; see
-`kvparity_scenarios.machine`. Each example is a `Trial`. A divergence of a signature that was found before does not end
-the example, so that one fault does not hide the next.
+A state machine chooses the operations. It is found by the entry point `operations` of the group `kvparity.machines`;
+see `kvparity_scenarios.machine`. Each example is a `Trial`. A divergence with a signature that was found before does
+not end the example, so that one fault does not hide the next.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from kvparity.results.divergence import Divergence
     from kvparity.results.result import Result
 
-_AT_ONCE = 1_000  # examples of one run of Hypothesis, whose hill-climbing then begins anew
+_AT_ONCE = 1_000  # examples in one run of Hypothesis; each run starts its hill-climbing again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A way in which the two caches part.
+    """A way in which the two caches differ.
 
     Attributes:
-        divergence: the first of its signature.
-        case: the operations up to there.
-        example: in which it was found, from 1.
-        after: operations tried until then, over all examples.
+        divergence: the first with its signature.
+        case: the operations up to it.
+        example: number of the example that showed it, from 1.
+        after: operations tried until then, in all examples.
     """
 
     divergence: Divergence
@@ -52,20 +52,20 @@ class Finding:
 
 
 class Fuzzer:
-    """Tries two caches.
+    """Looks for differences between two caches.
 
     Args:
-        comparison: of the two caches.
+        comparison: the two caches.
         seed: of the examples.
-        examples: to try; None for no end.
-        seconds: to try for; None for no end.
-        database: a folder that keeps examples which failed, to be tried first the next time.
-        progress: called with this after each example.
+        examples: stop after so many; None for no limit.
+        seconds: stop after so long; None for no limit.
+        database: a folder that keeps failing examples. The next run tries them first.
+        progress: called with this fuzzer after each example.
 
     Attributes:
-        examples: tried.
-        operations: tried.
-        interrupted: whether it was stopped by hand.
+        examples: tried so far.
+        operations: tried so far.
+        interrupted: whether a user stopped it.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Fuzzer:
         self._database = None if database is None else DirectoryBasedExampleDatabase(database)
         self._progress = progress
         self._log = NewsLog(comparison.known)
-        self._tally = ResultBuilder(comparison.names, self._log)
+        self._builder = ResultBuilder(comparison.names, self._log)
         self._trial: Trial | None = None
         self._found: dict[Signature, Finding] = {}
         self._passed_over: frozenset[Signature] = frozenset()
@@ -96,13 +96,13 @@ class Fuzzer:
         self.interrupted = False
 
     def findings(self) -> Iterator[Finding]:
-        """Each way in which the caches part, once, as it is found, until examples or time run out.
+        """Yield each way in which the caches differ once, as soon as it is found.
 
         Raises:
-            UsageError: a cache cannot be found, or there is no state machine.
+            UsageError: a cache or the state machine cannot be found.
             UnusableCacheError: a cache cannot be built.
         """
-        self._comparison.shadow(CacheSpec())  # what cannot be built is not a finding
+        self._comparison.shadow(CacheSpec())  # a cache that cannot be built is bad input, not a finding
         self._began = time.monotonic()
         try:
             if self._database is not None:
@@ -113,19 +113,19 @@ class Fuzzer:
                 before = self.examples
                 yield from self._run({Phase.generate, Phase.target}, chunk)
                 if self.examples == before:
-                    return  # there is nothing left to try
+                    return  # Hypothesis has nothing left to try
         except KeyboardInterrupt:
             self.interrupted = True
 
     @property
     def elapsed_s(self) -> float:
-        """Time since the search began."""
+        """Wall time since the search began, in seconds."""
         return time.monotonic() - self._began
 
     def result(self) -> Result:
-        """What it came to so far."""
+        """The result so far."""
         self._end_example()
-        return self._tally.result(
+        return self._builder.result(
             workload="fuzz",
             elapsed_s=self.elapsed_s,
             seed=self._seed,
@@ -136,7 +136,7 @@ class Fuzzer:
     # ------------------------------------------------------------------ inside
 
     def _run(self, phases: set[Phase], chunk: int) -> list[Finding]:
-        """Run Hypothesis until it has found something, or has tried enough; what was found."""
+        """Run Hypothesis until it has found something or tried enough, and return the new findings."""
         before = len(self._found)
         self._passed_over = frozenset(self._found)
         options = settings(
@@ -151,10 +151,10 @@ class Fuzzer:
         try:
             run_state_machine_as_test(seeded(self._seed + chunk)(self._machine), settings=options)
         except (_SpentError, SkipTest):
-            pass  # nothing more may be tried, or its database has nothing to try again
+            pass  # examples or time ran out, or the database is empty
         except Exception:
-            # It raises what the trials raised, perhaps several together, or that one did not fail twice. A trial's
-            # failure is in the findings; whatever else fails is nobody's cache.
+            # Hypothesis raises what a trial raised, a group of several, or its own error if a failure did not repeat.
+            # Failures of trials are among the findings already. Without a new finding it is a fault of our own.
             if len(self._found) == before:
                 raise
         return list(self._found.values())[before:]
@@ -168,14 +168,14 @@ class Fuzzer:
             raise _SpentError
         self.examples += 1
         self._trial = _Example(self._comparison, spec, log=self._log, passed_over=self._passed_over)
-        self._trial.noted = self._note
+        self._trial.report = self._note
         return self._trial
 
     def _end_example(self) -> None:
         trial, self._trial = self._trial, None
         if trial is not None:
             self.operations += len(trial.operations)
-            self._tally.add(trial.shadow.totals())
+            self._builder.add(trial.shadow.totals())
             self._progress(self)
 
     def _note(self, divergence: Divergence, case: Case) -> None:
@@ -189,14 +189,14 @@ class Fuzzer:
 
 
 class _SpentError(KeyboardInterrupt):
-    """The examples or the time that there were are spent: for Hypothesis, as if somebody had stopped it."""
+    """Examples or time ran out. Hypothesis stops at once, as at a Ctrl-C."""
 
 
 class _Example(Trial):
-    """A trial of which the fuzzer notes how it ends."""
+    """A trial that reports its divergence to the fuzzer before it ends."""
 
-    noted: Callable[[Divergence, Case], None]
+    report: Callable[[Divergence, Case], None]
 
     def diverged(self, divergence: Divergence) -> NoReturn:
-        self.noted(divergence, self.case)
+        self.report(divergence, self.case)
         super().diverged(divergence)

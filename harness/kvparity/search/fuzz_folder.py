@@ -1,24 +1,22 @@
-"""`kvparity fuzz`: each way in which two caches part, minimized and kept once."""
+"""The folder that `kvparity fuzz` fills: each way in which two caches differ, minimized, once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import xxhash
-from rich.text import Text
 
 from kvparity.errors import UsageError
 from kvparity.results.result import KeptCase
 from kvparity.search.case import Case, Signature, first_divergence
-from kvparity.search.case_files import show, write
+from kvparity.search.case_files import describe_minimal, write_case
 from kvparity.search.minimize import FlakyError, Minimizer
 from kvparity.search.program import program
 from kvparity.traces.reader import Trace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-    from rich.console import Console
 
     from kvparity.driving.comparison import Comparison
     from kvparity.results.result import Result
@@ -27,8 +25,16 @@ if TYPE_CHECKING:
 EXAMPLES = "examples"
 
 
-def fuzz(fuzzer: Fuzzer, comparison: Comparison, folder: Path, *, console: Console) -> Result:
-    """Try until examples or time run out, and keep what is found in `folder`, made small and each once.
+def fuzz_into(
+    folder: Path, fuzzer: Fuzzer, comparison: Comparison, *, say: Callable[[str], None] = lambda _: None
+) -> Result:
+    """Run the fuzzer to its end, and write each finding into `folder`, minimized.
+
+    Args:
+        folder: made if it does not exist.
+        fuzzer: of the two caches.
+        comparison: the same two caches, to minimize with.
+        say: called with a text about each finding, as soon as it is written.
 
     Raises:
         UsageError: the folder cannot be made, or a cache cannot be found.
@@ -43,7 +49,7 @@ def fuzz(fuzzer: Fuzzer, comparison: Comparison, folder: Path, *, console: Conso
     programs: dict[tuple[str, str], str] = {}
     try:
         for finding in fuzzer.findings():
-            case, source, fuzzer.interrupted = _keep(finding, comparison, folder, console)
+            case, source, fuzzer.interrupted = _keep(finding, comparison, folder, say)
             kept.append(case)
             programs.setdefault((case.kind, case.wrong), source)
             if fuzzer.interrupted:
@@ -55,13 +61,15 @@ def fuzz(fuzzer: Fuzzer, comparison: Comparison, folder: Path, *, console: Conso
     return result
 
 
-def database(folder: Path, comparison: Comparison) -> Path:
-    """Where examples that failed are kept for the next time: apart for each pair of caches."""
+def database_path(folder: Path, comparison: Comparison) -> Path:
+    """Where failing examples are kept for the next run; each pair of caches has its own place."""
     return folder / EXAMPLES / _digest(comparison.reference, comparison.candidate)
 
 
-def _keep(finding: Finding, comparison: Comparison, folder: Path, console: Console) -> tuple[KeptCase, str, bool]:
-    """Write what was found, as small as it gets, unless an earlier run did; its program; whether it was interrupted."""
+def _keep(
+    finding: Finding, comparison: Comparison, folder: Path, say: Callable[[str], None]
+) -> tuple[KeptCase, str, bool]:
+    """Write a finding, minimized, unless an earlier run wrote it; return it, its program, and whether interrupted."""
     case, divergence = finding.case, finding.divergence
     signature = Signature.of(divergence)
     digest = _digest(comparison.reference, comparison.candidate, *signature)
@@ -73,26 +81,23 @@ def _keep(finding: Finding, comparison: Comparison, folder: Path, console: Conso
     if reproducible and not path.exists():
         try:
             found = Minimizer(comparison, case, signature).run()
-        except FlakyError:  # it was shown three times, and then no more
+        except FlakyError:  # it was shown three times, and then not again
             reproducible = False
     if path.exists():
         with Trace(path) as trace:
             spec = next(iter(trace.streams.values())).spec
             case = Case(spec=spec, operations=tuple(recorded.operation for recorded in trace))
-        console.print(Text(f"found again: {path}: {divergence.explanation}"), soft_wrap=True)
+        say(f"found again: {path}: {divergence.explanation}")
     elif found is None:
-        write(case, divergence, path, comparison, source="found by fuzzing, flaky")
-        console.print(
-            Text(
-                f"flaky: {divergence.kind}, wrong: {divergence.wrong}: {divergence.explanation}; the same {len(case)}"
-                f" operations did not show it again, so they are kept as they are: {path}"
-            ),
-            soft_wrap=True,
+        write_case(case, divergence, path, comparison, source="found by fuzzing, flaky")
+        say(
+            f"flaky: {divergence.kind}, wrong: {divergence.wrong}: {divergence.explanation}. The same {len(case)}"
+            f" operations did not show it again, so they are kept as they are: {path}"
         )
     else:
         interrupted, plain = found.interrupted, found.plain_values
-        write(found.case, found.divergence, path, comparison, source="found by fuzzing")
-        show(found, path, comparison, console, before=len(case))
+        write_case(found.case, found.divergence, path, comparison, source="found by fuzzing")
+        say(describe_minimal(found, path, comparison, before=len(case)))
         case = found.case
     kept = KeptCase(
         kind=divergence.kind,

@@ -1,4 +1,4 @@
-"""For a report: the smallest programs that show what a run found, as far as they are found in a few seconds."""
+"""For a report: the smallest programs that show what a run found, if the search takes no more than a few seconds."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 MOST = 3
 SECONDS = 10.0
-_LONGEST = 200  # operations that anybody would read
-_MOST_BYTES = 512 * 1024 * 1024  # of values, to search in
+_LONGEST = 200  # operations: nobody reads a longer program
+_MOST_BYTES = 512 * 1024 * 1024  # of values that a search may hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,9 @@ class Source:
     """A run that can be repeated.
 
     Attributes:
-        result: what it came to.
-        comparison: of which caches.
-        stream: for a divergence, the spec and the operations of the caches that it was found in.
+        result: its result.
+        comparison: its two caches.
+        stream: gives the spec and the operations of the caches that showed a divergence.
     """
 
     result: Result
@@ -44,10 +44,13 @@ class Source:
 
 
 def add_programs(sources: list[Source], *, seconds: float = SECONDS) -> None:
-    """Add the programs to the results: of the first unexpected divergence of each of the first `MOST` groups.
+    """Add programs to the results, for the first unexpected divergence of each of the first `MOST` groups.
 
-    Corruption comes first. Nothing else about the results changes, whatever the caches do, and a Ctrl-C only ends a
-    search, or all of them.
+    Corruption comes first. Nothing else in the results changes, whatever the caches do. A Ctrl-C ends the searches.
+
+    Args:
+        sources: the runs.
+        seconds: the most that the search for one program may take.
     """
     wanted: dict[tuple[str, str], Source] = {}
     for source in sources:
@@ -66,7 +69,7 @@ def add_programs(sources: list[Source], *, seconds: float = SECONDS) -> None:
 
 
 def _program(source: Source, divergence: Divergence, seconds: float) -> str | None:
-    """None where it is not found in time or memory, or the divergence is not shown a second time."""
+    """None if time or memory runs out, or the divergence does not show a second time."""
     found = attempt(_minimized, source, divergence, Deadline(seconds))
     if found is None or isinstance(found, Raised):  # raised: the cache may do something else the second time
         return None
@@ -75,7 +78,7 @@ def _program(source: Source, divergence: Divergence, seconds: float) -> str | No
     names = (source.comparison.reference, source.comparison.candidate)
     text = program(found.case, names=names, plain=found.plain_values)
     if found.interrupted:
-        return f"# the smallest that was found in time; `kvparity minimize` may find a smaller one\n{text}"
+        return f"# the smallest program found in time; `kvparity minimize` may find a smaller one\n{text}"
     return text
 
 
@@ -91,7 +94,11 @@ def _minimized(source: Source, divergence: Divergence, deadline: Deadline) -> Mi
 
 
 def _noted(operations: Iterator[Operation], done: list[Operation]) -> Iterator[Operation]:
-    """The same operations, which are kept in `done` as long as memory allows."""
+    """The same operations, each also appended to `done`.
+
+    Raises:
+        OutOfTimeError: the values take too much memory.
+    """
     held_bytes = 0
     for operation in operations:
         if isinstance(operation, Set):

@@ -1,4 +1,4 @@
-"""Operations as a program: what a person can paste, run and read, against kvparity's public API alone."""
+"""Operations as a program that a person can paste, run and read. It uses the public API of kvparity only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NAMED = {RECUR: "RECUR", WM: "WM", ALL: "ALL", ALL_INIT: "ALL_INIT"}
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 _PLAIN = """\
-def plain(number):  # a small value that is like no other number's
+def plain(number):  # a small value, different for each number
     value = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, size=1)
     value._row.fill_(number)
     return value
@@ -29,12 +29,12 @@ def plain(number):  # a small value that is like no other number's
 
 
 def program(case: Case, *, names: tuple[str, str], trace: Path | None = None, plain: bool = False) -> str:
-    """A script that does the case's operations to both caches and prints what is found.
+    """A script that does the operations to both caches and prints the divergences.
 
     Args:
         case: the operations.
-        names: of the reference and of the candidate.
-        trace: a file with the same operations, to take the values from; without one they are written out.
+        names: the reference and the candidate.
+        trace: a file with the same operations, from which the script reads the values; None writes the values out.
         plain: whether the values are those of `Case.with_plain_values`.
     """
     spec = case.spec
@@ -68,9 +68,9 @@ for divergence in shadow.log.kept:
 
 
 def test_file(trace: Path, *, names: tuple[str, str], title: str) -> str:
-    """A pytest file that replays `trace` and passes once the divergence is mended; `title` becomes a comment."""
+    """A pytest file that replays `trace` and passes when the divergence is fixed; `title` becomes a comment."""
     return f'''\
-"""What once told two caches apart."""
+"""Operations on which two caches once differed."""
 # {one_line(title)}
 
 from pathlib import Path
@@ -79,7 +79,7 @@ from kvparity import Comparison, Trace
 
 
 def {test_name(trace)}():
-    """The two caches agree on what once told them apart."""
+    """The two caches agree on operations on which they once differed."""
     with Trace(Path(__file__).with_name({trace.name!r})) as trace:
         result = Comparison({names[0]!r}, {names[1]!r}).trace(trace, workload={trace.stem!r})
     for divergence in result.kept:
@@ -88,7 +88,7 @@ def {test_name(trace)}():
 
 
 def test_name(trace: Path) -> str:
-    """The name of the test that `test_file` writes for `trace`, and of its file."""
+    """The name of the test that `test_file` writes for `trace`; its file has the same name."""
     return "test_" + re.sub(r"\W", "_", trace.stem)
 
 
@@ -106,7 +106,7 @@ def _written_out(value: Any) -> str:
 
 
 def _tensor(tensor: torch.Tensor) -> str:
-    """Its numbers as integers of their width, which lose no bit of any type."""
+    """The elements as integers of the same width, so that no bit of any dtype is lost."""
     bits = tensor.detach().cpu().contiguous().view(_INTEGERS[tensor.element_size()])
     return f"torch.tensor({bits.tolist()}, dtype={bits.dtype}).view({tensor.dtype})"
 

@@ -1,4 +1,4 @@
-"""A trial: operations to both of two caches one by one, until the first divergence that is new."""
+"""`Trial`: does operations to two caches one by one, and ends with the first new divergence."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class PartedError(AssertionError):
-    """Two caches part. The text says how, and is followed by a program that shows it.
+    """Two caches differ. The text says how, followed by a program that shows it.
 
     Attributes:
-        divergence: how.
-        case: the operations up to there.
-        comparison: of the two caches.
+        divergence: how they differ.
+        case: the operations so far.
+        comparison: the two caches.
     """
 
     def __init__(self, divergence: Divergence, case: Case, comparison: Comparison) -> None:
@@ -49,18 +49,18 @@ class PartedError(AssertionError):
 
 
 class Trial:
-    """Operations to both of two caches, judged after each.
+    """Does operations to two caches, and compares them after each.
 
     Args:
-        comparison: of the two caches.
+        comparison: the two caches.
         spec: their sizes.
-        log: takes what is found; several trials may share one. Without it, what is found is accepted where the
-            comparison says that it is known.
+        log: where divergences go; several trials may share one. None makes a new one with the comparison's known
+            differences.
         passed_over: signatures of divergences that do not end the trial.
 
     Attributes:
         shadow: the two caches.
-        operations: what was done.
+        operations: done so far.
     """
 
     def __init__(
@@ -79,27 +79,27 @@ class Trial:
         self._driver = Driver(self.shadow)
 
     def apply(self, operation: Operation) -> None:
-        """Do one operation to both.
+        """Do one operation to both caches.
 
         Raises:
-            PartedError: they part in a way that is not known.
+            PartedError: they differ in a way that is neither known nor passed over.
         """
         number = len(self.operations)
         self.operations.append(operation)
         step(self._driver, self.shadow, operation, number)
-        self._tell_news()
+        self._raise_news()
 
     def check_stats(self) -> None:
-        """Hold what each cache counted against what was seen of it.
+        """Compare the counters of each cache with what was observed.
 
         Raises:
-            PartedError: it is not the same.
+            PartedError: they differ.
         """
         self.shadow.check_stats()
-        self._tell_news()
+        self._raise_news()
 
     def diverged(self, divergence: Divergence) -> NoReturn:
-        """End the trial with what is new.
+        """End the trial with a new divergence.
 
         Raises:
             PartedError: always.
@@ -108,17 +108,17 @@ class Trial:
 
     @property
     def case(self) -> Case:
-        """What was done so far."""
+        """The operations so far."""
         return Case(spec=self.shadow.spec, operations=tuple(self.operations))
 
-    def _tell_news(self) -> None:
+    def _raise_news(self) -> None:
         for divergence in self._log.news():
             if Signature.of(divergence) not in self._passed_over:
                 self.diverged(divergence)
 
 
 class NewsLog(DivergenceLog):
-    """A log that explains all, and tells what is new."""
+    """A log that explains every divergence and hands out the new ones."""
 
     def __init__(self, known: Sequence[KnownDifference] = ()) -> None:
         super().__init__(known)
@@ -129,14 +129,14 @@ class NewsLog(DivergenceLog):
         return True
 
     def add(self, divergence: Divergence) -> Divergence:
-        """Count it, and tell it next time if it is not known."""
+        """Count it, and hand it out with the next `news` if it is not known."""
         divergence = super().add(divergence)
         if divergence.known is None:
             self._news.append(divergence)
         return divergence
 
     def news(self) -> list[Divergence]:
-        """The unexpected divergences since this was last asked."""
+        """The unexpected divergences since the last call."""
         news = self._news
         if news:
             self._news = []
@@ -145,5 +145,5 @@ class NewsLog(DivergenceLog):
 
 @cache
 def _error_of(signature: Signature) -> type[PartedError]:
-    """A type for each signature: Hypothesis tells two failures apart by type and line."""
+    """An exception type for each signature: Hypothesis distinguishes failures by type and line."""
     return type("PartedError", (PartedError,), {"__module__": __name__, "__doc__": signature.explanation})
