@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import xxhash
+from entries import LARGE, SMALL, Producer
 
 from kvparity.operations import RECUR
 from kvparity.values.entry import clone, expose, read
@@ -20,7 +21,6 @@ from kvparity.values.fingerprints import HostFingerprints
 from kvparity_legacy.evicting import EvictingRing
 from kvparity_refactored.pool import KVCachePool
 from kvparity_refactored.slots import Slot
-from support.entries import LARGE, SMALL, Producer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
