@@ -196,5 +196,5 @@ class RingCache:
 
 def _count(name: str, number: Any) -> int:
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(f"{name} {number!r} is not an integer in [1, ...): a ring has at least one slot")
+        raise ValueError(f"{name} must be an integer of at least 1, got {number!r}")
     return number

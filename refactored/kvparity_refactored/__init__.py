@@ -1,8 +1,9 @@
-"""The cache on trial: pools that copy into their own storage, evict by a strategy and count what they do."""
+"""The refactored cache: pools that copy into their own storage, evict by a strategy and count what they do."""
 
 from typing import Any
 
 from kvparity_refactored.eviction import EvictionStrategy
+from kvparity_refactored.locking import LockedManager
 from kvparity_refactored.manager import KVCacheManager
 from kvparity_refactored.pool import KVCachePool
 from kvparity_refactored.stats import CacheStats
@@ -13,6 +14,7 @@ __all__ = [
     "EvictionStrategy",
     "KVCacheManager",
     "KVCachePool",
+    "LockedManager",
     "build_cache",
     "fifo",
     "lru",
@@ -36,6 +38,6 @@ def priority(config: Any, env_num: int) -> KVCacheManager:
     return KVCacheManager(config, env_num, eviction_strategy=EvictionStrategy.PRIORITY)
 
 
-def thread_safe(config: Any, env_num: int) -> KVCacheManager:
+def thread_safe(config: Any, env_num: int) -> LockedManager:
     """A manager that several threads may call at once; its pools evict first in, first out."""
-    return KVCacheManager(config, env_num, thread_safe=True)
+    return LockedManager(config, env_num)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import OrderedDict
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Any, Protocol
 
 
 class EvictionStrategy(Enum):
@@ -30,7 +28,7 @@ class Order(Protocol):
     It need not hear of a clear: a pool asks only when full, and then every slot has been added since.
     """
 
-    refreshed_by_get: bool
+    follows_lookups: bool
     """Whether `used` has to be called at all."""
 
     def added(self, slot: int, priority: float | None) -> None:
@@ -50,7 +48,7 @@ class FifoOrder:
     """First in, first out: slots fill in order, then a pointer goes round. All O(1)."""
 
     __slots__ = ("_pointer", "_size")
-    refreshed_by_get = False
+    follows_lookups = False
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -71,32 +69,26 @@ class FifoOrder:
         return self._pointer
 
 
-class LruOrder:
+class LruOrder(OrderedDict[int, None]):
     """Least recently used: slots in order of use, the front one leaves. All O(1)."""
 
-    __slots__ = ("_slots",)
-    refreshed_by_get = True
+    __slots__ = ()
+    follows_lookups = True
 
-    def __init__(self, size: int) -> None:  # noqa: ARG002 - orders are built alike
-        self._slots: OrderedDict[int, None] = OrderedDict()
-
-    @property
-    def used(self) -> Callable[[int], None]:
-        """To the back. Every lookup calls it, so it is the dictionary's own method and not one of ours around that."""
-        return self._slots.move_to_end
+    used = OrderedDict.move_to_end  # to the back; every lookup calls it, so no method of ours is around it
 
     def added(self, slot: int, priority: float | None) -> None:  # noqa: ARG002 - see Order
         """To the back."""
-        self._slots[slot] = None
-        self._slots.move_to_end(slot)
+        self[slot] = None
+        self.move_to_end(slot)
 
     def updated(self, slot: int, priority: float | None) -> None:  # noqa: ARG002 - see Order
         """To the back."""
-        self._slots.move_to_end(slot)
+        self.move_to_end(slot)
 
     def victim(self) -> int:
         """The slot in front."""
-        return next(iter(self._slots))
+        return next(iter(self))
 
 
 class PriorityOrder:
@@ -107,7 +99,7 @@ class PriorityOrder:
     """
 
     __slots__ = ("_age", "_current", "_heap", "_limit")
-    refreshed_by_get = False
+    follows_lookups = False
 
     def __init__(self, size: int) -> None:
         self._limit = 2 * size + 16
@@ -147,9 +139,21 @@ class PriorityOrder:
 
 def order_for(strategy: EvictionStrategy, size: int) -> Order:
     """An empty order of that strategy for a pool of `size` slots."""
-    orders: dict[EvictionStrategy, type[FifoOrder | LruOrder | PriorityOrder]] = {
-        EvictionStrategy.FIFO: FifoOrder,
-        EvictionStrategy.LRU: LruOrder,
-        EvictionStrategy.PRIORITY: PriorityOrder,
-    }
-    return orders[strategy](size)
+    if strategy is EvictionStrategy.FIFO:
+        return FifoOrder(size)
+    return LruOrder() if strategy is EvictionStrategy.LRU else PriorityOrder(size)
+
+
+def check_priority(priority: Any) -> float:
+    """`priority` as a float.
+
+    Raises:
+        ValueError: it is none, or not a number, which has no place in an order.
+    """
+    try:
+        number = float(priority)
+    except (OverflowError, TypeError, ValueError):
+        number = math.nan
+    if math.isnan(number):
+        raise ValueError(f"priority must be a number that can be compared with others, got {priority!r}")
+    return number

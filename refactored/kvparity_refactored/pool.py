@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from kvparity_refactored.eviction import EvictionStrategy, order_for
+from kvparity_refactored.eviction import EvictionStrategy, check_priority, order_for
+from kvparity_refactored.sizes import check_size
 from kvparity_refactored.slots import Slot
 from kvparity_refactored.stats import CacheStats
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 
 class KVCachePool:
-    """Slots that are written by copy, a dict `key -> slot`, and the order in which slots leave a full pool.
+    """A fixed number of slots, a dict `key -> slot`, and the order in which slots are evicted.
 
     `get`, `set` and `clear` of a key are O(1); under PRIORITY a `set` is O(log n).
 
-    One thread at a time may use it, for as long as it reads what a `get` lent: that is the slot itself, which any later
-    `set` may overwrite. A manager built with `thread_safe=True` has pools for several threads.
+    One thread at a time may use it. What a `get` lends is the slot itself, which any later `set` may overwrite: the
+    thread must have read it by then. `kvparity_refactored.locking` has a pool for several threads.
 
     Args:
-        pool_size: how many entries it holds at most.
-        eviction_strategy: who leaves when it is full.
-        enable_stats: whether it counts.
+        pool_size: the number of slots.
+        eviction_strategy: which entry leaves a full pool.
+        enable_stats: whether lookups and evictions are counted.
         name: for messages.
 
     Attributes:
         stats: the counters; they stay at zero with `enable_stats=False`.
-        size_bytes: of the tensors of every slot that has been written once; `clear` frees none.
+        size_bytes: of the tensors of every slot that was ever written; `clear` frees none.
 
     Raises:
         ValueError: `pool_size` is not an integer of at least 1, or there is no such strategy.
     """
 
     __slots__ = (
-        "_index", "_keys", "_order", "_slots", "_used",
+        "_follows_lookups", "_index", "_keys", "_order", "_slots",
         "enable_stats", "eviction_strategy", "name", "pool_size", "size_bytes", "stats",
     )  # fmt: skip
 
@@ -47,33 +47,17 @@ class KVCachePool:
         enable_stats: bool = True,  # noqa: FBT001, FBT002 - the signature that callers know
         name: str = "",
     ) -> None:
-        if isinstance(pool_size, bool) or not isinstance(pool_size, int) or pool_size < 1:
-            raise ValueError(
-                f"pool_size {pool_size!r} is not an integer in [1, ...):"
-                f" {f'pool {name}' if name else 'a pool'} has at least one slot"
-            )
-        self.pool_size = pool_size
+        self.pool_size = check_size(f"pool_size of pool {name}" if name else "pool_size", pool_size)
         self.eviction_strategy = EvictionStrategy(eviction_strategy)
         self.enable_stats = enable_stats
         self.name = name
         self.stats = CacheStats()
         self.size_bytes = 0
-        self._index: dict[int, int] = {}
-        self._keys = [0] * pool_size
         self._slots = [Slot() for _ in range(pool_size)]
+        self._index: dict[int, int] = {}  # key -> slot
+        self._keys = [0] * pool_size  # slot -> key
         self._order = order_for(self.eviction_strategy, pool_size)
-        self._bind()
-
-    def __setstate__(self, state: tuple[dict[str, Any] | None, dict[str, Any]]) -> None:
-        """As Python does, but for the order that lookups refresh, which is the copy's own."""
-        attributes, slots = state
-        for name, value in {**(attributes or {}), **slots}.items():
-            setattr(self, name, value)
-        self._bind()
-
-    def _bind(self) -> None:
-        """Bind what every lookup calls, or None. Python does not copy a built-in method: it would be the original's."""
-        self._used = self._order.used if self._order.refreshed_by_get else None
+        self._follows_lookups = self._order.follows_lookups
 
     def __len__(self) -> int:
         return len(self._index)
@@ -81,12 +65,6 @@ class KVCachePool:
     def __repr__(self) -> str:
         named = f"{self.name!r}, " if self.name else ""
         return f"KVCachePool({named}{self.eviction_strategy.value}, {len(self)} of {self.pool_size} slots held)"
-
-    @property
-    def values(self) -> list[KeysValues]:
-        """Every entry held, in the order of slots: a new list of the slots' own objects."""
-        held = (self._slots[slot].value for slot in sorted(self._index.values()))
-        return [value for value in held if value is not None]
 
     def get(self, cache_key: int) -> KeysValues | None:
         """Lend the slot's own object, read only and good until the next `set` or `clear`; None on a miss."""
@@ -97,12 +75,12 @@ class KVCachePool:
             return None
         if self.enable_stats:
             self.stats.hits += 1
-        if self._used is not None:
-            self._used(slot)
+        if self._follows_lookups:
+            self._order.used(slot)
         return self._slots[slot].value
 
     def set(self, cache_key: int, kv_cache: Any, priority: float | None = None) -> int:
-        """Store a copy of `kv_cache`: in place where the key is held, else in a free slot or a victim's.
+        """Store a copy of `kv_cache`: in the key's own slot, else in a free one, else in the slot of an evicted key.
 
         Args:
             cache_key: an unsigned 64-bit integer.
@@ -117,35 +95,33 @@ class KVCachePool:
             ValueError: `priority` is not a number. The pool is as before.
         """
         if priority is not None:
-            priority = _orderable(priority)
+            priority = check_priority(priority)
         slot = self._index.get(cache_key)
         if slot is not None:
             self.size_bytes += self._slots[slot].store(kv_cache)
             self._order.updated(slot, priority)
             return slot
-        held = len(self._index)
-        full = held == self.pool_size
-        slot = self._order.victim() if full else held
-        self.size_bytes += self._slots[slot].store(kv_cache)
-        if full:
-            del self._index[self._keys[slot]]
-            if self.enable_stats:
-                self.stats.evictions += 1
+        held = len(self._index)  # slots fill in order, so this is the first free one
+        slot = held if held < self.pool_size else self._order.victim()
+        self.size_bytes += self._slots[slot].store(kv_cache)  # before the victim leaves: it may raise
+        if held == self.pool_size:
+            self._evict(slot)
         self._index[cache_key] = slot
         self._keys[slot] = cache_key
         self._order.added(slot, priority)
         return slot
 
+    def _evict(self, slot: int) -> None:
+        del self._index[self._keys[slot]]
+        if self.enable_stats:
+            self.stats.evictions += 1
+
     def clear(self) -> None:
         """Forget every key; statistics and the slots' storage stay, and slots fill from the first again."""
         self._index.clear()
 
-
-def _orderable(priority: Any) -> float:
-    try:
-        number = float(priority)
-    except (OverflowError, TypeError, ValueError):
-        number = math.nan
-    if math.isnan(number):
-        raise ValueError(f"priority {priority!r} is not a number that can be compared with others")
-    return number
+    @property
+    def values(self) -> list[KeysValues]:
+        """Every entry held, in the order of slots: a new list of the slots' own objects."""
+        held = (self._slots[slot].value for slot in sorted(self._index.values()))
+        return [value for value in held if value is not None]

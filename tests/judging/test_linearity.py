@@ -17,7 +17,7 @@ from kvparity.judging.linearity import Call, Model, Verdict, check, perform, rec
 from kvparity.operations import ALL, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, Write, init
 from kvparity.registry import build_cache
 from kvparity.values.fingerprints import fingerprint
-from kvparity_refactored import EvictionStrategy, KVCacheManager
+from kvparity_refactored import EvictionStrategy, LockedManager
 from kvparity_scenarios.faults import FAULTS
 
 if TYPE_CHECKING:
@@ -273,10 +273,7 @@ def test_lookups_through_two_pools_are_one_step(record_property: Callable[[str, 
 
 def thread_safe(strategy: str) -> ManagerCache:
     """A thread-safe manager of SPEC as a cache."""
-    manager = KVCacheManager(
-        SPEC.config(), SPEC.env_num, eviction_strategy=EvictionStrategy(strategy), thread_safe=True
-    )
-    return ManagerCache(manager)
+    return ManagerCache(LockedManager(SPEC.config(), SPEC.env_num, eviction_strategy=EvictionStrategy(strategy)))
 
 
 class Hierarchical(ManagerCache):

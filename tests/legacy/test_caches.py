@@ -192,13 +192,13 @@ def test_released_reports_no_drops() -> None:
 @pytest.mark.parametrize(
     ("config", "env_num", "message"),
     [
-        ({"init_pool_size": 1}, 0, "env_num 0 is not an integer in [1, ...): a ring has at least one slot"),
-        ({"init_pool_size": 0}, 1, "init_pool_size 0 is not an integer in [1, ...): a ring has at least one slot"),
-        ({}, 1, "game_segment_length None is not an integer in [1, ...): a ring has at least one slot"),
+        ({"init_pool_size": 1}, 0, "env_num must be an integer of at least 1, got 0"),
+        ({"init_pool_size": 0}, 1, "init_pool_size must be an integer of at least 1, got 0"),
+        ({}, 1, "game_segment_length must be an integer of at least 1, got None"),
         (
             {"init_pool_size": 1, "num_simulations": 1.5},
             1,
-            "num_simulations 1.5 is not an integer in [1, ...): a ring has at least one slot",
+            "num_simulations must be an integer of at least 1, got 1.5",
         ),
     ],
 )
@@ -206,7 +206,7 @@ def test_a_bad_size_is_a_value_error(
     generation: type[EvictingCache], config: dict[str, object], env_num: int, message: str
 ) -> None:
     """A size that no ring can have raises with its name, its value and the range."""
-    with pytest.raises(ValueError, match="is not an integer") as raised:
+    with pytest.raises(ValueError, match="must be an integer") as raised:
         generation(SimpleNamespace(**config), env_num)
     assert str(raised.value) == message
 

@@ -13,7 +13,7 @@ import torch
 from kvparity.caches.protocol import CacheSpec
 from kvparity.contract import entry, same
 from kvparity.values.entry import KeysValues, clone, read, row_of, size_bytes
-from kvparity_refactored import EvictionStrategy, KVCacheManager, KVCachePool
+from kvparity_refactored import EvictionStrategy, KVCacheManager, KVCachePool, LockedManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +31,13 @@ DUPLICATES: dict[str, Callable[[Any], Any]] = {"deepcopy": copy.deepcopy, "pickl
 
 duplicates = pytest.mark.parametrize("duplicate", DUPLICATES.values(), ids=DUPLICATES)
 strategies = pytest.mark.parametrize("strategy", EvictionStrategy, ids=lambda strategy: strategy.value)
-locked_or_not = pytest.mark.parametrize("thread_safe", [False, True], ids=["plain", "thread-safe"])
+locked_or_not = pytest.mark.parametrize("kind", [KVCacheManager, LockedManager], ids=["plain", "thread-safe"])
 
 
-def manager(**options: Any) -> KVCacheManager:
+def manager(kind: type[KVCacheManager] = KVCacheManager, **options: Any) -> KVCacheManager:
     """A manager of two environments, 3 init slots each, 8 recur slots."""
     spec = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
-    return KVCacheManager(spec.config(), spec.env_num, **options)
+    return kind(spec.config(), spec.env_num, **options)
 
 
 def filled(strategy: EvictionStrategy) -> KVCachePool:
@@ -54,11 +54,11 @@ def filled(strategy: EvictionStrategy) -> KVCachePool:
 @duplicates
 def test_a_copy_of_a_manager_goes_its_own_way(
     duplicate: Callable[[KVCacheManager], KVCacheManager],
-    thread_safe: bool,  # noqa: FBT001
+    kind: type[KVCacheManager],
     strategy: EvictionStrategy,
 ) -> None:
     """It has all that the original held, and from then on no operation of one is seen by the other."""
-    original = manager(eviction_strategy=strategy, thread_safe=thread_safe)
+    original = manager(kind, eviction_strategy=strategy)
     original.set_init_cache(0, 1, entry(1))
     original.set_recur_cache(2, entry(2))
     original.set_wm_cache(3, entry(3))
@@ -172,7 +172,7 @@ def test_a_copy_of_a_thread_safe_manager_has_one_lock_of_its_own(
     duplicate: Callable[[KVCacheManager], KVCacheManager],
 ) -> None:
     """All its pools share it, and nobody who is in the original holds up who is in the copy."""
-    original = manager(thread_safe=True)
+    original = manager(LockedManager)
     with original.recur_pool._lock:  # type: ignore[attr-defined]
         copied = duplicate(original)
         thread = Thread(target=copied.clear_all, daemon=True)

@@ -11,7 +11,7 @@ import kvparity_refactored
 from kvparity.caches.protocol import CacheSpec
 from kvparity.contract import CacheContract, entry, same
 from kvparity.values.entry import write_token
-from kvparity_refactored import EvictionStrategy, KVCacheManager, KVCachePool
+from kvparity_refactored import EvictionStrategy, KVCacheManager, KVCachePool, LockedManager
 
 SPEC = CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
 
@@ -22,9 +22,9 @@ class TestThreadSafe(CacheContract):
     cache = kvparity_refactored.thread_safe
 
 
-def manager(**options: Any) -> KVCacheManager:
+def manager(**options: Any) -> LockedManager:
     """A thread-safe manager of two environments, 3 init slots each, 8 recur slots."""
-    return KVCacheManager(SPEC.config(), SPEC.env_num, thread_safe=True, **options)
+    return LockedManager(SPEC.config(), SPEC.env_num, **options)
 
 
 @pytest.mark.parametrize("pool", ["init", "recur", "wm"])
@@ -93,8 +93,8 @@ def test_a_method_waits_for_the_lock_of_all_pools(method: str, arguments: tuple[
     assert done.is_set()
 
 
-def test_the_lock_is_let_go_when_a_call_raises() -> None:
-    """An environment that there is not leaves nobody waiting."""
+def test_the_lock_is_released_when_a_call_raises() -> None:
+    """After a bad `env_id` nobody waits."""
     cache = manager()
     with pytest.raises(ValueError, match="env_id 9"):
         cache.hierarchical_get(9, 1)
@@ -105,9 +105,9 @@ def test_the_lock_is_let_go_when_a_call_raises() -> None:
 
 
 def test_without_it_nothing_is_locked_or_copied() -> None:
-    """The default is as fast as it was: plain pools, plain methods."""
+    """The plain manager pays nothing for it: plain pools, no lock."""
     cache = KVCacheManager(SPEC.config(), SPEC.env_num)
     assert {type(pool) for pool in (*cache.init_pools, cache.recur_pool, cache.wm_pool)} == {KVCachePool}
-    assert "hierarchical_get" not in vars(cache)
+    assert "_lock" not in vars(cache)
     cache.set_recur_cache(1, entry(1))
     assert cache.get_recur_cache(1) is cache.get_recur_cache(1)

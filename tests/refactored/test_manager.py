@@ -63,6 +63,7 @@ def test_the_facade() -> None:
         "EvictionStrategy",
         "KVCacheManager",
         "KVCachePool",
+        "LockedManager",
         "build_cache",
         "fifo",
         "lru",
@@ -105,28 +106,28 @@ def test_pool_sizes_come_from_the_config(config: dict[str, int], sizes: tuple[in
 @pytest.mark.parametrize(
     ("config", "env_num", "message"),
     [
-        ({"game_segment_length": 20}, 0, "env_num 0 is not an integer in [1, ...): a pool has at least one slot"),
+        ({"game_segment_length": 20}, 0, "env_num must be an integer of at least 1, got 0"),
         (
             {"game_segment_length": 0},
             1,
-            "game_segment_length 0 is not an integer in [1, ...): a pool has at least one slot",
+            "game_segment_length must be an integer of at least 1, got 0",
         ),
-        ({}, 1, "game_segment_length None is not an integer in [1, ...): a pool has at least one slot"),
+        ({}, 1, "game_segment_length must be an integer of at least 1, got None"),
         (
             {"game_segment_length": 1, "num_simulations": -2},
             1,
-            "num_simulations -2 is not an integer in [1, ...): a pool has at least one slot",
+            "num_simulations must be an integer of at least 1, got -2",
         ),
         (
             {"game_segment_length": 1, "max_cache_size": 0},
             1,
-            "max_cache_size 0 is not an integer in [1, ...): a pool has at least one slot",
+            "max_cache_size must be an integer of at least 1, got 0",
         ),
     ],
 )
 def test_a_bad_size_is_a_value_error(config: dict[str, int], env_num: int, message: str) -> None:
     """A size that no pool can have raises with its name, its value and the range."""
-    with pytest.raises(ValueError, match="is not an integer") as raised:
+    with pytest.raises(ValueError, match="must be an integer") as raised:
         KVCacheManager(SimpleNamespace(**config), env_num)
     assert str(raised.value) == message
 
