@@ -14,6 +14,7 @@ file's name is that file.
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -21,6 +22,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
+
+import kvparity
+from kvparity import RECUR, CacheSpec, Comparison, KeysValues, load_scenario
+from kvparity.shadow.timeout import Patience
 
 ROOT = Path(__file__).parent.parent
 ELSEWHERE = {"testing-your-cache.md"}  # tests/test_docs_testing.py compares its outputs, too
@@ -157,3 +163,76 @@ def headings(page: Path) -> set[str]:
     lines = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     titles = re.findall(r"^#+ (.+)$", lines, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+# ---------------------------------------------------------------------- what pages quote and name
+
+# Scenario, reference, candidate and steps of runs whose reasons docs/diverged.md quotes.
+SHOWN = [
+    ("pool-pressure", "legacy-evicting", "fault:keeps-overwritten-keys", 600),
+    ("revisit", "legacy-evicting", "fault:keeps-old-value-on-update", 400),
+    ("clear-storm", "legacy-evicting", "fault:recur-never-cleared", 400),
+    ("mcts", "legacy-evicting", "fault:writes-into-source", 200),
+    ("mcts", "legacy-evicting", "fault:lends-one-buffer", 1500),
+    ("mcts", "legacy-evicting", "fault:one-working-copy", 400),
+    ("clear-storm", "legacy-released", "fault:lends-false", 400),
+    ("clear-storm", "legacy-evicting", "fault:one-slot-fewer", 2000),
+    ("revisit", "refactored-fifo", "fault:one-slot-more", 2000),
+    ("revisit", "legacy-evicting", "refactored-lru", 1500),
+    ("kvparity_scenarios.quirks:reset_lives_longer", "legacy-evicting", "refactored-fifo", 300),
+]
+PATHS = r"`((?:docs|tests|benchmarks|examples|fuzzing|harness|legacy|refactored|scenarios|\.ci)/[\w./-]*)`"
+MODULES = r"\b(kvparity(?:_legacy|_refactored|_scenarios)?(?:\.\w+)+)"
+
+
+def reasons() -> str:
+    """What those runs, and a cache that hangs, say; numbers and keys are all alike."""
+    torch.set_num_threads(1)
+    said = []
+    for scenario, reference, candidate, steps in SHOWN:
+        said += Comparison(reference, candidate).scenario(load_scenario(scenario), seed=0, steps=steps).kept
+    with Patience(0.02).always():
+        said += Comparison("legacy-evicting", "fault:sleeps").scenario(load_scenario("mcts"), seed=0, steps=5).kept
+    shadow = Comparison("legacy-evicting", "fault:unknown-keys-hit-slot-zero").shadow(CacheSpec())
+    shadow.set(RECUR, 1, KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, size=1))
+    shadow.get(RECUR, 2)
+    said += shadow.log.kept
+    return without_numbers("\n".join(divergence.explanation for divergence in said))
+
+
+def without_numbers(text: str) -> str:
+    """`text`, in which all keys and numbers are alike."""
+    return re.sub(r"\d+(\.\d+)?", "0", re.sub(r"0x[0-9a-f]{16}", "...", text))
+
+
+def test_the_page_for_diverged_runs_quotes_what_is_shown() -> None:
+    """Each reason in its tables is what the terminal says, but for numbers: a message that changes takes it along."""
+    by_kind = (ROOT / "docs" / "diverged.md").read_text().partition("\n## By kind")[2].partition("\n## ")[0]
+    quoted = re.findall(r"^\| `(.+?)`", by_kind, re.MULTILINE)
+    shown = reasons()
+    assert len(quoted) > 10
+    assert [
+        quote for quote in quoted for part in without_numbers(quote).split("...") if part.strip() not in shown
+    ] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_files_and_modules_that_a_page_names_are_there(page: Path) -> None:
+    """A module that moves takes its name in the pages along."""
+    text = page.read_text()
+    assert [path for path in re.findall(PATHS, text) if not (ROOT / path).exists()] == []
+    assert [name for name in re.findall(MODULES, text) if not is_there(name)] == []
+
+
+def is_there(name: str) -> bool:
+    """Whether it is a module, something in one, or a file's name."""
+    try:
+        return pkgutil.resolve_name(name) is not None
+    except (ImportError, AttributeError):
+        return name.rpartition(".")[2] in ("toml", "caches", "scenarios", "traces", "faults", "machines")
+
+
+def test_the_reference_names_every_export() -> None:
+    """docs/api.md lists what the package `kvparity` exports."""
+    named = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "api.md").read_text()))
+    assert set(kvparity.__all__) - named == set()
