@@ -1,11 +1,13 @@
-"""What was tried, what was survived, and what was lost: the tables of docs/reliability.md.
+"""The tables of docs/reliability.md: what was tried, what was survived, and what was lost.
 
-    python benchmarks/reliability.py [--markdown]
+Tests cause every fault, and this script runs them: with 50 kills and 1,000 histories of threads, where the test suite
+has 10 and 25. Fuzzing, the soak and the campaigns take hours, so their figures are read from files:
+fuzzing/record.json, which `python fuzzing/run.py --keep` adds to, and benchmarks/records, which `soak.py --keep` and
+`campaign.py --keep` write. The exit status is 1 if a fault was not survived, a planted fault was not found, a crash is
+open, memory leaks, or two workers get another result than one.
 
-Every fault is brought about by tests, which this runs: with 50 kills and 1,000 histories of threads in the place of the
-suite's 10 and 25. Fuzzing, the soak and campaigns take hours, so their rows are of the last time: what `python
-fuzzing/run.py --keep` has added up in fuzzing/record.json, and `soak.py --keep` and `campaign.py --keep` in
-benchmarks/records. Ends with 1 where anything was not survived, not caught, is open, leaks or has another result.
+Example:
+    python benchmarks/reliability.py --markdown
 """
 
 from __future__ import annotations
@@ -33,12 +35,12 @@ NONE_LOST = "none"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What some tests stand for.
+    """One row of a table.
 
     Attributes:
-        what: in words.
-        tests: the beginnings of their names.
-        lost: operations, where no test measures that.
+        what: the text of its first cell.
+        tests: how the names of its tests begin.
+        lost: which operations are lost, if no test measures that.
     """
 
     what: str
@@ -48,32 +50,32 @@ class Row:
 
 FAULTS = (
     Row("kill -9 while recording", ("test_a_recording_survives_a_kill",)),
-    Row("disk full", ("test_where_the_disk_is_full",), "of the recording: all from then on, said in a warning"),
+    Row("disk full", ("test_where_the_disk_is_full",), "all later ones of the recording; a warning says so"),
     Row("read-only directory", ("test_a_read_only", "test_a_finished_trace_is", "test_what_can_be_read_of_a_killed")),
     Row(
         "a candidate hangs",
         ("test_a_candidate_that_hangs", "test_a_reference_that_hangs", "test_small_programs_are_looked_for_with"),
     ),
     Row("a candidate runs out of memory", ("test_a_candidate_that_runs_out",)),
-    Row("SIGTERM, SIGINT", ("test_a_signal_leaves",), "those after the signal, said in the report"),
+    Row("SIGTERM, SIGINT", ("test_a_signal_leaves",), "those after the signal; the report says so"),
     Row("a fork in the middle of a run", ("test_a_fork_in_the_middle",)),
     Row("clocks going backwards", ("test_clocks_that",)),
-    Row("two recorders on one path", ("test_of_two_recorders",), "the second's, which is refused"),
+    Row("two recorders on one path", ("test_of_two_recorders",), "those of the second, which is refused"),
     Row(
         "a campaign's worker dies",
         ("test_a_task_whose_worker_dies", "test_a_task_that_kills"),
-        "none; after three times those of the task, said in the verdict",
+        "none; after three failures those of the task, and the verdict says so",
     ),
     Row("a campaign is interrupted", ("test_an_interrupted_campaign", "test_ctrl_c_ends_a_campaign")),
     Row(
-        "traces made to do harm",
+        "hostile traces",
         ("test_a_view_in", "test_what_no_recording_has", "test_columns_cannot", "test_nothing_can_be_written_through",
          "test_a_trace_that_claims", "test_a_schema_without", "test_a_tensor_of", "test_a_layout_of",
          "test_a_chunk_named", "test_streams_of_too_many", "test_caches_larger", "test_a_file_that_never",
          "test_what_is_refused_takes"),
     ),
     Row(
-        "names and results made to do harm",
+        "hostile names and results",
         ("test_names_in_a_result", "test_files_can_be_written", "test_errors_in_a_trace", "test_a_path_with_markup",
          "test_no_trace_has_a_module", "test_no_name_is_a_path", "test_a_message_in_a_program", "test_a_result_that_is",
          "test_a_result_of_more", "test_counts_of_unknown", "test_what_is_hostile_stays", "test_hostile_names_stay",
@@ -82,8 +84,8 @@ FAULTS = (
 )  # fmt: skip
 THREADS = (
     Row("a thread-safe manager: has each history an order?", ("test_the_thread_safe_manager_is_linearisable",)),
-    Row("and its lookups through two pools?", ("test_lookups_through_two_pools",)),
-    Row("a ShadowCache: is any call lost?", ("test_eight_threads_lose_no_event",)),
+    Row("the same, with lookups through two pools", ("test_lookups_through_two_pools",)),
+    Row("a ShadowCache: is a call lost?", ("test_eight_threads_lose_no_event",)),
 )
 PLANTED = (
     Row("a race", ("test_a_planted_race_is_caught",)),
@@ -105,11 +107,12 @@ FILES = (
 
 @dataclass(slots=True)
 class Seen:
-    """What became of a row's tests.
+    """The outcome of a row's tests.
 
     Attributes:
-        tried: how often, as far as this machine can; `survived` how often it was.
-        said: what the tests measured, by name; of calls the sum.
+        tried: how many times the fault was caused. Tests that this machine has to skip do not count.
+        survived: how many times of these the test passed.
+        said: what the tests measured, by name; `calls` is the sum.
     """
 
     tried: int
@@ -120,10 +123,10 @@ class Seen:
 def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--markdown", action="store_true", help="as in docs/reliability.md")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as in docs/reliability.md")
     show = _markdown if parser.parse_args().markdown else _terminal
     rows = (*FAULTS, *THREADS, *PLANTED)
-    seen = dict(zip(rows, bring_about(rows), strict=True))
+    seen = dict(zip(rows, run_tests(rows), strict=True))
     show(
         ("fault", "tried", "survived", "operations lost"),
         [
@@ -139,17 +142,20 @@ def main() -> int:
             for it in [seen[row]]
         ],
     )
-    show(("planted", "tried", "caught"), [(row.what, _n(seen[row].tried), _n(seen[row].survived)) for row in PLANTED])
+    show(
+        ("planted fault", "tried", "found"),
+        [(row.what, _n(seen[row].tried), _n(seen[row].survived)) for row in PLANTED],
+    )
     bad = [row.what for row in rows if seen[row].survived < seen[row].tried or not seen[row].tried]
     bad += [*fuzzed(show), *soaked(show), *scaled(show)]
     print(f"not as it should be: {', '.join(bad)}" if bad else "all as it should be")
     return int(bool(bad))
 
 
-# ---------------------------------------------------------------------- brought about now
+# ---------------------------------------------------------------------- measured now
 
 
-def bring_about(rows: tuple[Row, ...]) -> list[Seen]:
+def run_tests(rows: tuple[Row, ...]) -> list[Seen]:
     """Run the tests of all rows."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "tests.xml"
@@ -190,11 +196,11 @@ def _add(seen: Seen, case: ET.Element) -> None:
             seen.said["calls"] = seen.said.get("calls", 0) + int(said["calls"])
 
 
-# ---------------------------------------------------------------------- kept from the last time
+# ---------------------------------------------------------------------- measured earlier
 
 
 def fuzzed(show: Show) -> list[str]:
-    """What fuzzing came to; the targets with something open."""
+    """Show the figures of fuzzing; return the targets with an open crash."""
     record = json.loads((ROOT / "fuzzing" / "record.json").read_text(encoding="utf-8"))
     cells = [
         (
@@ -212,7 +218,7 @@ def fuzzed(show: Show) -> list[str]:
 
 
 def soaked(show: Show) -> list[str]:
-    """How memory and pace went in the soak; the scenarios that leak."""
+    """Show the figures of the soak; return the scenarios that leak."""
     record = kept("soak")
     cells = [
         (
@@ -229,7 +235,7 @@ def soaked(show: Show) -> list[str]:
 
 
 def scaled(show: Show) -> list[str]:
-    """What two workers took of one process's time; the engines that came to something else."""
+    """Show how long two workers took; return the engines whose result was another."""
     record = kept("campaign")
     cells = [
         (
@@ -261,7 +267,7 @@ class Show(Protocol):
     """Prints a table."""
 
     def __call__(self, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-        """The first column is what the others are about."""
+        """Print `rows` below `columns`."""
 
 
 def _markdown(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
