@@ -15,7 +15,7 @@ import pytest
 
 from kvparity.cli import main
 from kvparity.settings import Thresholds
-from kvparity.training.paired.outcome import Leg, pair
+from kvparity.training.paired.outcome import TrainingRun, pair
 from kvparity.verdict.certificate import digest_of
 from kvparity.verdict.material import read_material
 
@@ -65,7 +65,7 @@ def trainings(*losses: float) -> dict[str, Any]:
     """What `kvparity compare-training --json` writes, where the candidate's training logged these losses."""
     stats: dict[str, dict[str, int | None]] = {"recur": {"hits": 1, "misses": 0, "evictions": 0}}
     legs = [
-        Leg(
+        TrainingRun(
             name=name,
             served_by=served_by,
             status=0,

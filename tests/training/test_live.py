@@ -12,7 +12,7 @@ from rich.console import Console
 
 from kvparity.errors import UsageError
 from kvparity.training import Limits, attach
-from kvparity.training.live import Heartbeat, LiveView, Scalars, Screen, Standing
+from kvparity.training.live import Heartbeat, LiveView, Progress, Scalars, Screen
 from support.worldmodels import ReleasedModel
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ class Kept:
     """A sink that keeps what it is shown."""
 
     def __init__(self) -> None:
-        self.shown: list[Standing] = []
+        self.shown: list[Progress] = []
         self.seen = threading.Event()
         self.closed = False
 
-    def show(self, standing: Standing) -> None:
-        self.shown.append(standing)
+    def show(self, progress: Progress) -> None:
+        self.shown.append(progress)
         self.seen.set()
 
     def close(self) -> None:
@@ -53,29 +53,29 @@ class Kept:
 class Fails(Kept):
     """A sink that cannot."""
 
-    def show(self, standing: Standing) -> None:
-        super().show(standing)
+    def show(self, progress: Progress) -> None:
+        super().show(progress)
         raise OSError("no space left")
 
 
 def test_how_it_stands(attached: Attachment) -> None:
     """What was compared and found, hit rates per side and family of pools, and what shadowing took."""
-    standing = Standing.of(attached)
-    assert (standing.operations, standing.gets_compared) == (4, 3)
-    assert (standing.corruption, standing.behaviour) == (2, 0)
-    assert standing.hit_rates["reference/init"] == 0.0
-    assert standing.hit_rates.keys() == {
+    progress = Progress.of(attached)
+    assert (progress.operations, progress.gets_compared) == (4, 3)
+    assert (progress.corruption, progress.behaviour) == (2, 0)
+    assert progress.hit_rates["reference/init"] == 0.0
+    assert progress.hit_rates.keys() == {
         f"{side}/{pool}" for side in ("reference", "candidate") for pool in ("init", "recur")
     }
-    assert 0 < standing.share < 1
-    assert str(standing).startswith("3 gets compared, 2 corruptions; hit rates: ")
+    assert 0 < progress.share < 1
+    assert str(progress).startswith("3 gets compared, 2 corruptions; hit rates: ")
 
 
 def test_a_candidate_that_was_taken_out_is_told(attached: Attachment) -> None:
     """With the reason."""
     with pytest.warns(UserWarning, match="too slow"):
         attached.guard.stop("too slow")
-    assert str(Standing.of(attached)).endswith("; the candidate was taken out: too slow")
+    assert str(Progress.of(attached)).endswith("; the candidate was taken out: too slow")
 
 
 def test_the_end_is_always_shown(attached: Attachment) -> None:
@@ -100,8 +100,8 @@ def test_a_sink_that_fails_is_left_out(attached: Attachment) -> None:
     failing, sink = Fails(), Kept()
     view = LiveView(attached, [failing, sink], every_s=3600)
     with pytest.warns(UserWarning, match="Fails shows nothing more: OSError: no space left"):
-        view.look()
-    view.look()
+        view.show_now()
+    view.show_now()
     assert (len(failing.shown), len(sink.shown)) == (1, 2)
 
 
@@ -110,7 +110,7 @@ def test_a_heartbeat_is_a_line_of_json(attached: Attachment, tmp_path: Path) -> 
     path = tmp_path / "beat.jsonl"
     path.write_text('{"earlier": true}\n')
     heartbeat = Heartbeat(path)
-    heartbeat.show(Standing.of(attached))
+    heartbeat.show(Progress.of(attached))
     earlier, line = path.read_text().splitlines()
     heartbeat.close()
     assert earlier == '{"earlier": true}'
@@ -136,7 +136,7 @@ def test_scalars_go_to_anything_like_tensorboards_writer(attached: Attachment) -
             self.scalars[name] = (number, step)
 
     writer = Writer()
-    Scalars(writer).show(Standing.of(attached))
+    Scalars(writer).show(Progress.of(attached))
     assert writer.scalars["kvparity/corruption"] == (2, 3)
     assert writer.scalars["kvparity/hit_rate/reference/init"] == (0.0, 3)
 
@@ -145,7 +145,7 @@ def test_without_a_terminal_there_are_lines(attached: Attachment) -> None:
     """One for each look."""
     console = Console(file=StringIO(), width=40)
     screen = Screen(console)
-    screen.show(Standing.of(attached))
+    screen.show(Progress.of(attached))
     screen.close()
     assert isinstance(console.file, StringIO)
     [line] = console.file.getvalue().splitlines()
@@ -156,7 +156,7 @@ def test_on_a_terminal_there_is_a_table(attached: Attachment) -> None:
     """Drawn in its place."""
     console = Console(file=StringIO(), force_terminal=True, width=80)
     screen = Screen(console)
-    screen.show(Standing.of(attached))
+    screen.show(Progress.of(attached))
     screen.close()
     assert isinstance(console.file, StringIO)
     drawn = console.file.getvalue()

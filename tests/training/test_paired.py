@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kvparity.training.paired.outcome import DIFFERENT, INCONCLUSIVE, SAME, Leg, pair
+from kvparity.training.paired.outcome import DIFFERENT, INCONCLUSIVE, SAME, TrainingRun, pair
 
 if TYPE_CHECKING:
     from kvparity.training.paired.curves import Curves
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 LOSSES = [3.0, 2.0, 1.0]
 
 
-def leg(name: str, curves: Curves, *, status: int = 0) -> Leg:
+def run(name: str, curves: Curves, *, status: int = 0) -> TrainingRun:
     """A training that logged those curves."""
-    return Leg(
+    return TrainingRun(
         name=name,
         served_by="refactored-fifo" if name == "candidate" else "LightZero",
         status=status,
@@ -34,9 +34,9 @@ def leg(name: str, curves: Curves, *, status: int = 0) -> Leg:
 def paired(candidate: list[float], again: list[float]) -> Paired:
     """Against a reference that logged `LOSSES`."""
     return pair(
-        leg("reference", {"loss": LOSSES}),
-        leg("candidate", {"loss": candidate}),
-        leg("reference again", {"loss": again}),
+        run("reference", {"loss": LOSSES}),
+        run("candidate", {"loss": candidate}),
+        run("reference again", {"loss": again}),
     )
 
 
@@ -69,14 +69,14 @@ def test_a_difference_within_the_noise_is_none() -> None:
 
 def test_nothing_logged_is_inconclusive() -> None:
     """Nothing was compared."""
-    empty = [leg(name, {}) for name in ("reference", "candidate", "reference again")]
+    empty = [run(name, {}) for name in ("reference", "candidate", "reference again")]
     assert pair(*empty).verdict == INCONCLUSIVE
 
 
 def test_a_candidate_that_ends_the_training_is_different() -> None:
     """Whatever it logged before."""
     curves = {"loss": LOSSES}
-    found = pair(leg("reference", curves), leg("candidate", curves, status=1), leg("reference again", curves))
+    found = pair(run("reference", curves), run("candidate", curves, status=1), run("reference again", curves))
     assert found.verdict == DIFFERENT
     assert "served by refactored-fifo ended with status 1" in found.reason
 
@@ -85,7 +85,7 @@ def test_a_reference_that_fails_shows_nothing() -> None:
     """There is nothing to hold the candidate against."""
     curves = {"loss": LOSSES}
     for failing in (0, 2):
-        legs = [leg(name, curves) for name in ("reference", "candidate", "reference again")]
+        legs = [run(name, curves) for name in ("reference", "candidate", "reference again")]
         legs[failing] = replace(legs[failing], status=3)
         assert pair(*legs).verdict == INCONCLUSIVE
 
@@ -93,7 +93,7 @@ def test_a_reference_that_fails_shows_nothing() -> None:
 def test_a_candidate_that_did_not_serve_shows_nothing() -> None:
     """It was never asked."""
     curves = {"loss": LOSSES}
-    legs = [leg(name, curves) for name in ("reference", "candidate", "reference again")]
+    legs = [run(name, curves) for name in ("reference", "candidate", "reference again")]
     found = pair(legs[0], replace(legs[1], stats={"recur": {"hits": 0, "misses": 9}}), legs[2])
     assert found.verdict == INCONCLUSIVE
     assert found.reason.startswith("the candidate served no hit: ")

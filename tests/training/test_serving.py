@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kvparity import KVParityError
-from kvparity.training.paired.serving import OwnCaches, SwitchedOver
+from kvparity.training.paired.serving import CandidateCaches, OwnCaches
 from support.worldmodels import ManagedModel, ReleasedModel, play, same
 
 if TYPE_CHECKING:
     from kvparity.training.paired.serving import Server
 
 MODELS = pytest.mark.parametrize("kind", [ReleasedModel, ManagedModel])
-SERVERS = pytest.mark.parametrize("make", [OwnCaches, lambda: SwitchedOver("refactored-fifo")])
+SERVERS = pytest.mark.parametrize("make", [OwnCaches, lambda: CandidateCaches("refactored-fifo")])
 
 
 @MODELS
 def test_a_candidate_serves_what_a_models_own_caches_would(kind: type) -> None:
     """A sound one, where nothing overflows; and the counts are the same."""
     model, twin = kind(), kind()
-    own, candidate = OwnCaches(), SwitchedOver("refactored-fifo")
+    own, candidate = OwnCaches(), CandidateCaches("refactored-fifo")
     own.meet(twin)
     candidate.meet(model)
     assert same(play(model), play(twin))
@@ -38,7 +38,7 @@ def test_a_candidate_serves_what_a_models_own_caches_would(kind: type) -> None:
 def test_a_models_own_caches_get_nothing_then(kind: type) -> None:
     """Neither time nor memory is theirs: what is measured is the candidate's alone."""
     model = kind()
-    server = SwitchedOver("refactored-fifo")
+    server = CandidateCaches("refactored-fifo")
     server.meet(model)
     play(model)
     server.leave()
@@ -67,7 +67,7 @@ def test_a_model_has_its_own_back_in_the_end(kind: type, make: type[Server]) -> 
 def test_a_faulty_candidate_serves_its_fault() -> None:
     """Nothing is compared, nothing is caught."""
     model, twin = ReleasedModel(), ReleasedModel()
-    SwitchedOver("fault:forgets-v").meet(model)
+    CandidateCaches("fault:forgets-v").meet(model)
     model.set_recur(1, 2.0)
     twin.set_recur(1, 2.0)
     assert not model.search(0, 1)._keys_values[0]._v_cache._cache.any()
@@ -77,7 +77,7 @@ def test_a_faulty_candidate_serves_its_fault() -> None:
 def test_what_a_candidate_raises_reaches_the_model() -> None:
     """As it would after a switch-over."""
     model = ReleasedModel()
-    SwitchedOver("fault:raises-always").meet(model)
+    CandidateCaches("fault:raises-always").meet(model)
     with pytest.raises(RuntimeError, match="no"):
         model.set_recur(1, 2.0)
 
@@ -85,7 +85,7 @@ def test_what_a_candidate_raises_reaches_the_model() -> None:
 def test_a_working_copy_is_copied_once() -> None:
     """The candidate's is the model's to work on; what it lends to root inference is copied."""
     model = ReleasedModel()
-    SwitchedOver("refactored-fifo").meet(model)
+    CandidateCaches("refactored-fifo").meet(model)
     model.set_init(0, 1, 2.0)
     worked_on = model.search(0, 1)
     lent = model.root(0, 1)
@@ -97,4 +97,4 @@ def test_a_working_copy_is_copied_once() -> None:
 def test_no_world_model_is_refused() -> None:
     """As it is by a shadow."""
     with pytest.raises(KVParityError, match="no world model"):
-        SwitchedOver("refactored-fifo").meet(object())
+        CandidateCaches("refactored-fifo").meet(object())

@@ -12,7 +12,7 @@ from kvparity import RECUR, Clear, KeysValues, fingerprint, init
 from kvparity.training import Limits, attach
 from kvparity.training.inline import shadowed_model
 from kvparity.training.inline.trail import OPERATIONS, Trail
-from kvparity.training.lightzero.tap import Own
+from kvparity.training.lightzero.tap import OwnOutcome
 from kvparity.values.difference import NOT_KEPT
 from support import doubles
 from support.worldmodels import ManagedModel, ReleasedModel, entry, play
@@ -225,9 +225,9 @@ def test_a_clear_that_the_model_refused_ends_nothing() -> None:
     model = ReleasedModel()
     with attach(model, candidate="refactored-fifo") as attached:
         model.clear_caches()
-        (listener,) = attached._listeners.values()
+        (shadow,) = attached._shadows.values()
         attached.result()
-        assert listener.heard(Clear(pool=init(99)), Own(error=IndexError("no such environment"))) is None
+        assert shadow.hear(Clear(pool=init(99)), OwnOutcome(error=IndexError("no such environment"))) is None
     assert attached.stopped is None
 
 

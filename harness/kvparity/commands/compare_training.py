@@ -18,18 +18,18 @@ from kvparity.errors import UsageError
 from kvparity.registry import DEFAULT_CANDIDATE
 from kvparity.training.options import DEFAULT_REFERENCE
 from kvparity.training.paired.observing import PATTERN
-from kvparity.training.paired.one_run import Plan, read_leg
+from kvparity.training.paired.one_run import Plan, read_run
 from kvparity.training.paired.outcome import DIFFERENT, SAME, pair
 from kvparity.training.paired.serving import LOOKUPS
-from kvparity.training.script import check
+from kvparity.training.script import check_target
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from kvparity.training.paired.outcome import Leg, Paired
+    from kvparity.training.paired.outcome import Paired, TrainingRun
 
 EXPLAINED = "explained"
-LEGS = {"reference": "reference", "candidate": "candidate", "reference again": "reference"}
+RUNS = {"reference": "reference", "candidate": "candidate", "reference again": "reference"}
 _TAIL_LINES = 20
 _MIB = 1 << 20
 
@@ -73,14 +73,14 @@ def compare_training(options: argparse.Namespace, *, console: Console) -> Paired
     Raises:
         UsageError: there is no such script, the folder cannot be used, or a training left nothing.
     """
-    check(options.target, module=options.module)
-    paired = pair(*(_leg(name, serve, options, console) for name, serve in LEGS.items()))
+    check_target(options.target, module=options.module)
+    paired = pair(*(_run(name, serve, options, console) for name, serve in RUNS.items()))
     if paired.verdict != DIFFERENT:
         return paired
-    return replace(paired, caches_part_at=_leg(EXPLAINED, "both", options, console).first_divergence)
+    return replace(paired, caches_part_at=_run(EXPLAINED, "both", options, console).first_divergence)
 
 
-def _leg(name: str, serve: str, options: argparse.Namespace, console: Console) -> Leg:
+def _run(name: str, serve: str, options: argparse.Namespace, console: Console) -> TrainingRun:
     """One training."""
     folder: Path = options.output / name.replace(" ", "-")
     try:
@@ -105,38 +105,38 @@ def _leg(name: str, serve: str, options: argparse.Namespace, console: Console) -
     return _train(plan, folder)
 
 
-def _train(plan: Plan, folder: Path) -> Leg:
+def _train(plan: Plan, folder: Path) -> TrainingRun:
     """Run one training in a process of its own."""
     log = folder / "output.log"
     environment = {**os.environ, "PYTHONHASHSEED": str(plan.seed % (1 << 32))}
     with log.open("w", encoding="utf-8") as output:
         command = [sys.executable, "-m", "kvparity.training.paired.one_run", str(plan.write())]
         done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)  # noqa: S603
-    leg = read_leg(folder)
-    if leg is None:
+    run = read_run(folder)
+    if run is None:
         tail = " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:])
         raise UsageError(f"the training {plan.name} ended with status {done.returncode} and left nothing: {tail}")
-    return leg
+    return run
 
 
 def render_paired(paired: Paired) -> RenderableType:
     """The three trainings side by side; the verdict comes after it."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    legs = (paired.reference, paired.candidate, paired.again)
-    for leg in legs:
-        table.add_column(Text(f"{leg.name}\n{leg.served_by}"), justify="right")
+    runs = (paired.reference, paired.candidate, paired.again)
+    for run in runs:
+        table.add_column(Text(f"{run.name}\n{run.served_by}"), justify="right")
     rows = {
-        "learner iterations": [f"{leg.iterations:,}" for leg in legs],
-        "samples per second": [f"{leg.samples_per_s:,.1f}" for leg in legs],
-        "peak memory": [f"{leg.peak_bytes / _MIB:,.0f} MiB" for leg in legs],
-        "mean memory": [f"{leg.mean_bytes / _MIB:,.0f} MiB" for leg in legs],
-        "wall time": [f"{leg.wall_s:.1f} s" for leg in legs],
+        "learner iterations": [f"{run.iterations:,}" for run in runs],
+        "samples per second": [f"{run.samples_per_s:,.1f}" for run in runs],
+        "peak memory": [f"{run.peak_bytes / _MIB:,.0f} MiB" for run in runs],
+        "mean memory": [f"{run.mean_bytes / _MIB:,.0f} MiB" for run in runs],
+        "wall time": [f"{run.wall_s:.1f} s" for run in runs],
     }
-    rows[f"hit rate, all {LOOKUPS}"] = [_hit_rate(leg, LOOKUPS) for leg in legs]
+    rows[f"hit rate, all {LOOKUPS}"] = [_hit_rate(run, LOOKUPS) for run in runs]
     for pool in ("init", "recur"):
-        rows[f"hit rate, {pool}"] = [_hit_rate(leg, pool) for leg in legs]
-        rows[f"evictions, {pool}"] = [_count(leg, pool, "evictions") for leg in legs]
+        rows[f"hit rate, {pool}"] = [_hit_rate(run, pool) for run in runs]
+        rows[f"evictions, {pool}"] = [_count(run, pool, "evictions") for run in runs]
     for title, cells in rows.items():
         table.add_row(title, *cells)
     return table
@@ -151,14 +151,14 @@ def verdict_of(paired: Paired) -> Text:
     return Text(text, style=style)
 
 
-def _hit_rate(leg: Leg, pool: str) -> str:
-    row = leg.stats.get(pool, {})
+def _hit_rate(run: TrainingRun, pool: str) -> str:
+    row = run.stats.get(pool, {})
     hits, misses = row.get("hits"), row.get("misses")
     if hits is None or misses is None or not hits + misses:
         return "-"
     return f"{hits / (hits + misses):.2%}"
 
 
-def _count(leg: Leg, pool: str, name: str) -> str:
-    number = leg.stats.get(pool, {}).get(name)
+def _count(run: TrainingRun, pool: str, name: str) -> str:
+    number = run.stats.get(pool, {}).get(name)
     return "-" if number is None else f"{number:,}"

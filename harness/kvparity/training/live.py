@@ -31,7 +31,7 @@ _MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Progress:
     """How a shadowed training stands.
 
     Attributes:
@@ -56,7 +56,7 @@ class Standing:
     stopped: str | None
 
     @classmethod
-    def of(cls, attachment: Attachment) -> Standing:
+    def of(cls, attachment: Attachment) -> Progress:
         """How `attachment` stands, as far as the candidate has come."""
         result = attachment.result_so_far()
         account = result.training
@@ -90,7 +90,7 @@ class Standing:
 class Sink(Protocol):
     """Shows how a training stands."""
 
-    def show(self, standing: Standing) -> None:
+    def show(self, progress: Progress) -> None:
         """Show it."""
 
     def close(self) -> None:
@@ -110,10 +110,10 @@ class Heartbeat:
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
-    def show(self, standing: Standing) -> None:
+    def show(self, progress: Progress) -> None:
         """One more line, with the time."""
         now = dt.datetime.now(tz=dt.timezone.utc).isoformat(timespec="seconds")
-        self._file.write(json.dumps({"time": now, **asdict(standing)}) + "\n")
+        self._file.write(json.dumps({"time": now, **asdict(progress)}) + "\n")
 
     def close(self) -> None:
         """Close the file."""
@@ -126,19 +126,19 @@ class Scalars:
     def __init__(self, writer: Any) -> None:
         self._writer = writer
 
-    def show(self, standing: Standing) -> None:
+    def show(self, progress: Progress) -> None:
         """Each number under `kvparity/`."""
         numbers = {
-            "gets_compared": standing.gets_compared,
-            "corruption": standing.corruption,
-            "behaviour": standing.behaviour,
-            "share_of_wall_time": standing.share,
-            "resident_bytes": standing.resident_bytes,
-            **{f"hit_rate/{name}": rate for name, rate in standing.hit_rates.items()},
+            "gets_compared": progress.gets_compared,
+            "corruption": progress.corruption,
+            "behaviour": progress.behaviour,
+            "share_of_wall_time": progress.share,
+            "resident_bytes": progress.resident_bytes,
+            **{f"hit_rate/{name}": rate for name, rate in progress.hit_rates.items()},
         }
         for name, number in numbers.items():
             if number is not None:
-                self._writer.add_scalar(f"kvparity/{name}", number, standing.gets_compared)
+                self._writer.add_scalar(f"kvparity/{name}", number, progress.gets_compared)
 
     def close(self) -> None:
         """The writer is its owner's."""
@@ -153,12 +153,12 @@ class Screen:
         if self._live is not None:
             self._live.start()
 
-    def show(self, standing: Standing) -> None:
+    def show(self, progress: Progress) -> None:
         """Draw it, or add a line."""
         if self._live is None:
-            self._console.print(Text(f"kvparity: {standing}"), soft_wrap=True)
+            self._console.print(Text(f"kvparity: {progress}"), soft_wrap=True)
         else:
-            self._live.update(_table(standing), refresh=True)
+            self._live.update(_table(progress), refresh=True)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -181,7 +181,7 @@ class LiveView:
         self._attachment = attachment
         self._sinks = list(sinks)
         self._every_s = every_s
-        self._over = threading.Event()
+        self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kvparity-live", daemon=True)
         self._process = os.getpid()
 
@@ -194,17 +194,17 @@ class LiveView:
         """Look once more, and end. In a forked process, of which this is not the view, nothing happens."""
         if os.getpid() != self._process:
             return
-        self._over.set()
+        self._is_over.set()
         if self._thread.is_alive():
             self._thread.join()
-        self.look()
+        self.show_now()
         for sink in self._sinks:
             sink.close()
 
-    def look(self) -> None:
+    def show_now(self) -> None:
         """Show how things stand now."""
-        standing = Standing.of(self._attachment)
-        self._sinks = [sink for sink in self._sinks if _shown(sink, standing)]
+        progress = Progress.of(self._attachment)
+        self._sinks = [sink for sink in self._sinks if _try_to_show(sink, progress)]
 
     def __enter__(self) -> LiveView:
         self.start()
@@ -214,31 +214,31 @@ class LiveView:
         self.stop()
 
     def _run(self) -> None:
-        while not self._over.wait(self._every_s):
-            self.look()
+        while not self._is_over.wait(self._every_s):
+            self.show_now()
 
 
-def _shown(sink: Sink, standing: Standing) -> bool:
-    shown = attempt(sink.show, standing)
+def _try_to_show(sink: Sink, progress: Progress) -> bool:
+    shown = attempt(sink.show, progress)
     if isinstance(shown, Raised):
         warn(f"{type(sink).__name__} shows nothing more: {describe_error(shown.error)}")
         return False
     return True
 
 
-def _table(standing: Standing) -> Table:
+def _table(progress: Progress) -> Table:
     table = Table(title="kvparity", title_style="bold", box=None, show_header=False)
-    table.add_row("gets compared", f"{standing.gets_compared:,} in {standing.wall_s:,.0f} s")
-    style = "bold red" if standing.corruption else "yellow" if standing.behaviour else "green"
-    found = f"{standing.corruption:,} corruption, {standing.behaviour:,} behaviour"
+    table.add_row("gets compared", f"{progress.gets_compared:,} in {progress.wall_s:,.0f} s")
+    style = "bold red" if progress.corruption else "yellow" if progress.behaviour else "green"
+    found = f"{progress.corruption:,} corruption, {progress.behaviour:,} behaviour"
     table.add_row("divergences", Text(found, style=style))
-    for name, rate in standing.hit_rates.items():
+    for name, rate in progress.hit_rates.items():
         table.add_row(f"hit rate, {name}", "-" if rate is None else f"{rate:.1%}")
-    table.add_row("shadow's share", f"{standing.share:.1%} of wall time")
-    if standing.resident_bytes is not None:
-        table.add_row("memory", f"{standing.resident_bytes / _MIB:,.0f} MiB")
-    if standing.stopped is not None:
-        table.add_row("taken out", Text(standing.stopped, style="bold red"))
+    table.add_row("shadow's share", f"{progress.share:.1%} of wall time")
+    if progress.resident_bytes is not None:
+        table.add_row("memory", f"{progress.resident_bytes / _MIB:,.0f} MiB")
+    if progress.stopped is not None:
+        table.add_row("taken out", Text(progress.stopped, style="bold red"))
     return table
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kvparity.operations import Operation
     from kvparity.traces.writer import TraceWriter
-    from kvparity.training.lightzero.tap import Own, Served
+    from kvparity.training.lightzero.tap import OwnOutcome, Served
 
 
 class Recording:
@@ -71,24 +71,24 @@ class _Stream:
         self._writer = writer
         self._number = number
         self._limit = limit
-        self._over = False
+        self._is_over = False
 
-    def heard(self, operation: Operation, own: Own) -> Served | None:
-        if not self._over:
+    def hear(self, operation: Operation, own: OwnOutcome) -> Served | None:
+        if not self._is_over:
             recorded = attempt(self._record, operation, own)
             if isinstance(recorded, Raised):
-                self.lost(recorded.error)
+                self.give_up(recorded.error)
         return None
 
-    def lost(self, error: BaseException) -> None:
-        self._over = True
+    def give_up(self, error: BaseException) -> None:
+        self._is_over = True
         warn(f"recording stopped: {describe_error(error)}")
 
-    def _record(self, operation: Operation, own: Own) -> None:
+    def _record(self, operation: Operation, own: OwnOutcome) -> None:
         answer = None
         if isinstance(operation, Clear):
             if operation.pool == RECUR and self._limit is not None and self.operations >= self._limit:
-                self._over = True
+                self._is_over = True
                 return
         elif not isinstance(operation, Set):
             answer = Answer(

@@ -30,7 +30,7 @@ def run_as_main(target: str, arguments: Sequence[str], *, module: bool) -> int:
     sys.argv = [target, *arguments]
     # The first place to import from is this program's own; a script's is its folder, a module's the working directory.
     sys.path[0] = str(Path.cwd()) if module else str(Path(target).resolve().parent)
-    check(target, module=module)
+    check_target(target, module=module)
     try:
         if module:
             runpy.run_module(target, run_name="__main__", alter_sys=True)
@@ -47,7 +47,7 @@ def run_as_main(target: str, arguments: Sequence[str], *, module: bool) -> int:
     return 0
 
 
-def check(target: str, *, module: bool) -> None:
+def check_target(target: str, *, module: bool) -> None:
     """Make sure that there is something to run.
 
     Raises:

@@ -15,7 +15,7 @@ from kvparity.results.adding import ResultBuilder
 from kvparity.results.divergence import DivergenceLog
 from kvparity.results.result import Result, TrainingAccount
 from kvparity.training.inline.guard import Guard
-from kvparity.training.inline.shadowed_model import ShadowListener
+from kvparity.training.inline.shadowed_model import ShadowedModel
 from kvparity.training.lightzero.models import tap_of, world_models_in
 from kvparity.training.options import Options
 
@@ -49,20 +49,20 @@ class Attachment:
         limits = options.limits if options.serve == "reference" else options.limits.where_it_serves()
         self.guard = Guard(limits, clock=clock)
         self.lock = threading.RLock()  # the log and the guard are all models' own
-        self._listeners: dict[str, ShadowListener] = {}
+        self._shadows: dict[str, ShadowedModel] = {}
         self._models: dict[str, weakref.ref[Any]] = {}
-        self._dead: deque[str] = deque()
-        self._told: set[tuple[str, str]] = set()
-        self._unexpected = 0
-        self._seen = 0
+        self._dead_models: deque[str] = deque()
+        self._warned_groups: set[tuple[str, str]] = set()
+        self._judged_unexpected = 0
+        self._judged_total = 0
         self._process = os.getpid()
 
     @property
     def log(self) -> DivergenceLog:
         """The divergences of all operations so far; `found` lacks those that wait for their fingerprints."""
         with self.lock:
-            for listener in list(self._listeners.values()):
-                listener.settle()
+            for shadow in list(self._shadows.values()):
+                shadow.settle()
         return self.found
 
     @property
@@ -76,26 +76,26 @@ class Attachment:
         Raises:
             UnusableCacheError: it is no world model that is known here, or the candidate cannot be built for it.
         """
-        self._bury()
+        self._release_dead_models()
         tap = tap_of(world_model)
-        listener = ShadowListener(
+        shadow = ShadowedModel(
             tap, options=self.options, guard=self.guard, log=self.found, lock=self.lock, judge=self.judge
         )
         with self.lock:
-            self._listeners[name] = listener
-            self._models[name] = weakref.ref(world_model, lambda _: self._died(name))
-        tap.join(listener)
+            self._shadows[name] = shadow
+            self._models[name] = weakref.ref(world_model, lambda _: self._note_dead_model(name))
+        tap.join(shadow)
 
     def detach(self) -> None:
         """Give every model its own attributes back, and let go of the candidate. What was found stays."""
         if os.getpid() != self._process:
             return  # a fork has left the models alone already, and perhaps locked what another thread had locked
-        listeners = list(self._listeners.values())
+        shadows = list(self._shadows.values())
         try:
-            for listener in listeners:
-                listener.leave()
-            for listener in listeners:
-                listener.retire()
+            for shadow in shadows:
+                shadow.leave()
+            for shadow in shadows:
+                shadow.drop_candidate()
             if self.options.on_divergence == "warn":
                 self.judge()
         finally:
@@ -106,28 +106,30 @@ class Attachment:
 
         To be called in the thread of the training, since that is the candidate's.
         """
-        return self._tallied(ShadowListener.seen, workload=workload, interrupted=interrupted)
+        return self._build_result(ShadowedModel.totals, workload=workload, interrupted=interrupted)
 
     def result_so_far(self) -> Result:
         """The same without what the candidate has not done yet, and without its own counts: in any thread."""
-        return self._tallied(ShadowListener.seen_so_far, workload="training", interrupted=False)
+        return self._build_result(ShadowedModel.totals_so_far, workload="training", interrupted=False)
 
-    def _tallied(self, seen: Callable[[ShadowListener], ShadowTotals], *, workload: str, interrupted: bool) -> Result:
+    def _build_result(
+        self, totals: Callable[[ShadowedModel], ShadowTotals], *, workload: str, interrupted: bool
+    ) -> Result:
         with self.lock:
-            self._bury()
-            tally = ResultBuilder(self.options.names, self.found)
-            for listener in list(self._listeners.values()):
-                tally.add(seen(listener))
+            self._release_dead_models()
+            builder = ResultBuilder(self.options.names, self.found)
+            for shadow in list(self._shadows.values()):
+                builder.add(totals(shadow))
             guard = self.guard
-            return tally.result(
+            return builder.result(
                 workload=workload,
                 elapsed_s=guard.time.wall_s,
                 interrupted=interrupted,
                 training=TrainingAccount(
-                    models=tuple(self._listeners),
+                    models=tuple(self._shadows),
                     serve=self.options.serve,
                     compare_every=self.options.compare_every,
-                    passed_over=sum(listener.passed_over for listener in self._listeners.values()),
+                    passed_over=sum(shadow.passed_over for shadow in self._shadows.values()),
                     shadow_s=guard.time.spent_s,
                     wall_s=guard.time.wall_s,
                     stopped=guard.stopped,
@@ -143,41 +145,41 @@ class Attachment:
             DivergedError: that is to stop the training.
         """
         log = self.found
-        if log.total == self._seen:
+        if log.total == self._judged_total:
             return
-        self._seen = log.total
+        self._judged_total = log.total
         self.guard.check_errors(log.by_group["error", "candidate"])
         if self.options.on_divergence == "warn":
-            for group in log.first.keys() - self._told:
-                self._told.add(group)
-                warn(_line(log.first[group]))
+            for group in log.first.keys() - self._warned_groups:
+                self._warned_groups.add(group)
+                warn(_describe(log.first[group]))
         unexpected = sum(log.unexpected.values())
-        if unexpected == self._unexpected:
+        if unexpected == self._judged_unexpected:
             return
-        self._unexpected = unexpected
+        self._judged_unexpected = unexpected
         first = next(divergence for divergence in log.kept if divergence.known is None)
         if self.options.on_divergence == "raise":
-            raise DivergedError(_line(first))
+            raise DivergedError(_describe(first))
         if self.options.on_divergence == "detach":
-            self.guard.stop(f"it diverged: {_line(first)}")
+            self.guard.stop(f"it diverged: {_describe(first)}")
 
-    def _died(self, name: str) -> None:
+    def _note_dead_model(self, name: str) -> None:
         """A model is no more. Wherever the garbage collector comes, it must not wait."""
-        self._dead.append(name)
+        self._dead_models.append(name)
         if self.lock.acquire(blocking=False):
             try:
-                self._bury()
+                self._release_dead_models()
             finally:
                 self.lock.release()
 
-    def _bury(self) -> None:
+    def _release_dead_models(self) -> None:
         """Let go of the caches of models that are no more, unless in the middle of an operation."""
-        while not any(listener.under_way for listener in list(self._listeners.values())):
+        while not any(shadow.under_way for shadow in list(self._shadows.values())):
             try:
-                name = self._dead.popleft()
+                name = self._dead_models.popleft()
             except IndexError:
                 return
-            self._listeners[name].forget()
+            self._shadows[name].forget_model()
 
     def __enter__(self) -> Attachment:
         return self
@@ -226,5 +228,5 @@ def attach(target: Any, options: Options) -> Attachment:
     return attachment
 
 
-def _line(divergence: Divergence) -> str:
+def _describe(divergence: Divergence) -> str:
     return f"{divergence.kind} in {divergence.pool}, wrong: {divergence.wrong}: {divergence.explanation}"

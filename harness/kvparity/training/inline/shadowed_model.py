@@ -1,4 +1,4 @@
-"""`ShadowListener`: hears what one world model does, and makes a candidate do the same in its shadow."""
+"""`ShadowedModel`: hears what one world model does, and makes a candidate do the same in its shadow."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from kvparity.results.adding import ShadowTotals
     from kvparity.results.divergence import DivergenceLog
     from kvparity.training.inline.guard import Guard
-    from kvparity.training.lightzero.tap import Own, Tap
+    from kvparity.training.lightzero.tap import OwnOutcome, Tap
     from kvparity.training.options import Options
 
-_WEIGH_EVERY = 1024  # operations
+_SIZE_EVERY = 1024  # operations
 _TIMELINE_SHARE = 0.001  # of wall time
 _SLOW_S = 0.05  # for several operations
 
 
-class ShadowListener:
+class ShadowedModel:
     """One world model's shadow. What goes wrong in it opens the guard, and never reaches the model.
 
     Args:
@@ -65,7 +65,7 @@ class ShadowListener:
         spec, candidate = tap.spec, options.candidate
         self.passed_over = 0
         self._paused = False
-        self._emptied = False
+        self._skipped_operations = False
         self._tap: Tap | None = tap
         self._guard = guard
         self._log = log
@@ -79,7 +79,7 @@ class ShadowListener:
                 else build_with(candidate, spec, name=options.names[1])
             )
         mirror = Mirror(
-            reference=tap.declared,
+            reference=tap.strategies,
             candidate=built,
             spec=spec,
             names=options.names,
@@ -89,13 +89,13 @@ class ShadowListener:
             # The model's own caches did their part already, and nobody waits for the timeline of a long run.
             evidence=Evidence(timed=("candidate",), share=_TIMELINE_SHARE),
         )
-        self._seen: ShadowTotals | None = None
+        self._totals: ShadowTotals | None = None
         self._trail: Trail | None = Trail(mirror, longest=1 if options.at_once else OPERATIONS)
-        self._weighs_at = _WEIGH_EVERY
-        self._kind: list[tuple[torch.Size, torch.dtype, torch.device]] | None = None
+        self._next_size_check = _SIZE_EVERY
+        self._entry_kind: list[tuple[torch.Size, torch.dtype, torch.device]] | None = None
         self.under_way = False
 
-    def heard(self, operation: Operation, own: Own) -> Served | None:
+    def hear(self, operation: Operation, own: OwnOutcome) -> Served | None:
         """Do the same to the candidate; its answer, where it serves.
 
         Raises:
@@ -103,9 +103,10 @@ class ShadowListener:
         """
         guard, trail, tap = self._guard, self._trail, self._tap
         budget = guard.time
-        if trail is None or tap is None or guard.stopped is not None or (self._paused and not self._resumes(operation)):
-            if guard.stopped is not None:
-                self.retire()
+        if guard.stopped is not None:
+            self.drop_candidate()
+            return None
+        if trail is None or tap is None or (self._paused and not self._can_resume(operation)):
             return None
         try:
             with self._lock:
@@ -115,36 +116,36 @@ class ShadowListener:
                 self.under_way = True
                 began = budget.now()
                 try:
-                    self._note(trail, operation, own)
+                    self._append(trail, operation, own)
                 finally:
                     self.under_way = False
                     budget.spend(budget.now() - began)
                 if not trail or not (trail.due or isinstance(operation, Clear)):
                     return None
                 self._catch_up(trail)
-                served = self._served(trail.mirror, operation) if self._serves else None
+                served = self._answer_to_serve(trail.mirror, operation) if self._serves else None
                 # With all caches empty, nothing is lost by looking away until they are so again.
                 self._paused = isinstance(operation, Clear) and budget.is_short and not self._serves and tap.empty
         except DivergedError:
             raise
         except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
             try:
-                self.lost(reraise_if_interrupt(error))
+                self.give_up(reraise_if_interrupt(error))
             except BaseException:
                 guard.stop("an interrupt came in the middle of an operation")
                 raise
             return None
         return served
 
-    def lost(self, error: BaseException) -> None:
+    def give_up(self, error: BaseException) -> None:
         """The harness itself failed."""
         self._guard.stop(f"kvparity itself failed: {describe_error(error)}")
 
-    def seen(self) -> ShadowTotals:
+    def totals(self) -> ShadowTotals:
         """What came of it so far. A candidate that was taken out is not asked any more what it counted."""
         trail = self._trail  # which may go meanwhile: the garbage collector finds dead models at any moment
         if trail is None:
-            return self.seen_so_far()
+            return self.totals_so_far()
         self.settle()
         guard = self._guard
         if guard.stopped is not None:
@@ -153,12 +154,12 @@ class ShadowListener:
             trail.mirror.check_stats()
             return trail.mirror.totals()
 
-    def seen_so_far(self) -> ShadowTotals:
+    def totals_so_far(self) -> ShadowTotals:
         """The same, as far as it was examined. The candidate is not asked: any thread may."""
         trail = self._trail
         if trail is None:
-            assert self._seen is not None
-            return self._seen
+            assert self._totals is not None
+            return self._totals
         return trail.mirror.totals_so_far()
 
     def leave(self) -> None:
@@ -173,29 +174,29 @@ class ShadowListener:
             if trail is not None and not self.under_way:
                 settled = attempt(self._settle, trail)
                 if isinstance(settled, Raised):
-                    self.lost(settled.error)
+                    self.give_up(settled.error)
 
-    def retire(self) -> None:
+    def drop_candidate(self) -> None:
         """Let go of the candidate, which was taken out or whose model is no more. What was seen of it stays."""
         with self._lock:
             if self._trail is not None and not self.under_way:
-                self._seen, self._trail = self.seen(), None
+                self._totals, self._trail = self.totals(), None
 
-    def forget(self) -> None:
+    def forget_model(self) -> None:
         """The model is no more: let go of its own caches, too."""
-        self.retire()
+        self.drop_candidate()
         self._tap = None
 
     # ------------------------------------------------------------------ inside
 
-    def _resumes(self, operation: Operation) -> bool:
+    def _can_resume(self, operation: Operation) -> bool:
         """Whether there is time again, and all caches are empty: then the candidate's are emptied, too."""
         if isinstance(operation, Get | Checkout):
             self.passed_over += 1
         tap = self._tap
         if not isinstance(operation, Clear) or self._guard.time.is_short or tap is None or not tap.empty:
             return False
-        self._emptied = True
+        self._skipped_operations = True
         return True
 
     def _settle(self, trail: Trail) -> None:
@@ -203,19 +204,19 @@ class ShadowListener:
             self._catch_up(trail)
         trail.mirror.settle()
 
-    def _note(self, trail: Trail, operation: Operation, own: Own) -> None:
+    def _append(self, trail: Trail, operation: Operation, own: OwnOutcome) -> None:
         """What is to be done, and what the model's own cache did."""
-        if own.error is not None and _is_elsewhere(operation, trail.mirror.spec):
+        if own.error is not None and _is_unknown_environment(operation, trail.mirror.spec):
             return  # the model's own cache refused it, too
-        if self._emptied:  # this operation is one clear; those before it, and the sets between, were passed over
-            self._emptied = False
+        if self._skipped_operations:
+            self._skipped_operations = False  # all caches are empty now, and the candidate's must be, too
             trail.clear(ALL, None)
         match operation:
             case Set():
                 if own.error is not None and not _is_entry(operation.value):
                     return  # likewise
                 if self._serves:
-                    self._kind = _kind_of(operation.value)
+                    self._entry_kind = _kind_of(operation.value)
                 trail.set(operation.pool, operation.key, operation.value, operation.priority, own.error)
             case Clear():
                 trail.clear(operation.pool, own.error)
@@ -235,33 +236,35 @@ class ShadowListener:
             trail.catch_up(lambda: log.total != before or now() > enough)
             if now() > enough:
                 trail.longest = 1  # so that the guard can take it out after any of its operations
-            self._weigh(trail.mirror)
+            self._check_size(trail.mirror)
         finally:
             self.under_way = False
             guard.finish(visit, left=len(trail))
         self._judge()
 
-    def _served(self, mirror: Mirror, operation: Operation) -> Served | None:
+    def _answer_to_serve(self, mirror: Mirror, operation: Operation) -> Served | None:
         """The candidate's answer to a lookup, where it can be used in the place of the model's own."""
-        its = mirror.answers[1]
-        if its.error is not None or not isinstance(operation, Get | Checkout):
+        candidate = mirror.answers[1]
+        if candidate.error is not None or not isinstance(operation, Get | Checkout):
             return None
-        if its.value is None or (
-            self._kind is not None and _is_usable(its.value) and _kind_of(its.value) == self._kind
+        if candidate.value is None or (
+            self._entry_kind is not None
+            and _is_usable(candidate.value)
+            and _kind_of(candidate.value) == self._entry_kind
         ):
-            return Served(its.value)
+            return Served(candidate.value)
         return None
 
-    def _weigh(self, mirror: Mirror) -> None:
-        if mirror.next_number < self._weighs_at:
+    def _check_size(self, mirror: Mirror) -> None:
+        if mirror.next_number < self._next_size_check:
             return
-        self._weighs_at = mirror.next_number + _WEIGH_EVERY
+        self._next_size_check = mirror.next_number + _SIZE_EVERY
         held = _size_bytes(mirror)
         if held is not None:
             self._guard.check_held(held)
 
 
-def _is_elsewhere(operation: Operation, spec: CacheSpec) -> bool:
+def _is_unknown_environment(operation: Operation, spec: CacheSpec) -> bool:
     """Whether it is about an environment that there is not."""
     env = operation.env if isinstance(operation, Checkout | Write) else operation.pool.env
     return env is not None and not 0 <= env < spec.env_num

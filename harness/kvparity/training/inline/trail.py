@@ -44,7 +44,7 @@ class Trail:
         self.mirror = mirror
         self.longest = longest
         self._waiting: deque[tuple[_Modes, Callable[[], None]]] = deque()
-        self._free: list[Given] = []  # copies of values that were set, to be overwritten
+        self._spare_copies: list[Given] = []  # copies of values that were set, to be overwritten
         self._copied_bytes = 0
 
     def set(self, pool: PoolId, key: int, value: Any, priority: float | None, error: BaseException | None) -> None:
@@ -99,12 +99,12 @@ class Trail:
         self.mirror.mirror_set(pool, key, copy.value, priority, error)
         if copy.row is not None:
             self._copied_bytes -= copy.row.nbytes
-            self._free.append(copy)
+            self._spare_copies.append(copy)
 
     def _copy(self, value: Any) -> Given:
         """A copy that stays as it is until the candidate's turn has come."""
         tensors, sizes = read(value)
-        copy = self._free.pop() if self._free else None
+        copy = self._spare_copies.pop() if self._spare_copies else None
         if copy is None or not copy.takes(tensors, sizes):
             copy = Given.of(value, tensors, sizes)
         row = copy.row

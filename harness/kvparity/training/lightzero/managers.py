@@ -10,7 +10,7 @@ from kvparity.caches.adapter import MANAGER_METHODS, ManagerCache
 from kvparity.caches.protocol import CacheSpec
 from kvparity.errors import UnusableCacheError
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, Operation, PoolId, Set, init
-from kvparity.training.lightzero.tap import StandsIn, Tap, number_of, own_outcome
+from kvparity.training.lightzero.tap import StandIn, Tap, number_of, own_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +32,9 @@ class ManagerTap(Tap):
         super().__init__(model, spec_of_manager(self._manager))
 
     @property
-    def declared(self) -> DeclaresStrategy:
+    def strategies(self) -> DeclaresStrategy:
         """As the manager's pools say."""
-        return _Declared(self._manager)
+        return _ManagerStrategies(self._manager)
 
     @property
     def empty(self) -> bool:
@@ -43,9 +43,9 @@ class ManagerTap(Tap):
 
     def stand_ins(self) -> dict[str, Any]:
         """The manager, whose methods tell."""
-        return {ATTRIBUTE: _ToldManager(self._manager, self)}
+        return {ATTRIBUTE: _ManagerStandIn(self._manager, self)}
 
-    def do(
+    def call(
         self, method: Callable[..., Any], operation: Callable[..., Operation], *arguments: Any, **options: Any
     ) -> Any:
         """Let the manager do its part, tell what that was, and give the model what it is to get.
@@ -58,7 +58,7 @@ class ManagerTap(Tap):
             try:
                 what = operation(*arguments, **options)
             except Exception as error:  # noqa: BLE001  kvparity does not know such a call; the model must not notice
-                self.lose(error)
+                self.report_unknown_call(error)
                 served = None
             else:
                 served = self.tell(what, own)
@@ -69,7 +69,7 @@ class ManagerTap(Tap):
         return own.value
 
 
-class _Declared:
+class _ManagerStrategies:
     """The strategies of a manager; that of its working copies, which are its own affair, is no matter."""
 
     def __init__(self, manager: Any) -> None:
@@ -109,7 +109,7 @@ def spec_of_manager(manager: Any) -> CacheSpec:
         ) from None
 
 
-class _ToldManager(StandsIn):
+class _ManagerStandIn(StandIn):
     """The model's own manager, whose methods tell what they did."""
 
     def __init__(self, own: Any, tap: ManagerTap) -> None:
@@ -120,14 +120,14 @@ class _ToldManager(StandsIn):
         own = super().__getattr__(name)
         if self._tap.silent:
             return own
-        if name in _OPERATIONS:
-            return partial(self._tap.do, own, _OPERATIONS[name])
+        if name in _MANAGER_METHODS:
+            return partial(self._tap.call, own, _MANAGER_METHODS[name])
         if name == "init_pools":
-            return _ToldPools(own, self._tap)
-        return _ToldPool(own, self._tap, RECUR) if name == "recur_pool" else own
+            return _PoolsStandIn(own, self._tap)
+        return _PoolStandIn(own, self._tap, RECUR) if name == "recur_pool" else own
 
 
-class _ToldPools(StandsIn, Sequence[Any]):
+class _PoolsStandIn(StandIn, Sequence[Any]):
     """The manager's own init pools, each of which tells what was done to it."""
 
     def __init__(self, own: Any, tap: ManagerTap) -> None:
@@ -138,13 +138,13 @@ class _ToldPools(StandsIn, Sequence[Any]):
         found = self._own[index]
         if isinstance(index, slice):
             return [self[each] for each in range(len(self._own))[index]]
-        return _ToldPool(found, self._tap, init(range(len(self._own))[index]))
+        return _PoolStandIn(found, self._tap, init(range(len(self._own))[index]))
 
     def __len__(self) -> int:
         return len(self._own)
 
 
-class _ToldPool(StandsIn):
+class _PoolStandIn(StandIn):
     """One of the manager's own pools, whose methods tell what they did: not every caller asks the manager."""
 
     def __init__(self, own: Any, tap: ManagerTap, pool: PoolId) -> None:
@@ -154,9 +154,9 @@ class _ToldPool(StandsIn):
 
     def __getattr__(self, name: str) -> Any:
         own = super().__getattr__(name)
-        if name not in _OF_A_POOL or self._tap.silent:
+        if name not in _POOL_METHODS or self._tap.silent:
             return own
-        return partial(self._tap.do, own, partial(_OF_A_POOL[name], self._pool))
+        return partial(self._tap.call, own, partial(_POOL_METHODS[name], self._pool))
 
     def __len__(self) -> int:
         return len(self._own)
@@ -170,7 +170,7 @@ def _set(pool: PoolId, cache_key: Any, kv_cache: Any, priority: float | None = N
 
 
 # What each method does, given the arguments of its call, under KVCacheManager's names.
-_OPERATIONS: dict[str, Callable[..., Operation]] = {
+_MANAGER_METHODS: dict[str, Callable[..., Operation]] = {
     "get_init_cache": lambda env_id, cache_key: Get(pool=init(env_id), key=number_of(cache_key)),
     "get_recur_cache": lambda cache_key: Get(pool=RECUR, key=number_of(cache_key)),
     "hierarchical_get": lambda env_id, cache_key: Checkout(env=env_id, key=number_of(cache_key)),
@@ -182,7 +182,7 @@ _OPERATIONS: dict[str, Callable[..., Operation]] = {
 }
 
 # And what those of one of its pools do.
-_OF_A_POOL: dict[str, Callable[..., Operation]] = {
+_POOL_METHODS: dict[str, Callable[..., Operation]] = {
     "get": lambda pool, cache_key: Get(pool=pool, key=number_of(cache_key)),
     "set": _set,
     "clear": lambda pool: Clear(pool=pool),

@@ -9,7 +9,7 @@ from typing import Any
 
 from kvparity.caches.protocol import CacheSpec
 from kvparity.operations import RECUR, Checkout, Clear, Get, PoolId, Set, init
-from kvparity.training.lightzero.tap import Own, StandsIn, Tap, number_of, own_outcome
+from kvparity.training.lightzero.tap import OwnOutcome, StandIn, Tap, number_of, own_outcome
 
 ATTRIBUTES = (
     "past_kv_cache_init_infer_envs", "past_kv_cache_recurrent_infer", "shared_pool_init_infer",
@@ -33,7 +33,7 @@ class RingTap(Tap):
         self._recur: dict[Any, Any] = model.past_kv_cache_recurrent_infer
         self._init_slots: list[list[Any]] = model.shared_pool_init_infer
         self._recur_slots: list[Any] = model.shared_pool_recur_infer
-        self._missing: set[int] = set()  # threads whose search was served a miss and goes on to the recur dict
+        self._missed: set[int] = set()  # threads whose search was served a miss and goes on to the recur dict
 
     @property
     def empty(self) -> bool:
@@ -43,61 +43,61 @@ class RingTap(Tap):
     def stand_ins(self) -> dict[str, Any]:
         """Views of the dicts and of the slots."""
         return {
-            "past_kv_cache_init_infer_envs": [_ToldDict(own, self, init(env)) for env, own in enumerate(self._init)],
-            "past_kv_cache_recurrent_infer": _ToldDict(self._recur, self, RECUR),
-            "shared_pool_init_infer": [_Slots(own) for own in self._init_slots],
-            "shared_pool_recur_infer": _Slots(self._recur_slots),
+            "past_kv_cache_init_infer_envs": [_DictStandIn(own, self, init(env)) for env, own in enumerate(self._init)],
+            "past_kv_cache_recurrent_infer": _DictStandIn(self._recur, self, RECUR),
+            "shared_pool_init_infer": [_SlotsStandIn(own) for own in self._init_slots],
+            "shared_pool_recur_infer": _SlotsStandIn(self._recur_slots),
         }
 
-    def looked_up(self, own: dict[Any, Any], pool: PoolId, key: Any, default: Any, *, searching: bool) -> Any:
+    def look_up(self, own: dict[Any, Any], pool: PoolId, key: Any, default: Any, *, searching: bool) -> Any:
         """The model asks a dict for `key`: the slot's index, or what stands for a served value."""
         with self.lock:
             if searching and pool == RECUR:
-                return self._second_half(key, default)
+                return self._look_up_in_recur(key, default)
             if searching:
                 assert pool.env is not None
                 found = self._checkout(pool.env, key)
                 served = self.tell(Checkout(env=pool.env, key=number_of(key)), found)
             else:
                 index = own.get(key)
-                found = Own() if index is None else own_outcome(lambda: self._slots(pool)[index])
+                found = OwnOutcome() if index is None else own_outcome(lambda: self._slots(pool)[index])
                 served = self.tell(Get(pool=pool, key=number_of(key)), found)
             if served is None:
                 return own.get(key, default)
             if served.value is not None:
-                return Lent(served.value)
+                return ServedSlot(served.value)
             if searching:
-                self._missing.add(threading.get_ident())
+                self._missed.add(threading.get_ident())
             return default
 
-    def stored(self, pool: PoolId, key: Any, index: Any) -> None:
+    def report_set(self, pool: PoolId, key: Any, index: Any) -> None:
         """The model copied a value into slot `index` and entered it under `key`."""
         try:
             value = self._slots(pool)[index]
         except (IndexError, TypeError):
             value = None
-        self.tell(Set(pool=pool, key=number_of(key), value=value), Own(value))
+        self.tell(Set(pool=pool, key=number_of(key), value=value), OwnOutcome(value))
 
     # ------------------------------------------------------------------ inside
 
-    def _second_half(self, key: Any, default: Any) -> Any:
+    def _look_up_in_recur(self, key: Any, default: Any) -> Any:
         """The search missed in the init dict, of which it was told everything already."""
         thread = threading.get_ident()
-        if thread not in self._missing:
+        if thread not in self._missed:
             return self._recur.get(key, default)
-        self._missing.discard(thread)
-        return Lent(None)  # LightZero 0.2.0 indexes its slots with the answer: None there would be a TypeError
+        self._missed.discard(thread)
+        return ServedSlot(None)  # LightZero 0.2.0 indexes its slots with the answer: None there would be a TypeError
 
-    def _checkout(self, env: int, key: Any) -> Own:
+    def _checkout(self, env: int, key: Any) -> OwnOutcome:
         try:
             index = self._init[env].get(key)
             value = None if index is None else self._init_slots[env][index]
             if value is not None:
-                return Own(value, None, "init")
+                return OwnOutcome(value, None, "init")
             value = self._recur_slots[self._recur.get(key)]  # type: ignore[index]  # a miss raises, as in the model
         except (IndexError, TypeError) as error:  # the model raises the same when it looks the key up itself
-            return Own(error=error)
-        return Own() if value is None else Own(value, None, "recur")
+            return OwnOutcome(error=error)
+        return OwnOutcome() if value is None else OwnOutcome(value, None, "recur")
 
     def _slots(self, pool: PoolId) -> list[Any]:
         return self._recur_slots if pool.env is None else self._init_slots[pool.env]
@@ -112,7 +112,7 @@ def spec_of_rings(model: Any) -> CacheSpec:
     )
 
 
-class Lent:
+class ServedSlot:
     """Stands for the index of a slot where a value is served that lies in none."""
 
     __slots__ = ("value",)
@@ -121,7 +121,7 @@ class Lent:
         self.value = value
 
 
-class _ToldDict(StandsIn, MutableMapping[Any, Any]):
+class _DictStandIn(StandIn, MutableMapping[Any, Any]):
     """A view of the model's own dict that tells what is done to it."""
 
     def __init__(self, own: dict[Any, Any], tap: RingTap, pool: PoolId) -> None:
@@ -134,7 +134,7 @@ class _ToldDict(StandsIn, MutableMapping[Any, Any]):
         if self._tap.silent:
             return self._own.get(key, default)
         searching = sys._getframe(1).f_code.co_name == _SEARCH
-        return self._tap.looked_up(self._own, self._pool, key, default, searching=searching)
+        return self._tap.look_up(self._own, self._pool, key, default, searching=searching)
 
     def clear(self) -> None:
         """As a dict's."""
@@ -143,7 +143,7 @@ class _ToldDict(StandsIn, MutableMapping[Any, Any]):
             return
         with self._tap.lock:
             self._own.clear()
-            self._tap.tell(Clear(pool=self._pool), Own())
+            self._tap.tell(Clear(pool=self._pool), OwnOutcome())
 
     def __setitem__(self, key: Any, index: Any) -> None:
         if self._tap.silent:
@@ -151,7 +151,7 @@ class _ToldDict(StandsIn, MutableMapping[Any, Any]):
             return
         with self._tap.lock:
             self._own[key] = index
-            self._tap.stored(self._pool, key, index)
+            self._tap.report_set(self._pool, key, index)
 
     def __getitem__(self, key: Any) -> Any:
         return self._own[key]
@@ -169,11 +169,11 @@ class _ToldDict(StandsIn, MutableMapping[Any, Any]):
         return len(self._own)
 
 
-class _Slots(StandsIn, MutableSequence[Any]):
+class _SlotsStandIn(StandIn, MutableSequence[Any]):
     """A view of the model's own slots, in which a served value can be looked up too."""
 
     def __getitem__(self, index: Any) -> Any:
-        return index.value if type(index) is Lent else self._own[index]
+        return index.value if type(index) is ServedSlot else self._own[index]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._own[index] = value

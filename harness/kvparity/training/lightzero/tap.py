@@ -24,7 +24,7 @@ _KEYS = 1 << 64
 _OUR_OWN = frozenset({"_own", "_tap", "_pool"})
 
 
-class Own(NamedTuple):
+class OwnOutcome(NamedTuple):
     """What the model's own cache did: a lookup found `value` or nothing, or raised `error`.
 
     `source` is where a checkout found it: `init` or `recur`.
@@ -44,13 +44,13 @@ class Served(NamedTuple):
 class Listener(Protocol):
     """Is told what a world model does with its caches."""
 
-    def heard(self, operation: Operation, own: Own) -> Served | None:
+    def hear(self, operation: Operation, own: OwnOutcome) -> Served | None:
         """The model's own cache did `operation`, with that outcome; what the model is to get instead, if anything.
 
         What this raises reaches the model: a listener guards itself.
         """
 
-    def lost(self, error: BaseException) -> None:
+    def give_up(self, error: BaseException) -> None:
         """The model did something that cannot be told, for this reason: what follows would make no sense."""
 
 
@@ -77,7 +77,7 @@ class Tap(ABC):
         _TAPS.add(self)
 
     @property
-    def declared(self) -> DeclaresStrategy:
+    def strategies(self) -> DeclaresStrategy:
         """Says by which strategies the model's own caches evict."""
         return _FirstInFirstOut()
 
@@ -94,7 +94,7 @@ class Tap(ABC):
         """Tell `listener` from now on, or from when all is empty."""
         with self.lock:
             if not self._placed:
-                self.take_place()
+                self.install()
             if self.empty:
                 self._listeners += (listener,)
             else:
@@ -107,9 +107,9 @@ class Tap(ABC):
             self._waiting = tuple(each for each in self._waiting if each is not listener)
             if self._listeners or self._waiting:
                 return
-            self.give_back()
+            self.remove()
 
-    def take_place(self) -> None:
+    def install(self) -> None:
         """Put what stands in where the model's own was."""
         model = self._model()
         self._placed = self.stand_ins()
@@ -117,7 +117,7 @@ class Tap(ABC):
         for name, stand_in in self._placed.items():
             setattr(model, name, stand_in)
 
-    def give_back(self) -> None:
+    def remove(self) -> None:
         """Put the model's own back, unless it has made itself another meanwhile."""
         model = self._model()
         for name, stand_in in self._placed.items():
@@ -132,21 +132,21 @@ class Tap(ABC):
         """Whether nobody is to be told, as in a forked process."""
         return not (self._listeners or self._waiting)
 
-    def tell(self, operation: Operation, own: Own) -> Served | None:
+    def tell(self, operation: Operation, own: OwnOutcome) -> Served | None:
         """Tell every listener; what the model is to get instead of `own`."""
         served = None
         for listener in self._listeners:
-            served = listener.heard(operation, own) or served
+            served = listener.hear(operation, own) or served
         if self._waiting and isinstance(operation, Clear) and self.empty:
             self._listeners, self._waiting = self._listeners + self._waiting, ()
         return served
 
-    def lose(self, error: BaseException) -> None:
+    def report_unknown_call(self, error: BaseException) -> None:
         """Something was done that is no operation."""
         for listener in self._listeners:
-            listener.lost(error)
+            listener.give_up(error)
 
-    def forget(self) -> None:
+    def drop_listeners(self) -> None:
         """Nobody listens any more. Without the lock, which a thread that a fork left behind may hold for ever."""
         self._listeners = self._waiting = ()
 
@@ -154,13 +154,13 @@ class Tap(ABC):
 _TAPS: weakref.WeakSet[Tap] = weakref.WeakSet()
 
 
-def _forget_all() -> None:
+def _drop_all_listeners() -> None:
     for tap in list(_TAPS):
-        tap.forget()
+        tap.drop_listeners()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(after_in_child=_drop_all_listeners)
 
 
 class _FirstInFirstOut:
@@ -170,7 +170,7 @@ class _FirstInFirstOut:
         return "fifo"
 
 
-class StandsIn:
+class StandIn:
     """Looks like the object in whose place it stands, which is also what a copy and a pickle are of.
 
     What is assigned to it is assigned to that object, but for what is its own: `_own`, `_tap` and `_pool`.
@@ -207,12 +207,12 @@ class StandsIn:
         return repr(self._own)
 
 
-def own_outcome(call: Callable[[], Any]) -> Own:
+def own_outcome(call: Callable[[], Any]) -> OwnOutcome:
     """What the model's own cache did when it was called: what it returned or raised."""
     try:
-        return Own(call())
+        return OwnOutcome(call())
     except Exception as error:  # noqa: BLE001  listeners hear of it before the model does
-        return Own(error=error)
+        return OwnOutcome(error=error)
 
 
 def number_of(key: Any) -> int:

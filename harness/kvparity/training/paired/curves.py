@@ -135,7 +135,7 @@ def _parting(name: str, first: list[float], second: list[float]) -> Parting | No
     for step, values in enumerate(zip_longest(first, second)):
         if _bits(values[0]) != _bits(values[1]):
             differences = [
-                abs(mine - its) for mine, its in zip(first, second, strict=False) if _bits(mine) != _bits(its)
+                abs(one - other) for one, other in zip(first, second, strict=False) if _bits(one) != _bits(other)
             ]
             lost = [difference for difference in differences if difference != difference]  # noqa: PLR0124  a NaN
             return Parting(

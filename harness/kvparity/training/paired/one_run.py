@@ -19,9 +19,9 @@ from kvparity.training.limits import Limits
 from kvparity.training.options import Options
 from kvparity.training.paired.curves import CurveLog, read_curves
 from kvparity.training.paired.observing import Observer
-from kvparity.training.paired.outcome import Leg
+from kvparity.training.paired.outcome import TrainingRun
 from kvparity.training.paired.seeding import make_deterministic
-from kvparity.training.paired.serving import OwnCaches, SwitchedOver
+from kvparity.training.paired.serving import CandidateCaches, OwnCaches
 from kvparity.training.script import run_as_main
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def run(plan: Plan) -> int:
 def _server(plan: Plan) -> Server:
     if plan.serve == "reference":
         return OwnCaches()
-    return SwitchedOver(plan.candidate) if plan.serve == "candidate" else _BothCaches(plan)
+    return CandidateCaches(plan.candidate) if plan.serve == "candidate" else _BothCaches(plan)
 
 
 class _BothCaches:
@@ -147,11 +147,13 @@ class _BothCaches:
         return "" if first is None else f"operation {first.number:,}: {first.kind}: {first.explanation}"
 
 
-def read_leg(folder: Path) -> Leg | None:
+def read_run(folder: Path) -> TrainingRun | None:
     """What `run` left there; None where the training ended before it could leave anything."""
     if not (folder / _FACTS).is_file():
         return None
-    return Leg(**json.loads((folder / _FACTS).read_text(encoding="utf-8")), curves=read_curves(folder / _CURVES))
+    return TrainingRun(
+        **json.loads((folder / _FACTS).read_text(encoding="utf-8")), curves=read_curves(folder / _CURVES)
+    )
 
 
 def _peak_bytes() -> int:

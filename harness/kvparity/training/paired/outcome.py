@@ -14,7 +14,7 @@ SAME, DIFFERENT, INCONCLUSIVE = "SAME", "DIFFERENT", "INCONCLUSIVE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
+class TrainingRun:
     """One training.
 
     Attributes:
@@ -69,9 +69,9 @@ class Paired:
         caches_part_at: the first divergence of the two caches in words, where a further training was there to see it.
     """
 
-    reference: Leg
-    candidate: Leg
-    again: Leg
+    reference: TrainingRun
+    candidate: TrainingRun
+    again: TrainingRun
     likeness: Likeness
     noise: Likeness
     verdict: str
@@ -87,7 +87,7 @@ class Paired:
             "caches_part_at": self.caches_part_at,
             "likeness": _likeness(self.likeness),
             "noise": _likeness(self.noise),
-            "trainings": [leg.as_dict() for leg in (self.reference, self.candidate, self.again)],
+            "trainings": [run.as_dict() for run in (self.reference, self.candidate, self.again)],
         }
 
 
@@ -97,11 +97,11 @@ def _likeness(likeness: Likeness) -> dict[str, Any]:
     return {"alike": likeness.alike, "curves": likeness.curves, "numbers": likeness.numbers, "partings": partings}
 
 
-def pair(reference: Leg, candidate: Leg, again: Leg) -> Paired:
+def pair(reference: TrainingRun, candidate: TrainingRun, again: TrainingRun) -> Paired:
     """Hold the candidate's training against the reference's, and that against itself."""
     likeness = compare_curves(reference.curves, candidate.curves)
     noise = compare_curves(reference.curves, again.curves)
-    verdict, reason = _judge(likeness, noise, (reference, candidate, again))
+    verdict, reason = _verdict_of(likeness, noise, (reference, candidate, again))
     return Paired(
         reference=reference,
         candidate=candidate,
@@ -113,15 +113,17 @@ def pair(reference: Leg, candidate: Leg, again: Leg) -> Paired:
     )
 
 
-def _judge(likeness: Likeness, noise: Likeness, legs: tuple[Leg, Leg, Leg]) -> tuple[str, str]:
-    return _ended_badly(*legs) or _compared(likeness, noise)
+def _verdict_of(
+    likeness: Likeness, noise: Likeness, runs: tuple[TrainingRun, TrainingRun, TrainingRun]
+) -> tuple[str, str]:
+    return _ended_badly(*runs) or _compared(likeness, noise)
 
 
-def _ended_badly(reference: Leg, candidate: Leg, again: Leg) -> tuple[str, str] | None:
+def _ended_badly(reference: TrainingRun, candidate: TrainingRun, again: TrainingRun) -> tuple[str, str] | None:
     """The verdict where a training did not end as it should, or was not served."""
-    for leg in (reference, again):
-        if leg.status:
-            return INCONCLUSIVE, f"the training {leg.name}, served by {leg.served_by}, ended with status {leg.status}"
+    for run in (reference, again):
+        if run.status:
+            return INCONCLUSIVE, f"the training {run.name}, served by {run.served_by}, ended with status {run.status}"
     if candidate.status:
         return DIFFERENT, (
             f"the training served by {candidate.served_by} ended with status {candidate.status}, where the"

@@ -14,15 +14,15 @@ from kvparity.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, Pool
 from kvparity.registry import build_cache
 from kvparity.training.lightzero.managers import ATTRIBUTE, ManagerTap
 from kvparity.training.lightzero.models import tap_of
-from kvparity.training.lightzero.rings import Lent, RingTap
-from kvparity.training.lightzero.tap import StandsIn, number_of
+from kvparity.training.lightzero.rings import RingTap, ServedSlot
+from kvparity.training.lightzero.tap import StandIn, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kvparity.caches.protocol import Cache, CacheSpec
     from kvparity.operations import Operation
-    from kvparity.training.lightzero.tap import Own, Served, Tap
+    from kvparity.training.lightzero.tap import OwnOutcome, Served, Tap
 
 LOOKUPS = "lookups"
 
@@ -66,7 +66,7 @@ class OwnCaches:
         """See `Server.stats`; how many keys they lost is not known of LightZero's own."""
         return self._counts.table
 
-    def heard(self, operation: Operation, own: Own) -> Served | None:
+    def hear(self, operation: Operation, own: OwnOutcome) -> Served | None:
         """Count a lookup."""
         hit = own.value is not None
         if isinstance(operation, Get):
@@ -81,11 +81,11 @@ class OwnCaches:
                 self._counts.add("recur", hit=hit)
         return None
 
-    def lost(self, error: BaseException) -> None:
+    def give_up(self, error: BaseException) -> None:
         """What cannot be told is not counted."""
 
 
-class SwitchedOver:
+class CandidateCaches:
     """A candidate serves in the place of the models' own caches.
 
     Args:
@@ -103,32 +103,36 @@ class SwitchedOver:
         cache = build_cache(self._candidate, tap.spec)
         if isinstance(tap, ManagerTap):
             own = getattr(world_model, ATTRIBUTE)
-            setattr(world_model, ATTRIBUTE, _Manager(own, cache, self._counts))
+            setattr(world_model, ATTRIBUTE, _CandidateManager(own, cache, self._counts))
             self._places.append((cache, tap.spec, lambda: setattr(world_model, ATTRIBUTE, own)))
         else:
-            rings = _Rings(world_model, cache, self._counts)
-            rings.take_place()
-            self._places.append((cache, tap.spec, rings.give_back))
+            rings = _CandidateRings(world_model, cache, self._counts)
+            rings.install()
+            self._places.append((cache, tap.spec, rings.remove))
 
     def leave(self) -> None:
         """See `Server.leave`."""
-        for _, _, give_back in self._places:
-            give_back()
+        for _, _, put_back in self._places:
+            put_back()
 
     def stats(self) -> dict[str, dict[str, int | None]]:
         """See `Server.stats`; by family of pools by the candidate's own word."""
         table = dict(self._counts.table)
         for cache, spec, _ in self._places:
             for pool in spec.pools:
-                says = _word_of(cache, pool)
+                counted = _statistics_of(cache, pool)
                 row = table.setdefault(pool.family, {"hits": 0, "misses": 0, "evictions": 0})
-                for name, number in (("hits", says.hits), ("misses", says.misses), ("evictions", says.evictions)):
+                for name, number in (
+                    ("hits", counted.hits),
+                    ("misses", counted.misses),
+                    ("evictions", counted.evictions),
+                ):
                     before = row[name]
                     row[name] = None if before is None or number is None else before + number
         return table
 
 
-def _word_of(cache: Cache, pool: PoolId) -> PoolStats:
+def _statistics_of(cache: Cache, pool: PoolId) -> PoolStats:
     """What the candidate counted; nothing where it does not, or fails at it."""
     counted = attempt(lambda: as_stats(cache.stats(pool)) if counts(cache) else PoolStats())
     return PoolStats() if isinstance(counted, Raised) else counted
@@ -153,7 +157,7 @@ class _Counts:
             self.table[name] = {"hits": None, "misses": None, "evictions": None}
 
 
-class _Rings(RingTap):
+class _CandidateRings(RingTap):
     """Stands in the place of a model's dicts and slots, and asks the candidate instead.
 
     What LightZero would copy into a slot the candidate copies; what the candidate lends as a working copy is one.
@@ -175,29 +179,29 @@ class _Rings(RingTap):
         """The dicts and slots, and the methods that copy."""
         return {
             **super().stand_ins(),
-            "custom_copy_kv_cache_to_shared_init_envs": lambda src_kv, env_id: Lent(src_kv),  # noqa: ARG005
-            "custom_copy_kv_cache_to_shared_recur": Lent,
+            "custom_copy_kv_cache_to_shared_init_envs": lambda src_kv, env_id: ServedSlot(src_kv),  # noqa: ARG005
+            "custom_copy_kv_cache_to_shared_recur": ServedSlot,
             "custom_copy_kv_cache_to_shared_wm": self._copy_to_work_on,
         }
 
-    def looked_up(self, own: dict[Any, Any], pool: PoolId, key: Any, default: Any, *, searching: bool) -> Any:
+    def look_up(self, own: dict[Any, Any], pool: PoolId, key: Any, default: Any, *, searching: bool) -> Any:
         """The candidate's answer; a search has it when it asks the first of its two dicts."""
         del own
         if searching and pool == RECUR:
-            return Lent(None)
+            return ServedSlot(None)
         if searching:
             assert pool.env is not None
             found = self._working_copy = self._cache.checkout(pool.env, number_of(key))
         else:
             found = self._cache.get(pool, number_of(key))
         self._counts.add(LOOKUPS, hit=found is not None)
-        return default if found is None else Lent(found)
+        return default if found is None else ServedSlot(found)
 
-    def stored(self, pool: PoolId, key: Any, index: Any) -> None:
+    def report_set(self, pool: PoolId, key: Any, index: Any) -> None:
         """What the model would have copied."""
         self._cache.set(pool, number_of(key), index.value)
 
-    def tell(self, operation: Operation, own: Own) -> None:
+    def tell(self, operation: Operation, own: OwnOutcome) -> None:
         """A clear."""
         del own
         if isinstance(operation, Clear):
@@ -207,7 +211,7 @@ class _Rings(RingTap):
         return src_kv if src_kv is self._working_copy else self._copied(src_kv)
 
 
-class _Manager(StandsIn):
+class _CandidateManager(StandIn):
     """A candidate with the methods of a later LightZero's manager; the others are that one's own."""
 
     def __init__(self, own: Any, cache: Cache, counts: _Counts) -> None:
