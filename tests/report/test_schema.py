@@ -184,7 +184,7 @@ def test_a_tolerance_is_read_back(tmp_path: Path) -> None:
     assert [run.tolerances for run in result.runs] == [[each] for each in result.tolerances]
     fields = {**result.as_dict(), "tolerances": [{"rtol": 0.5, "atol": None}]}
     (tmp_path / "r.json").write_text(json.dumps(fields), encoding="utf-8")
-    with pytest.raises(UsageError, match=r"r\.json is no result: rtol and atol go together"):
+    with pytest.raises(UsageError, match=r"r\.json is no result: give both rtol and atol, or neither"):
         read_result(tmp_path / "r.json")
 
 

@@ -318,7 +318,7 @@ def test_numbers_that_differ_are_said_not_to_be_kept() -> None:
     cache.set(RECUR, 1, value(3))
     cache.get(RECUR, 1)
     assert found(cache) == ("stale_hit", "corruption", "candidate")
-    assert only(cache).difference.startswith("layer 0, K: the tensors are not equal. Their numbers are not kept:")
+    assert only(cache).difference.startswith("layer 0, K: the tensors are not equal. Their numbers were not kept:")
 
 
 @pytest.mark.usefixtures("on_device")

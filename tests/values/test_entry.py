@@ -91,9 +91,7 @@ def test_a_cache_without_tensor_or_size_is_named(lost: str) -> None:
 def test_a_check_refuses_the_wrong_types(tensor: Any, size: Any, found: str) -> None:
     """A `_cache` that is no tensor, or a `_size` that is no int, is refused with what was found."""
     value = UpstreamKeysValues([drawn(0), tensor], [1, size])
-    with pytest.raises(
-        NotKeysValuesError, match=rf"expected a tensor and an int as its _cache and _size, found {found}"
-    ):
+    with pytest.raises(NotKeysValuesError, match=rf"expected a tensor and an int as _cache and _size, found {found}"):
         check(value)
 
 

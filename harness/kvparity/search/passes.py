@@ -61,7 +61,7 @@ def shrink_pools(search: Search) -> None:
 
 def drop_pools(search: Search) -> None:
     """Drop all operations of a pool."""
-    for pool in {_pool(operation) for operation in search.best.operations}:
+    for pool in dict.fromkeys(map(_pool, search.best.operations)):  # a set has another order in each process
         rest = [operation for operation in search.best.operations if _pool(operation) != pool]
         if len(rest) < len(search.best):
             _consider_operations(search, rest)

@@ -1,9 +1,9 @@
-"""Checksums of tensors, taken on the device that the tensors are on: nothing is read back, and nobody waits.
+"""Checksums of tensors, computed on the device of the tensors: nothing is read back, and the CPU does not wait.
 
-A checksum is two sums, modulo 2^64, of all 32-bit words of a tensor, each word times a weight of its own. With random
-weights a difference in one word always shows, whatever else is equal, and two tensors that differ in several have the
-same two sums once in 2^64. A plain sum would not see that words changed places, an exclusive or would not see it
-either, and with equal weights the sign bits of two numbers, flipped together, would cancel out.
+A checksum is two sums, modulo 2^64, of all 32-bit words of a tensor, each word times a weight of its own. The weights
+are random and odd. So a difference in one word always changes the sums, and two tensors that differ in several words
+have equal sums once in 2^64. A plain sum, or an exclusive or, would not notice that two words were swapped. With equal
+weights the sign bits of two numbers, both flipped, would cancel out.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from __future__ import annotations
 import torch
 
 _SEED = 0x6B767072
-_BLOCK = 1 << 16  # words that have weights of their own; what is longer is summed block by block
-_STEP = -7046029254386353131  # an odd number, as different from its own powers as can be: 2^64 by the golden ratio
+_BLOCK = 1 << 16  # words with weights of their own; longer tensors are summed block by block
+_STEP = -7046029254386353131  # 2^64 divided by the golden ratio, odd: its powers spread well over all numbers
 _WORD_BYTES = 4
 
 _WEIGHTS: dict[torch.device, torch.Tensor] = {}
 
 
 def checksums(rows: torch.Tensor, out: torch.Tensor) -> None:
-    """The checksum of each of `rows` `[k, ...]`, of any dtype, into `out` `[k, 2]` int64 on the same device."""
+    """Write the checksum of each of `rows` `[k, ...]`, any dtype, into `out` `[k, 2]` int64 on the same device."""
     if not rows.numel():
         out.zero_()
         return
@@ -35,7 +35,7 @@ def checksums(rows: torch.Tensor, out: torch.Tensor) -> None:
 
 
 def _words(rows: torch.Tensor) -> torch.Tensor:
-    """`[k, words]` int32 of what is in `rows`; the last word of each filled up with zeros."""
+    """The bytes of `rows` as `[k, words]` int32; the last word of each row is filled up with zeros."""
     rows = rows.detach().resolve_conj().resolve_neg().contiguous()
     octets = rows.reshape(len(rows), rows[0].numel()).view(torch.uint8)
     missing = -octets.shape[1] % _WORD_BYTES
@@ -47,7 +47,7 @@ def _words(rows: torch.Tensor) -> torch.Tensor:
 
 
 def _weights(device: torch.device) -> torch.Tensor:
-    """`[2, _BLOCK]` odd int64, the same on every device; of a generator of their own, not of the run's random state."""
+    """`[2, _BLOCK]` odd int64, the same on every device. Their own generator leaves the run's random state alone."""
     weights = _WEIGHTS.get(device)
     if weights is None:
         with torch.inference_mode(mode=False):

@@ -1,4 +1,4 @@
-"""Fingerprints of entries on a GPU: they stay there, and are read in batches, one transfer for hundreds of lookups."""
+"""Fingerprints of entries on a GPU: they stay there and are read in batches, one transfer for hundreds of lookups."""
 
 from __future__ import annotations
 
@@ -19,31 +19,26 @@ if TYPE_CHECKING:
 
 
 BATCH = 256  # fingerprints
-
-
 _CHECKSUM = 2  # int64 words
-
-
 _CHECKSUM_BYTES = 16
-
-
 _CPU = torch.device("cpu")
 
 
 def fingerprints_for(device: torch.device | None) -> Fingerprints:
-    """What takes fingerprints of entries on that device."""
+    """What takes fingerprints of entries on `device`; None stands for several devices."""
     return DeviceFingerprints(device) if device is not None and device.type == "cuda" else HostFingerprints()
 
 
 class Pending:
-    """An entry that was looked at on its device: what it is like is known, its fingerprint when the batch is read.
+    """The fingerprint of an entry on a device, before and after its batch is read.
 
-    It has the structure of an entry, as far as `compare` reads it; what is left of a tensor there is `Remembered`.
+    Shapes, dtypes and devices are known at once, the checksums once the batch is read. `compare` accepts it as an
+    entry, with a `Remembered` in the place of each tensor.
 
     Args:
-        tensors: of the entry.
-        sizes: valid lengths.
-        places: of each tensor, where in the batch its checksum is; or the checksum, where that is known.
+        tensors: the `2 * L` tensors `[N, H, T, D]` of the entry; they are not kept.
+        sizes: the `2 * L` valid lengths.
+        places: for each tensor the index of its checksum in the batch, or the checksum itself if it is known.
     """
 
     __slots__ = ("_checksums", "_kinds", "_sizes")
@@ -54,7 +49,7 @@ class Pending:
         self._checksums = places
 
     def read(self, batch: bytes) -> None:
-        """Take the checksums out of a batch that was read."""
+        """Take the checksums out of `batch`."""
         self._checksums = [
             batch[place * _CHECKSUM_BYTES : (place + 1) * _CHECKSUM_BYTES] if isinstance(place, int) else place
             for place in self._checksums
@@ -62,7 +57,7 @@ class Pending:
 
     @property
     def fingerprint(self) -> bytes:
-        """16 bytes: xxh3-128 over dtype, shape and size of each tensor and all checksums. After `read` only."""
+        """16 bytes: xxh3-128 over dtype, shape and size of each tensor and all checksums. Call `read` before."""
         dtypes, shapes, _ = zip(*self._kinds, strict=True)
         digest = xxhash.xxh3_128(headers(dtypes, shapes)[self._sizes])
         for checksum in self._checksums:
@@ -72,7 +67,7 @@ class Pending:
 
     @property
     def _keys_values(self) -> Any:
-        """After `read` only."""
+        """The structure that `compare` reads. Call `read` before."""
         remembered = [
             Remembered(shape=shape, dtype=dtype, device=device, checksum=cast("bytes", checksum))
             for (dtype, shape, device), checksum in zip(self._kinds, self._checksums, strict=True)
@@ -81,14 +76,14 @@ class Pending:
 
 
 class DeviceFingerprints:
-    """Takes fingerprints on a device, and reads them in batches. `Pending` stands for each until then.
+    """Takes fingerprints on a device and reads them in batches; until then each is a `Pending`.
 
     Args:
-        device: where entries are. One that is not there is hashed on the CPU, to the same fingerprint, at once.
+        device: where entries are expected. Tensors elsewhere get the same checksum from the CPU at once.
         batch: how many fingerprints are read at once.
 
     Attributes:
-        pending: fingerprints that are yet to be read.
+        pending: fingerprints that were not read yet.
     """
 
     def __init__(self, device: torch.device, *, batch: int = BATCH) -> None:
@@ -99,7 +94,7 @@ class DeviceFingerprints:
         self._used = 0
 
     def look(self, value: Any) -> Look:
-        """See `Fingerprints`: what comes is `Pending`."""
+        """See `Fingerprints`; the fingerprint is a `Pending`."""
         tensors, sizes = read(value)
         here = [tensor for tensor in tensors if tensor.device == self._device]
         with torch.no_grad():
@@ -108,12 +103,12 @@ class DeviceFingerprints:
             return self._seen(tensors, sizes, [tensor[None] for tensor in tensors])
 
     def look_at_row(self, row: torch.Tensor, sizes: Sequence[int]) -> Look:
-        """See `Fingerprints`: what comes is `Pending`."""
+        """See `Fingerprints`; the fingerprint is a `Pending`."""
         with torch.no_grad():
             return self._seen(list(row.unbind(0)), sizes, [row])
 
     def read(self) -> None:
-        """Read what is pending: the one moment at which the CPU waits for the device."""
+        """Read all pending fingerprints. Only here the CPU waits for the device."""
         pending, self.pending = self.pending, []
         used, self._used = self._used, 0
         if not pending:
@@ -125,9 +120,9 @@ class DeviceFingerprints:
     # ------------------------------------------------------------------ inside
 
     def _seen(self, tensors: list[torch.Tensor], sizes: Sequence[int], rows: list[torch.Tensor]) -> Look:
-        """Take the checksums of `rows`, each `[k, N, H, T, D]`, which are the tensors of an entry."""
+        """Take the checksums of `rows`, each `[k, N, H, T, D]`; together they are the tensors of an entry."""
         if not tensors:
-            raise ValueError("an entry of no layers has no fingerprint")
+            raise ValueError("an entry with no layers has no fingerprint")
         self._make_room(len(tensors))
         places: list[int | bytes] = []
         for row in rows:
@@ -140,19 +135,19 @@ class DeviceFingerprints:
         pending = Pending(tensors, sizes, places)
         self.pending.append(pending)
         devices = {tensor.device for tensor in tensors}
-        # Nobody looks into a fingerprint before the docket has put the bytes in its place.
+        # The queue of examinations replaces it by bytes before anything reads it.
         return cast("bytes", pending), devices.pop() if len(devices) == 1 else None
 
     def _make_room(self, tensors: int) -> None:
-        """For the checksums of so many; entries may come that have more layers than those before them."""
+        """Make room for so many checksums: an entry may have more layers than all before it."""
         if self._used + tensors > len(self._buffer):
             self.read()
             self._buffer = _empty(max(len(self._buffer), 2 * self.batch * tensors), self._device)
 
     def _fetch(self, checksums: torch.Tensor) -> bytes:
-        """Bring the checksums `[tensors, 2]` int64 over, in one transfer."""
+        """The bytes of `checksums` `[tensors, 2]` int64, in one transfer."""
         if checksums.is_cuda:
-            torch.cuda.synchronize(checksums.device)  # they may have been taken on several streams
+            torch.cuda.synchronize(checksums.device)  # several streams may have computed them
         return checksums.to("cpu", copy=True).numpy().tobytes()
 
 

@@ -1,6 +1,6 @@
-"""Two values side by side: the first thing in which they differ, told in torch.testing's words.
+"""The first difference between two values, in the words of `torch.testing`.
 
-Attributes come before numbers: layers, shape, dtype, device, size, and only then the tensors' contents.
+Attributes are compared before numbers: layers, shape, dtype, device, size, and then the contents of the tensors.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from kvparity.values.fingerprints import raw_bytes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MOST = 2.0**64  # which a result can hold
+_MOST = 2.0**64  # the largest number that a result can hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """How far numbers may lie apart, as in `torch.testing.assert_close`; None leaves it to torch, by dtype.
+    """How far numbers may differ, as in `torch.testing.assert_close`; None leaves it to torch, by dtype.
 
     Raises:
-        UsageError: only one of the two is given, or one is below 0 or beyond all sense.
+        UsageError: only one of the two is given, or one is outside [0, 2**64].
     """
 
     rtol: float | None = None
@@ -34,19 +34,19 @@ class Tolerance:
     def __post_init__(self) -> None:
         if self.rtol is None or self.atol is None:
             if self.rtol is not self.atol:
-                raise UsageError(f"rtol and atol go together: give both or neither, got {self.rtol} and {self.atol}")
+                raise UsageError(f"give both rtol and atol, or neither: got rtol {self.rtol} and atol {self.atol}")
         elif not (0 <= self.rtol <= _MOST and 0 <= self.atol <= _MOST):
-            raise UsageError(f"rtol and atol must lie from 0 to 2**64, got {self.rtol} and {self.atol}")
+            raise UsageError(f"rtol and atol must be from 0 to 2**64, got rtol {self.rtol} and atol {self.atol}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """The first thing in which two values differ.
+    """The first difference between two values.
 
     Attributes:
-        kind: `shape` (layers included), `dtype`, `device`, `size` or `value`.
-        where: the tensor: `layer 1, V`; empty where the whole value is meant.
-        message: what was found, over one or more lines.
+        kind: `shape` (also for the number of layers), `dtype`, `device`, `size` or `value`.
+        where: the tensor, such as `layer 1, V`; empty for the whole value.
+        message: what differs, in one or more lines.
     """
 
     kind: str
@@ -59,10 +59,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """What is left of a tensor whose memory may have been used again: what it was like, and what tells its bytes apart.
+    """What is known of a tensor after its memory may have been reused: its attributes and its checksum.
 
     Attributes:
-        checksum: equal where the bytes are; None where it is only known that the entry's other tensors or these differ.
+        checksum: equal if the bytes are equal; None if only the fingerprint of the whole entry is known.
     """
 
     shape: torch.Size
@@ -72,13 +72,13 @@ class Remembered:
 
 
 NOT_KEPT = (
-    "the tensors are not equal. Their numbers are not kept: operations are examined in batches, and by then the memory"
-    " may have been used again"
+    "the tensors are not equal. Their numbers were not kept: operations on a GPU are examined in batches, and by then"
+    " the memory may have been reused"
 )
 
 
 def remembered(value: Any, sizes: Sequence[int]) -> KeysValues:
-    """What is left of an entry in the place of which `value` is now."""
+    """What is known of an earlier entry in the slot that holds `value` now: the same attributes, and `sizes`."""
     tensors = [Remembered(shape=tensor.shape, dtype=tensor.dtype, device=tensor.device) for tensor in read(value)[0]]
     return KeysValues(cast("list[torch.Tensor]", tensors), sizes)
 
@@ -86,10 +86,17 @@ def remembered(value: Any, sizes: Sequence[int]) -> KeysValues:
 def compare(
     reference: Any, candidate: Any, *, tolerance: Tolerance | None = None, sizes: bool = True
 ) -> Difference | None:
-    """The first difference between two key/value objects, or None; `sizes=False` looks at tensors only.
+    """The first difference between two key/value objects, or None if there is none.
 
-    Without `tolerance` tensors are compared bit by bit: a NaN equals the same NaN, -0.0 differs from 0.0. With one, by
-    `torch.testing.assert_close`, where NaN equals NaN. Padding counts in both.
+    Args:
+        reference: any key/value object.
+        candidate: any other.
+        tolerance: compares by `torch.testing.assert_close`, where NaN equals NaN. None compares bit by bit: a NaN
+            equals a NaN with the same bits, -0.0 differs from 0.0. Padding counts in both cases.
+        sizes: whether sizes are compared, too.
+
+    Raises:
+        NotKeysValuesError: one of the two has another structure.
     """
     tensors, lengths = read(reference)
     others, other_lengths = read(candidate)
@@ -101,15 +108,15 @@ def compare(
         )
     for attribute in ("shape", "dtype", "device"):
         for index, (tensor, other) in enumerate(zip(tensors, others, strict=True)):
-            mine, its = getattr(tensor, attribute), getattr(other, attribute)
-            if mine != its:
-                return _attribute(attribute, index, mine, its)
+            expected, found = getattr(tensor, attribute), getattr(other, attribute)
+            if expected != found:
+                return _attribute(attribute, index, expected, found)
     for index, (size, other_size) in enumerate(zip(lengths, other_lengths, strict=True)):
         if sizes and size != other_size:
             return _attribute("size", index, size, other_size)
     for index, (tensor, other) in enumerate(zip(tensors, others, strict=True)):
         if isinstance(tensor, Remembered):
-            difference = _left_of(index, tensor, other)
+            difference = _by_checksum(index, tensor, other)
         else:
             message = _bitwise(tensor, other) if tolerance is None else _close(tensor, other, tolerance)
             difference = Difference(kind="value", where=_where(index), message=message) if message else None
@@ -118,18 +125,18 @@ def compare(
     return None
 
 
-def _left_of(index: int, tensor: Remembered, other: Any) -> Difference | None:
+def _by_checksum(index: int, tensor: Remembered, other: Any) -> Difference | None:
     if tensor.checksum is None:
         return Difference(kind="value", where="", message=NOT_KEPT)
     same = tensor.checksum == getattr(other, "checksum", None)
     return None if same else Difference(kind="value", where=_where(index), message=NOT_KEPT)
 
 
-def _attribute(name: str, index: int, mine: Any, its: Any) -> Difference:
+def _attribute(name: str, index: int, expected: Any, found: Any) -> Difference:
     plural = {"shape": "shapes", "dtype": "dtypes", "device": "devices", "size": "sizes"}[name]
     if name == "shape":
-        mine, its = list(mine), list(its)
-    return Difference(kind=name, where=_where(index), message=f"the {plural} do not match: {mine} != {its}")
+        expected, found = list(expected), list(found)
+    return Difference(kind=name, where=_where(index), message=f"the {plural} do not match: {expected} != {found}")
 
 
 def _where(index: int) -> str:
@@ -137,7 +144,7 @@ def _where(index: int) -> str:
 
 
 def _close(tensor: torch.Tensor, other: torch.Tensor, tolerance: Tolerance) -> str:
-    if tensor.is_floating_point() and tensor.element_size() == 1:  # older versions of torch cannot take differences
+    if tensor.is_floating_point() and tensor.element_size() == 1:  # older versions of torch cannot subtract these
         tensor, other = tensor.float(), other.float()
     try:
         torch.testing.assert_close(other, tensor, rtol=tolerance.rtol, atol=tolerance.atol, equal_nan=True)
@@ -147,7 +154,7 @@ def _close(tensor: torch.Tensor, other: torch.Tensor, tolerance: Tolerance) -> s
 
 
 def _bitwise(tensor: torch.Tensor, other: torch.Tensor) -> str:
-    if tensor.is_complex():  # there is no integer as wide as the widest; the parts become a last axis
+    if tensor.is_complex():  # no integer type is as wide as complex128: the two parts become a last axis
         tensor, other = (torch.view_as_real(each.detach().resolve_conj()) for each in (tensor, other))
     bits, other_bits = _as_integers(tensor), _as_integers(other)
     if torch.equal(bits, other_bits):
@@ -155,17 +162,17 @@ def _bitwise(tensor: torch.Tensor, other: torch.Tensor) -> str:
     numbers = _close(tensor, other, Tolerance(rtol=0.0, atol=0.0))
     if numbers:
         return numbers
-    # Equal as numbers: zeros of either sign, or NaNs with other payloads.
+    # Equal as numbers: zeros with different signs, or NaNs with different bits.
     differ = bits != other_bits
     index = tuple(differ.nonzero()[0].tolist())
-    mine, its = int(bits[index].item()), int(other_bits[index].item())
+    expected, found = int(bits[index].item()), int(other_bits[index].item())
     width = bits.element_size() * 2
     mask = (1 << bits.element_size() * 8) - 1
     return (
         f"Tensor-likes are equal as numbers, but not bit by bit!\n\n"
         f"Mismatched elements: {int(differ.sum())} / {differ.numel()}\n"
-        f"First at index {index}: {tensor[index].item()} ({mine & mask:#0{width + 2}x}) !="
-        f" {other[index].item()} ({its & mask:#0{width + 2}x})"
+        f"First at index {index}: {tensor[index].item()} ({expected & mask:#0{width + 2}x}) !="
+        f" {other[index].item()} ({found & mask:#0{width + 2}x})"
     )
 
 

@@ -3,11 +3,11 @@
 Axes: `L` layers, `N` samples (1 in a cache), `H` heads, `T` tokens, `D` head dim.
 
 An entry is, per layer, a K and a V tensor `[N, H, T, D]`, each with a `size`: how many of its `T` tokens are valid.
-What lies past `size` is padding; it may hold anything and is copied and compared like the rest.
+The tokens past `size` are padding. They may hold anything, and are copied and compared like the rest.
 
 The structure is LightZero's (0.2.0, `lzero/model/unizero_world_models/kv_caching.py`):
-`value._keys_values[layer]._k_cache._cache` is the tensor and `._size` the length, `._v_cache` likewise. Whatever has
-that structure can be read here; nothing else about its class matters.
+`value._keys_values[layer]._k_cache._cache` is the tensor and `._size` the length, `._v_cache` likewise. Any object with
+that structure can be read here, whatever its class.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _TENSOR, _INT = {torch.Tensor}, {int}
 
 
 class TokenCache:
-    """One tensor of tokens and how many of them are valid: LightZero's `Cache`, under its attribute names.
+    """One tensor of tokens and the number of valid ones: LightZero's `Cache`, with its attribute names.
 
     Attributes:
-        _cache: the tensor `[N, H, T, D]`; a consumer may write into it or put another in its place.
+        _cache: the tensor `[N, H, T, D]`; a consumer may write into it or replace it.
         _size: valid tokens, `0 <= _size <= T`.
     """
 
@@ -40,7 +40,7 @@ class TokenCache:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """`(N, H, size, D)`: as in LightZero, the third number counts valid tokens only."""
+        """`(N, H, size, D)`: as in LightZero, the third number counts only valid tokens."""
         samples, heads, _, head_dim = self._cache.shape
         return samples, heads, self._size, head_dim
 
@@ -82,10 +82,10 @@ class KeysValues:
     """One cache entry, in LightZero's structure, so that a cache written for LightZero takes it unchanged.
 
     Args:
-        tensors: `2 * L` tensors `[N, H, T, D]`: K of layer 0, V of layer 0, K of layer 1, ... Held, not copied.
+        tensors: `2 * L` tensors `[N, H, T, D]`: K of layer 0, V of layer 0, K of layer 1, ... They are not copied.
         sizes: `2 * L` valid lengths, in the same order.
-        row: one contiguous tensor `[2 * L, N, H, T, D]` of which the tensors are the slices, where there is one.
-            It makes copying and fingerprinting one operation instead of `2 * L`.
+        row: one contiguous tensor `[2 * L, N, H, T, D]` whose slices are the tensors, or None. With it, copying and
+            fingerprinting are one operation instead of `2 * L`.
     """
 
     __slots__ = ("__weakref__", "_keys_values", "_octets", "_row", "_slices")
@@ -101,7 +101,7 @@ class KeysValues:
 
     @classmethod
     def from_row(cls, row: torch.Tensor, sizes: Sequence[int]) -> KeysValues:
-        """An entry whose tensors are views of `row` `[2 * L, N, H, T, D]`, which must be contiguous."""
+        """An entry whose tensors are views of `row` `[2 * L, N, H, T, D]`; `row` must be contiguous."""
         return cls(row.unbind(0), sizes, row=row)
 
     @classmethod
@@ -123,7 +123,7 @@ class KeysValues:
 
     @property
     def size(self) -> int:
-        """Valid tokens of layer 0's K, which is what LightZero's `size` reads."""
+        """Valid tokens of the K of layer 0, as LightZero's `size`."""
         return self._keys_values[0]._k_cache._size
 
     def __len__(self) -> int:
@@ -134,9 +134,9 @@ class KeysValues:
         return self._keys_values[layer]
 
     def __getstate__(self) -> tuple[torch.Tensor | None, list[torch.Tensor], list[int]]:
-        """The row, or the tensors where they are not its slices; and the sizes.
+        """The row, or the tensors if they are not its slices; and the sizes.
 
-        Not both: a pickle keeps no memory shared between tensors, and has all of the row again for each slice.
+        Not both: pickling does not keep memory shared, so each slice would contain the whole row again.
         """
         self._octets = None  # a pickle for another process moves the memory (`torch.multiprocessing`)
         row = row_of(self)
@@ -144,7 +144,7 @@ class KeysValues:
         return row, tensors if row is None else [], sizes
 
     def __setstate__(self, state: tuple[torch.Tensor | None, list[torch.Tensor], list[int]]) -> None:
-        """As `from_row` does where there is a row; layers and slices are new objects."""
+        """Restore as `from_row` does if there is a row; layers and slices are new objects."""
         row, tensors, sizes = state
         KeysValues.__init__(self, tensors if row is None else row.unbind(0), sizes, row=row)
 
@@ -160,7 +160,7 @@ def read(value: Any) -> tuple[list[torch.Tensor], list[int]]:
     """The `2 * L` tensors and sizes of any key/value object: K and V of layer 0, of layer 1, ... No copies.
 
     Raises:
-        NotKeysValuesError: `value` has not the structure.
+        NotKeysValuesError: `value` has another structure.
     """
     tensors: list[torch.Tensor] = []
     sizes: list[int] = []
@@ -178,10 +178,10 @@ def read(value: Any) -> tuple[list[torch.Tensor], list[int]]:
 
 
 def check(value: Any) -> None:
-    """Make sure that everything in `value` is of the right type, not only in the right place.
+    """Check the type of everything in `value`, not only its place.
 
     Raises:
-        NotKeysValuesError: it is not.
+        NotKeysValuesError: `value` has another structure, no layers, or something of a wrong type in it.
     """
     tensors, sizes = read(value)
     if {*map(type, tensors)} == _TENSOR and {*map(type, sizes)} == _INT:
@@ -191,13 +191,13 @@ def check(value: Any) -> None:
     for tensor, size in zip(tensors, sizes, strict=True):
         if not isinstance(tensor, torch.Tensor) or isinstance(size, bool) or not isinstance(size, int):
             raise NotKeysValuesError(
-                f"{type(value).__name__} is not a key/value cache entry: expected a tensor and an int as its"
+                f"{type(value).__name__} is not a key/value cache entry: expected a tensor and an int as"
                 f" _cache and _size, found {type(tensor).__name__} and {type(size).__name__}"
             )
 
 
 def row_of(value: Any) -> torch.Tensor | None:
-    """The contiguous row behind `value` while all its tensors still are that row's slices, otherwise None."""
+    """The contiguous row behind `value`, or None if its tensors are not, or no longer, the slices of a row."""
     if type(value) is not KeysValues or value._row is None:
         return None
     slices = iter(value._slices)
@@ -208,9 +208,9 @@ def row_of(value: Any) -> torch.Tensor | None:
 
 
 def expose(value: KeysValues) -> memoryview | None:
-    """The memory of the row behind `value`, byte by byte; None where it may only be written by torch.
+    """The memory of the row behind `value` as bytes; None if only torch may write it.
 
-    Between two entries that have it, a copy is one memmove: less than half of what torch takes, small or large.
+    A copy between two such entries is one memmove, which takes less than half the time of torch's copy at any size.
     """
     row = value._row
     if value._octets is None and row is not None and row.device.type == "cpu" and row.numel():
@@ -222,10 +222,10 @@ def expose(value: KeysValues) -> memoryview | None:
 
 
 def clone(value: Any) -> KeysValues:
-    """A copy of any key/value object as our own class; one row where all its tensors are of one kind.
+    """A copy of any key/value object as a `KeysValues`; with a row if all tensors have one shape, dtype and device.
 
     Raises:
-        NotKeysValuesError: `value` has not the structure, no layers, or no tensors in it.
+        NotKeysValuesError: `value` has another structure, no layers, or something else than tensors in it.
     """
     tensors, sizes = read(value)
     if not tensors or not all([isinstance(tensor, torch.Tensor) for tensor in tensors]):
@@ -233,17 +233,20 @@ def clone(value: Any) -> KeysValues:
     first = tensors[0]
     if all(t.shape == first.shape and t.dtype == first.dtype and t.device == first.device for t in tensors):
         row = torch.stack([t.detach() for t in tensors])
-        return KeysValues.from_row(row.contiguous(), sizes)  # a stack of what is channels-last is channels-last
+        return KeysValues.from_row(row.contiguous(), sizes)  # a stack of channels-last tensors is channels-last
     return KeysValues([t.detach().clone(memory_format=torch.contiguous_format) for t in tensors], sizes)
 
 
 def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
-    """Copy `value` over `target`, in place where `target` has a row of the same kind, otherwise into a new entry.
+    """Copy `value` over `target` in place, if the row of `target` fits; otherwise into a new entry.
 
-    The two must not share memory. Raises what `clone` raises.
+    The two must not share memory.
 
     Returns:
-        `target`, its tensors again the slices of its row; or the new entry.
+        `target`, whose tensors are the slices of its row again; or the new entry.
+
+    Raises:
+        NotKeysValuesError: as `clone`.
     """
     tensors, sizes = read(value)
     if target is None or target._row is None or not _overwrite(target._row, target._slices, tensors):
@@ -257,16 +260,16 @@ def copy_into(value: Any, target: KeysValues | None) -> KeysValues:
 
 
 def _overwrite(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: list[torch.Tensor]) -> bool:
-    """Copy `tensors` over `row`, which has these slices; or change nothing, and tell that they are of another kind."""
+    """Copy `tensors` over `row`, which has these slices; False, and nothing changed, if they do not fit."""
     dtype = row.dtype
     for tensor in tensors:
-        if getattr(tensor, "dtype", None) is not dtype:  # torch would cast; and what has none is no tensor
+        if getattr(tensor, "dtype", None) is not dtype:  # torch would cast; an object without a dtype is no tensor
             return False
     return stack_over(row, slices, tensors)
 
 
 def stack_over(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: list[torch.Tensor]) -> bool:
-    """Copy `tensors`, all of the dtype of `row`, over it; or change nothing, and tell that they are of other shapes."""
+    """Copy `tensors`, of the dtype of `row`, over it; False, and nothing changed, if their shapes do not fit."""
     first = slices[0]
     if len(tensors) != len(slices) or tensors[0].shape != first.shape or tensors[0].device != first.device:
         return False
@@ -274,15 +277,15 @@ def stack_over(row: torch.Tensor, slices: tuple[torch.Tensor, ...], tensors: lis
         tensors = [tensor.detach() for tensor in tensors]
     try:
         torch.stack(tensors, out=row)
-    except RuntimeError:  # of several shapes or devices, or a row born in inference mode: refused before it writes
+    except RuntimeError:  # several shapes or devices, or a row made in inference mode; torch refuses before it writes
         return False
     return True
 
 
 def write_token(cache: TokenCache, fill: float) -> None:
-    """Append one token of the constant `fill` in place, as a consumer does; over the first where there is no room.
+    """Append one token filled with `fill` in place, as a consumer does; overwrite the first one if there is no room.
 
-    A tensor of no tokens stays as it is.
+    A tensor with `T = 0` is left alone.
     """
     tensor, size = cache._cache, cache._size
     tokens = tensor.shape[2]
@@ -293,7 +296,7 @@ def write_token(cache: TokenCache, fill: float) -> None:
 
 
 def device_of(value: Any) -> torch.device | None:
-    """The device that all tensors of the value are on; None where they are on several."""
+    """The device of all tensors of the value; None if they are on several."""
     device: torch.device = value._keys_values[0]._k_cache._cache.device
     same = [x._k_cache._cache.device == device == x._v_cache._cache.device for x in value._keys_values]
     return device if all(same) else None
@@ -314,7 +317,7 @@ def size_bytes(value: Any) -> int:
 
 
 def kind_of(value: Any) -> str:
-    """What an entry's tensors are like: `2 layers, [1, 2, 8, 32] float32`, and the device where that is not the CPU."""
+    """Layers, shapes, dtypes: `2 layers, [1, 2, 8, 32] float32`; and the device if it is not the CPU."""
     tensors, _ = read(value)
     kinds = dict.fromkeys(
         f"{list(t.shape)} {str(t.dtype).removeprefix('torch.')}{'' if t.device.type == 'cpu' else f' on {t.device}'}"

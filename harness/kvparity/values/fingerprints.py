@@ -1,4 +1,8 @@
-"""What tells entries apart: an entry's fingerprint, and the views of its memory that it is taken of."""
+"""Fingerprints of entries: equal if the entries are equal, different if they differ.
+
+Taking a fingerprint of a small entry costs less than finding its memory. So the memory of an entry that is looked at
+again is kept as a `View`, and a check of every tensor makes sure that it is the same memory still.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from kvparity.values.entry import check, device_of, read, row_of, write_token
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# numpy has no such types: their bytes are read through an integer of the same width.
+# numpy lacks bfloat16 and the 8-bit floats: their bytes are read as integers of the same width.
 _NUMPY_LACKS = {2: torch.int16, 1: torch.uint8, 4: torch.int32, 8: torch.int64}
 _NUMPY_HAS = frozenset(
     {
@@ -24,43 +28,43 @@ _NUMPY_HAS = frozenset(
     }
 )  # fmt: skip
 
-# Tensors up to this size are copied into one row and hashed at once: the copy costs less than a call per tensor.
+# Tensors up to this size are copied into one row and hashed at once: the copy takes less time than a call per tensor.
 _STACK_BYTES = 8192
 _MOST_HEADERS = 1024
 _CPU = torch.device("cpu")
 _INTEGERS = {int}
 _FILLS = 113
-_STRIDE = 7919  # a prime, so that scribbles wander over all of a tensor
+_STRIDE = 7919  # a prime, so that scribbles reach all of a tensor
 
 Look: TypeAlias = "tuple[bytes, torch.device | None]"
 
-# By id. A view's own checks tell whether it still is one of the object that has that id now.
-_MET: dict[int, weakref.ref[Any]] = {}  # what was looked at once
-_VIEWS: dict[int, View] = {}  # of these, what was looked at again
+# By id. Another object may have the same id later: the checks of a view notice that.
+_MET: dict[int, weakref.ref[Any]] = {}  # objects that were looked at
+_VIEWS: dict[int, View] = {}  # of those that were looked at again
 
 
 class Fingerprints(Protocol):
-    """Takes fingerprints, which are equal where entries are, and differ where these differ.
+    """Takes fingerprints.
 
-    Both methods return the fingerprint, and the device that all tensors are on: None where they are on several.
+    Both methods return the fingerprint and the device of all tensors, which is None if they are on several.
     """
 
     def look(self, value: Any) -> Look:
-        """Look at `value`.
+        """The fingerprint of `value`.
 
         Raises:
-            Exception: it is no entry, or its memory cannot be read.
+            Exception: `value` is no entry, or its memory cannot be read.
         """
 
     def look_at_row(self, row: torch.Tensor, sizes: Sequence[int]) -> Look:
-        """Look at the entry whose tensors are the slices of `row` `[2 * L, N, H, T, D]`, which is contiguous."""
+        """The fingerprint of the entry whose tensors are the slices of `row` `[2 * L, N, H, T, D]`, contiguous."""
 
 
 class Undecided:
-    """Stands for what takes fingerprints until the first entry comes, whose device decides.
+    """Takes the first fingerprint, whose device decides who takes the others.
 
     Args:
-        decide: chooses for a device, and makes sure that this is not asked again.
+        decide: chooses by the device, and puts its choice in the place of this object.
     """
 
     def __init__(self, decide: Callable[[torch.device | None], Fingerprints]) -> None:
@@ -76,7 +80,7 @@ class Undecided:
 
 
 class HostFingerprints:
-    """Fingerprints by xxh3-128, taken at once of memory that the CPU reads."""
+    """Takes fingerprints at once, by xxh3-128, of memory that the CPU can read."""
 
     def __init__(self) -> None:
         self._row: tuple[torch.Tensor, View] | None = None
@@ -90,19 +94,22 @@ class HostFingerprints:
         return digest, view.device
 
     def look_at_row(self, row: torch.Tensor, sizes: Sequence[int]) -> Look:
-        """See `Fingerprints`. One and the same row, again and again, is looked at fast."""
+        """See `Fingerprints`. It is fast if each call has the same row."""
         if self._row is None or self._row[0] is not row:
             tensors = list(row.unbind(0))
-            if not _can_be_seen(row):
+            if not _is_readable(row):
                 return _hashed(tensors, [row], tuple(sizes)), row.device
             self._row = row, View(tensors, [raw_bytes(row)])
         return self._row[1].digest(tuple(sizes)), _CPU
 
 
 def fingerprint(value: Any) -> bytes:
-    """16 bytes that tell entries apart: xxh3-128 over dtype, shape and size of each tensor and all raw bytes.
+    """16 bytes: xxh3-128 over dtype, shape and size of each tensor and all raw bytes.
 
-    Bytes, not numbers: a NaN equals the same NaN, -0.0 differs from 0.0, padding counts.
+    Bytes, not numbers: a NaN equals a NaN with the same bits, -0.0 differs from 0.0, and padding counts.
+
+    Raises:
+        NotKeysValuesError: `value` is no entry.
     """
     view = _VIEWS.get(id(value))
     return (None if view is None else view.fingerprint(value)) or _taken_anew(value)
@@ -111,7 +118,7 @@ def fingerprint(value: Any) -> bytes:
 def _taken_anew(value: Any) -> bytes:
     tensors, sizes = read(value)
     if {*map(type, sizes)} != _INTEGERS:
-        check(value)  # 1.0 and True equal 1, and are no sizes
+        check(value)  # 1.0 and True equal 1, but are no sizes
     view = _remember(value, tensors)
     if view is not None:
         return view.digest(tuple(sizes))
@@ -128,13 +135,13 @@ def _hashed(tensors: list[torch.Tensor], memory: list[torch.Tensor], sizes: tupl
     return digest.digest()
 
 
-def _can_be_seen(tensor: torch.Tensor) -> bool:
-    """Whether numpy can look at its memory as it is."""
+def _is_readable(tensor: torch.Tensor) -> bool:
+    """Whether numpy can read the memory of the tensor without a copy."""
     return tensor.device.type == "cpu" and tensor.is_contiguous() and not tensor.is_conj() and not tensor.is_neg()
 
 
 class Headers(dict[tuple[int, ...], bytes]):
-    """What the fingerprints of entries of one kind begin with, by valid lengths."""
+    """For entries of the same dtypes and shapes: by sizes, the description with which a fingerprint begins."""
 
     def __init__(self, dtypes: tuple[torch.dtype, ...], shapes: tuple[torch.Size, ...]) -> None:
         self._kinds = [f"{dtype},{tuple(shape)}" for dtype, shape in zip(dtypes, shapes, strict=True)]
@@ -152,23 +159,23 @@ headers = lru_cache(maxsize=256)(Headers)
 
 
 class View:
-    """The memory behind an entry, kept while its tensors stay the same ones.
+    """The memory of an entry, valid as long as the entry has the same tensors.
 
-    To make one costs more than to hash a small entry. Only for memory that numpy can look at as it is.
+    It costs more to make than hashing a small entry. It needs memory that numpy can read without a copy.
 
     Args:
-        tensors: of the entry.
-        arrays: over their memory, in order; one array for all where they are the slices of one row.
+        tensors: the `2 * L` tensors `[N, H, T, D]` of the entry.
+        arrays: numpy arrays over their memory, in order; one array if the tensors are the slices of one row.
 
     Attributes:
-        octets: the memory, byte by byte.
-        device: of all tensors.
+        octets: the memory as bytes, one view for each array.
+        device: the device of all tensors.
     """
 
     __slots__ = ("_headers", "_layers", "device", "octets")
 
     def __init__(self, tensors: list[torch.Tensor], arrays: list[Any]) -> None:
-        # Beside each tensor another one of the same memory: it shows when the first is re-pointed or turned in place.
+        # A second tensor on the same memory shows whether the first was re-pointed or transposed in place.
         known = [(tensor, tensor.detach(), tensor.dtype) for tensor in tensors]
         self._layers = [(*k, *v) for k, v in zip(known[::2], known[1::2], strict=True)]
         self._headers = headers(tuple([t.dtype for t in tensors]), tuple([t.shape for t in tensors]))
@@ -177,8 +184,8 @@ class View:
 
     @classmethod
     def of(cls, value: Any, tensors: list[torch.Tensor]) -> View | None:
-        """The view of `value`, which has these tensors; None where some bytes cannot be seen without a copy."""
-        if not tensors or not all([_can_be_seen(tensor) for tensor in tensors]):
+        """The view of `value`, whose tensors these are; None if some bytes cannot be read without a copy."""
+        if not tensors or not all([_is_readable(tensor) for tensor in tensors]):
             return None
         row = row_of(value)
         if row is not None and all([t.is_set_to(part) for t, part in zip(tensors, row.unbind(0), strict=True)]):
@@ -186,13 +193,13 @@ class View:
         return cls(tensors, [raw_bytes(tensor) for tensor in tensors])
 
     def fingerprint(self, value: Any) -> bytes | None:
-        """The fingerprint of `value`; None where it has other tensors by now, or these other memory, shape or dtype."""
+        """The fingerprint of `value`; None if it has other tensors now, or they have another memory, shape or dtype."""
         layers, known = value._keys_values, self._layers
         if len(layers) != len(known):
             return None
         sizes: tuple[int, ...] = ()
         at = 0
-        for layer in layers:  # zip and enumerate would cost as much as a comparison
+        for layer in layers:  # zip and enumerate would take as long as a comparison
             k, k_was, k_dtype, v, v_was, v_dtype = known[at]
             at += 1  # noqa: SIM113
             k_cache, v_cache = layer._k_cache, layer._v_cache
@@ -212,7 +219,7 @@ class View:
         return digest.digest()
 
     def digest(self, sizes: tuple[int, ...]) -> bytes:
-        """The fingerprint of what the memory holds now, with these sizes."""
+        """The fingerprint of the present content of the memory, with these sizes."""
         digest = xxhash.xxh3_128(self._headers[sizes])
         for octets in self.octets:
             digest.update(octets)
@@ -220,12 +227,12 @@ class View:
 
 
 def _remember(value: Any, tensors: list[torch.Tensor]) -> View | None:
-    """A view for this look and the next ones. Not at the first: many caches lend a new object each time."""
+    """A view of `value` for this look and the next. None at the first look: many caches lend a new object each time."""
     key = id(value)
     met = _MET.get(key)
     if met is None or met() is not value:
         _VIEWS.pop(key, None)
-        with suppress(TypeError):  # not every class lets itself be referred to weakly
+        with suppress(TypeError):  # not every class allows weak references
             _MET[key] = weakref.ref(value, partial(_forget, key))
         return None
     view = View.of(value, tensors)
@@ -242,9 +249,9 @@ def _forget(key: int, _: weakref.ref[Any]) -> None:
 
 
 def raw_bytes(tensor: torch.Tensor) -> Any:
-    """A C-contiguous numpy array over the tensor's bytes: a view where it can be, a copy where it must.
+    """The tensor as a C-contiguous numpy array: a view of its memory if possible, otherwise a copy.
 
-    Types that numpy lacks (bfloat16, the 8-bit floats) come as integers of the same width.
+    Dtypes that numpy lacks (bfloat16, the 8-bit floats) become integers of the same width.
     """
     if tensor.requires_grad:
         tensor = tensor.detach()
@@ -258,7 +265,7 @@ def raw_bytes(tensor: torch.Tensor) -> Any:
 
 
 def scribble(value: Any, turn: int) -> None:
-    """Change one number and one size of `value`, which was just looked at, in place; which ones goes with `turn`."""
+    """Change one number and one size of `value` in place, after it was looked at; `turn` decides which ones."""
     layers = value._keys_values
     layer = layers[turn // 2 % len(layers)]
     cache = layer._v_cache if turn % 2 else layer._k_cache
