@@ -62,7 +62,7 @@ def timed(work: list[str], who: list[str], folder: Path) -> tuple[float, float, 
         "--reference",
         "refactored-fifo",
         "--candidate",
-        "kvparity_scenarios.sound:SoundCache",
+        "kvparity_scenarios.correct_cache:CorrectCache",
         "--fail-on",
         "never",
     ]

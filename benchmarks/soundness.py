@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 PAIRS = {
     "legacy-evicting": ("legacy-evicting", "refactored-fifo"),
-    "refactored-fifo": ("kvparity_scenarios.sound:SoundCache", "refactored-fifo"),
-    "refactored-lru": ("kvparity_scenarios.sound:SoundLru", "refactored-lru"),
-    "refactored-priority": ("kvparity_scenarios.sound:SoundPriority", "refactored-priority"),
+    "refactored-fifo": ("kvparity_scenarios.correct_cache:CorrectCache", "refactored-fifo"),
+    "refactored-lru": ("kvparity_scenarios.correct_cache:CorrectLru", "refactored-lru"),
+    "refactored-priority": ("kvparity_scenarios.correct_cache:CorrectPriority", "refactored-priority"),
 }
 QUIRKY = "legacy-evicting"
 FUZZ = "fuzz"

@@ -154,9 +154,9 @@ def test_statistics_are_checked_when_the_body_is_done(pytester: pytest.Pytester)
     pytester.makepyfile(
         counting="""
         from kvparity import PoolStats
-        from kvparity_scenarios.sound import SoundCache
+        from kvparity_scenarios.correct_cache import CorrectCache
 
-        class Lies(SoundCache):
+        class Lies(CorrectCache):
             def stats(self, pool):
                 return PoolStats(hits=7)
         """

@@ -12,7 +12,7 @@ import torch
 from kvparity.caches.protocol import CacheSpec
 from kvparity.contract import entry
 from kvparity.operations import RECUR, Set
-from kvparity_scenarios.sound import SoundCache
+from kvparity_scenarios.correct_cache import CorrectCache
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
@@ -27,7 +27,7 @@ SETS_A_KB = 1000
 needs_glibc = pytest.mark.skipif(mallinfo2 is None, reason="malloc does not say what it has given out")
 
 
-class Leaks(SoundCache):
+class Leaks(CorrectCache):
     """Keeps 1 KB after each 1,000 sets."""
 
     def __init__(self, config: Any, env_num: int) -> None:
@@ -67,7 +67,7 @@ def sets(count: int) -> list[Operation]:
     return [Set(pool=RECUR, key=number % 7, value=VALUE) for number in range(count)]
 
 
-def soaked(cache: type[SoundCache], count: int = 16_000) -> Soaked:
+def soaked(cache: type[CorrectCache], count: int = 16_000) -> Soaked:
     """A cache by itself, looked at 64 times, less what looking takes."""
     torch.set_num_threads(1)
     seen = soak(cache(SPEC.config(), SPEC.env_num), sets(count), count=count, every=count // 64)
@@ -76,7 +76,7 @@ def soaked(cache: type[SoundCache], count: int = 16_000) -> Soaked:
 
 @needs_glibc
 @pytest.mark.parametrize("cache", [Leaks, LeaksSmall, LeaksTensors])
-def test_a_leak_of_1_kb_in_1000_sets_trips(cache: type[SoundCache], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leak_of_1_kb_in_1000_sets_trips(cache: type[CorrectCache], monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole interval lies above the limit, and the planted size in it, whatever it is that leaks."""
     monkeypatch.setenv("PYTHONMALLOC", "malloc")
     seen = apart(soaked, cache)
@@ -90,12 +90,12 @@ def test_a_leak_of_1_kb_in_1000_sets_trips(cache: type[SoundCache], monkeypatch:
 def test_a_cache_without_a_leak_is_steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole interval lies below it."""
     monkeypatch.setenv("PYTHONMALLOC", "malloc")
-    assert apart(soaked, SoundCache).verdict == STEADY
+    assert apart(soaked, CorrectCache).verdict == STEADY
 
 
 def test_a_run_that_was_hardly_looked_at_tells_nothing() -> None:
     """Never that all is well."""
-    few = soak(SoundCache(SPEC.config(), SPEC.env_num), sets(100), count=100, every=20)
+    few = soak(CorrectCache(SPEC.config(), SPEC.env_num), sets(100), count=100, every=20)
     assert few.verdict == UNKNOWN
 
 
@@ -104,7 +104,7 @@ def test_a_run_that_was_hardly_looked_at_tells_nothing() -> None:
 )
 def test_it_ends_with_the_time_or_the_operations(seconds: float, count: int, points: int) -> None:
     """Whichever is first; it looks at least once."""
-    cache = SoundCache(SPEC.config(), SPEC.env_num)
+    cache = CorrectCache(SPEC.config(), SPEC.env_num)
     seen = soak(cache, sets(500), count=count, every=100, seconds=seconds)
     assert list(seen.operations) == [100 * (number + 1) for number in range(points)]
     assert seen.sets == list(seen.operations)

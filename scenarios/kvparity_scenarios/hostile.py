@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kvparity_scenarios.sound import SoundCache
+from kvparity_scenarios.correct_cache import CorrectCache
 
 if TYPE_CHECKING:
     from kvparity.caches.protocol import PoolStats
@@ -21,7 +21,7 @@ _NAP_S = 0.05
 _LEAK_BYTES = 1 << 20
 
 
-class _Harms(SoundCache):
+class _Harms(CorrectCache):
     """Right, were it not for what it does first in every call."""
 
     def harm(self) -> None:
@@ -78,7 +78,7 @@ class Sleeps(_Harms):
         time.sleep(_NAP_S)
 
 
-class Leaks(SoundCache):
+class Leaks(CorrectCache):
     """Keeps one megabyte more with every `set`, and says nothing of it."""
 
     def __init__(self, config: Any, env_num: int) -> None:
@@ -91,7 +91,7 @@ class Leaks(SoundCache):
         self.kept.append(np.ones(_LEAK_BYTES, dtype=np.uint8))
 
 
-class ReturnsGarbage(SoundCache):
+class ReturnsGarbage(CorrectCache):
     """Answers every lookup with something that is no entry, each time another thing."""
 
     def __init__(self, config: Any, env_num: int) -> None:
@@ -111,7 +111,7 @@ class ReturnsGarbage(SoundCache):
     def garbage(self) -> Any:
         """A string, a number, an empty list, a class, an object that raises when it is looked at."""
         self.lookups += 1
-        return ("garbage", -1, [], SoundCache, _Thorn())[self.lookups % 5]
+        return ("garbage", -1, [], CorrectCache, _Thorn())[self.lookups % 5]
 
 
 class _Thorn:
@@ -121,7 +121,7 @@ class _Thorn:
         raise RuntimeError(f"do not touch {name}")
 
 
-HOSTILE: dict[str, type[SoundCache]] = {
+HOSTILE: dict[str, type[CorrectCache]] = {
     "raises-always": RaisesAlways,
     "exits-always": ExitsAlways,
     "sleeps": Sleeps,

@@ -14,7 +14,7 @@ from kvparity.contract import SPEC, entry, same
 from kvparity.errors import UnusableCacheError
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
 from kvparity_refactored import KVCacheManager
-from kvparity_scenarios.sound import SoundCache
+from kvparity_scenarios.correct_cache import CorrectCache
 
 MANAGER_METHODS = (
     "get_init_cache", "set_init_cache", "get_recur_cache", "set_recur_cache", "get_wm_cache", "set_wm_cache",
@@ -87,7 +87,7 @@ def test_a_manager_that_lacks_a_pool_is_told_which(lost: str) -> None:
 
 def test_a_cache_is_taken_as_it_is() -> None:
     """What has the four methods is not wrapped."""
-    cache = SoundCache(SPEC.config(), SPEC.env_num)
+    cache = CorrectCache(SPEC.config(), SPEC.env_num)
     assert adapt(cache) is cache
 
 

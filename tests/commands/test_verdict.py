@@ -37,10 +37,10 @@ memory-growth = 1000000000
 """
 LEAK = """
 from kvparity.values.entry import clone
-from kvparity_scenarios.sound import SoundCache
+from kvparity_scenarios.correct_cache import CorrectCache
 
 
-class Leaking(SoundCache):
+class Leaking(CorrectCache):
     kept = []
 
     def set(self, pool, key, value, *, priority=None):

@@ -13,8 +13,8 @@ from kvparity.contract import CacheContract
 from kvparity.operations import ALL_INIT, WM, PoolId, init
 from kvparity.registry import CACHES, installed
 from kvparity.values.entry import KeysValues, clone, read
+from kvparity_scenarios.correct_cache import CorrectCache, Pool
 from kvparity_scenarios.faults import FAULTS
-from kvparity_scenarios.sound import Pool, SoundCache
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -79,7 +79,7 @@ def test_a_faulty_cache_breaks_the_promise_that_it_should(pytester: pytest.Pytes
 # ---------------------------------------------------------------------- faults of init pools only
 
 
-class SpoilsInit(SoundCache):
+class SpoilsInit(CorrectCache):
     """Puts something else into the place of what an init pool has just stored; `spoilt` says what."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
@@ -130,7 +130,7 @@ class ReadsInTheOrderOfMemory(SpoilsInit):
         return stored
 
 
-class TakesAnything(SoundCache):
+class TakesAnything(CorrectCache):
     """Without complaint, in init pools."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
@@ -138,7 +138,7 @@ class TakesAnything(SoundCache):
             super().set(pool, key, value, priority=priority)
 
 
-class EmptiesTheSlotFirst(SoundCache):
+class EmptiesTheSlotFirst(CorrectCache):
     """Which may be what is set, in init pools."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
@@ -151,7 +151,7 @@ class EmptiesTheSlotFirst(SoundCache):
 # ---------------------------------------------------------------------- faults of every pool
 
 
-class EmptiesTheVictimFirst(SoundCache):
+class EmptiesTheVictimFirst(CorrectCache):
     """Which may be what is set."""
 
     def make_room(self, pool: Pool) -> int:
@@ -162,7 +162,7 @@ class EmptiesTheVictimFirst(SoundCache):
         return slot
 
 
-class TakesZerosForAMiss(SoundCache):
+class TakesZerosForAMiss(CorrectCache):
     """As if a slot were new."""
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
@@ -170,7 +170,7 @@ class TakesZerosForAMiss(SoundCache):
         return found if found is not None and any(tensor.any() for tensor in read(found)[0]) else None
 
 
-class LeavesWhatIsEqual(SoundCache):
+class LeavesWhatIsEqual(CorrectCache):
     """As -0.0 is to 0.0."""
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
@@ -179,7 +179,7 @@ class LeavesWhatIsEqual(SoundCache):
         return target if target is not None and alike else super().copy(value, target)
 
 
-class SpoilsKinds(SoundCache):
+class SpoilsKinds(CorrectCache):
     """Keeps clones, and tensors of some kind not as they are; `spoilt` says which."""
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
@@ -245,7 +245,7 @@ class KeepsTheLongerShape(SpoilsKinds):
         return torch.nn.functional.pad(tensor, (0, 0, 0, surplus)) if surplus > 0 else tensor
 
 
-class CountsTokensInAByte(SoundCache):
+class CountsTokensInAByte(CorrectCache):
     """Which has a sign."""
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
@@ -254,14 +254,14 @@ class CountsTokensInAByte(SoundCache):
         return KeysValues(tensors, [(size + 128) % 256 - 128 for size in sizes])
 
 
-class HashesKeys(SoundCache):
+class HashesKeys(CorrectCache):
     """As Python does: modulo 2**61 - 1."""
 
     def key(self, key: int) -> int:
         return hash(key)
 
 
-class HasFourEnvironments(SoundCache):
+class HasFourEnvironments(CorrectCache):
     """And takes a fifth one for the first."""
 
     def __init__(self, config: SimpleNamespace, env_num: int) -> None:
@@ -269,7 +269,7 @@ class HasFourEnvironments(SoundCache):
         self.pools.update({init(env): self.pools[init(env % 4)] for env in range(4, env_num)})
 
 
-class ForgetsToClearTheLast(SoundCache):
+class ForgetsToClearTheLast(CorrectCache):
     """Of more than two init pools."""
 
     def clear(self, pool: PoolId) -> None:
@@ -278,7 +278,7 @@ class ForgetsToClearTheLast(SoundCache):
             super().clear(each)
 
 
-class UndoesAClear(SoundCache):
+class UndoesAClear(CorrectCache):
     """By another."""
 
     def forget(self, pool: Pool) -> None:
@@ -290,7 +290,7 @@ class UndoesAClear(SoundCache):
             super().forget(pool)
 
 
-class RemembersTheLastCheckout(SoundCache):
+class RemembersTheLastCheckout(CorrectCache):
     """Until a key of recur is set."""
 
     last: tuple[int, int] | None = None
@@ -332,7 +332,7 @@ class RemembersTheLastCheckout(SoundCache):
         (RemembersTheLastCheckout, "test_a_checkout_gives_what_was_set"),
     ],
 )
-def test_a_rare_fault_breaks_a_promise_too(pytester: pytest.Pytester, fault: type[SoundCache], promise: str) -> None:
+def test_a_rare_fault_breaks_a_promise_too(pytester: pytest.Pytester, fault: type[CorrectCache], promise: str) -> None:
     """One of init pools only, or of values, keys and numbers that most workloads never show."""
     assert promise in failed(outcome(pytester, f"cache = '{__name__}:{fault.__name__}'", "-k", promise))
 
@@ -350,9 +350,9 @@ def test_an_assertion_of_the_contract_shows_its_values(pytester: pytest.Pytester
     pytester.makepyfile(
         counting="""
         from kvparity import PoolStats
-        from kvparity_scenarios.sound import SoundCache
+        from kvparity_scenarios.correct_cache import CorrectCache
 
-        class Lies(SoundCache):
+        class Lies(CorrectCache):
             def stats(self, pool):
                 return PoolStats(hits=7)
         """
@@ -364,10 +364,10 @@ def test_an_assertion_of_the_contract_shows_its_values(pytester: pytest.Pytester
 @pytest.mark.parametrize(
     "body",
     [
-        "cache = 'kvparity_scenarios.sound:SoundCache'",
-        "from kvparity_scenarios.sound import SoundCache as cache",
-        "from kvparity_scenarios.sound import SoundCache; cache = lambda *built_with: TestMine.SoundCache(*built_with)",
-        "from kvparity_scenarios import sound; build = lambda _: TestMine.sound.SoundCache(SPEC.config(), 5)",
+        "cache = 'kvparity_scenarios.correct_cache:CorrectCache'",
+        "from kvparity_scenarios.correct_cache import CorrectCache as cache",
+        "from kvparity_scenarios.correct_cache import CorrectCache as One; cache = lambda *sizes: TestMine.One(*sizes)",
+        "from kvparity_scenarios.correct_cache import CorrectCache as One; build = lambda _: TestMine.One(SPEC.config(), 5)",
     ],
     ids=["name", "class", "factory", "build"],
 )
@@ -412,9 +412,9 @@ def test_an_environment_that_there_is_not_may_be_refused_in_any_way(
     pytester.makepyfile(
         ranges=f"""
         from kvparity.operations import init
-        from kvparity_scenarios.sound import SoundCache
+        from kvparity_scenarios.correct_cache import CorrectCache
 
-        class Mine(SoundCache):
+        class Mine(CorrectCache):
             def pool(self, name):
                 env = name.env
                 if env is not None and not 0 <= env < self.env_num:
@@ -430,9 +430,9 @@ def test_a_cache_without_statistics_promises_none(pytester: pytest.Pytester) -> 
     """Its tests of them are skipped, and say so."""
     pytester.makepyfile(
         silent="""
-        from kvparity_scenarios.sound import SoundCache
+        from kvparity_scenarios.correct_cache import CorrectCache
 
-        class Mine(SoundCache):
+        class Mine(CorrectCache):
             stats = None
         """
     )
@@ -456,9 +456,9 @@ def test_what_is_no_statistics_is_one_sentence(pytester: pytest.Pytester, said: 
     pytester.makepyfile(
         odd=f"""
         from kvparity import PoolStats
-        from kvparity_scenarios.sound import SoundCache
+        from kvparity_scenarios.correct_cache import CorrectCache
 
-        class Says(SoundCache):
+        class Says(CorrectCache):
             def stats(self, pool):
                 return {said}
         """
@@ -473,9 +473,9 @@ def test_statistics_may_lack_a_counter(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         few="""
         from types import SimpleNamespace
-        from kvparity_scenarios.sound import SoundCache
+        from kvparity_scenarios.correct_cache import CorrectCache
 
-        class Few(SoundCache):
+        class Few(CorrectCache):
             def stats(self, pool):
                 return SimpleNamespace(hits=super().stats(pool).hits)
         """

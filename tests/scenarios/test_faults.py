@@ -18,8 +18,8 @@ from kvparity.results.divergence import BEHAVIOUR, CORRUPTION
 from kvparity.search.fuzz import Fuzzer
 from kvparity.traces.reader import Trace
 from kvparity_refactored import fifo
+from kvparity_scenarios.correct_cache import CorrectCache, CorrectLru, CorrectPriority
 from kvparity_scenarios.faults import FAULTS, Fault
-from kvparity_scenarios.sound import SoundCache, SoundLru, SoundPriority
 
 if TYPE_CHECKING:
     from kvparity.results.result import Result
@@ -31,7 +31,7 @@ PROMISES = [(name, method) for name, fault in FAULTS.items() for method in fault
 class TestSound(CacheContract):
     """What the faults are made from keeps the contract."""
 
-    cache = SoundCache
+    cache = CorrectCache
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +68,8 @@ def test_a_fault_is_found_and_blamed(name: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", list(installed(SCENARIOS)))
-@pytest.mark.parametrize("cache", [SoundCache, SoundLru, SoundPriority])
-def test_nothing_is_found_of_a_sound_cache(cache: type[SoundCache], method: str) -> None:
+@pytest.mark.parametrize("cache", [CorrectCache, CorrectLru, CorrectPriority])
+def test_nothing_is_found_of_a_sound_cache(cache: type[CorrectCache], method: str) -> None:
     """It agrees with the refactored cache of its strategy in everything, statistics included."""
     comparison = Comparison(f"refactored-{cache.eviction}", f"{__name__}:{cache.__name__}")
     result = drive(comparison, method, steps=2500)

@@ -17,9 +17,9 @@ from kvparity.commands.options import build_parser
 from kvparity.search.case import Signature, first_divergence
 from kvparity.search.fuzz import Fuzzer
 from kvparity.search.trial import PartedError
+from kvparity_scenarios.correct_cache import CorrectCache
 from kvparity_scenarios.faults import FAULTS
 from kvparity_scenarios.machine import CacheMachine
-from kvparity_scenarios.sound import SoundCache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from kvparity.search.fuzz import Finding
 
 SOUND = {
-    "refactored-fifo": "kvparity_scenarios.sound:SoundCache",
-    "refactored-lru": "kvparity_scenarios.sound:SoundLru",
+    "refactored-fifo": "kvparity_scenarios.correct_cache:CorrectCache",
+    "refactored-lru": "kvparity_scenarios.correct_cache:CorrectLru",
 }
 FOUND = ("keys-lose-upper-half", "update-renews", "forgets-sizes", "working-copy-is-entry", "length-is-capacity")
 
@@ -150,7 +150,7 @@ class Flaky(FAULTS["by-reference"]):  # type: ignore[misc]
         self.wrong = self.lives % 2
 
     def copy(self, value: Any, slot: Any) -> Any:
-        return super().copy(value, slot) if self.wrong else SoundCache.copy(self, value, slot)
+        return super().copy(value, slot) if self.wrong else CorrectCache.copy(self, value, slot)
 
 
 def test_a_flaky_candidate_is_a_finding() -> None:
@@ -220,7 +220,7 @@ def test_the_command_writes_a_finding_once(tmp_path: Path, capsys: pytest.Captur
 
 def test_the_command_says_how_much_was_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where nothing was found."""
-    names = ("--reference", "refactored-fifo", "--candidate", "kvparity_scenarios.sound:SoundCache")
+    names = ("--reference", "refactored-fifo", "--candidate", "kvparity_scenarios.correct_cache:CorrectCache")
     assert fuzz(tmp_path, "--time", "1s", "--quiet", *names) == 0
     [verdict] = capsys.readouterr().out.splitlines()
     assert verdict.startswith("PARITY: no corruption found; ")

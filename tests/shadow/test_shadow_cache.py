@@ -27,8 +27,8 @@ from kvparity import (
 )
 from kvparity_legacy import EvictingCache
 from kvparity_refactored import fifo, lru, priority
+from kvparity_scenarios.correct_cache import CorrectCache
 from kvparity_scenarios.faults import FAULTS
-from kvparity_scenarios.sound import SoundCache
 from support import doubles
 from support.shadows import ROOMY, SPEC, found, only, shadow, sound, value
 
@@ -294,7 +294,7 @@ def test_only_hits_on_both_sides_compare_values() -> None:
     assert (cache.gets_compared, cache.values_compared) == (2, 0)
 
 
-@pytest.mark.parametrize("candidate", [EvictingCache, SoundCache])
+@pytest.mark.parametrize("candidate", [EvictingCache, CorrectCache])
 def test_a_sound_cache_may_take_back_what_it_lent(candidate: type[Any]) -> None:
     """A loan ends with the next set of its pool, a working copy with as many checkouts as there are environments."""
     cache = shadow(candidate(SPEC.config(), 2), adapt(fifo(SPEC.config(), 2)), SPEC)

@@ -19,7 +19,7 @@ from kvparity.shadow.side import Side
 from kvparity.training import attach
 from kvparity.values.fingerprints import HostFingerprints
 from kvparity_refactored import KVCacheManager
-from kvparity_scenarios.sound import SoundCache, SoundLru
+from kvparity_scenarios.correct_cache import CorrectCache, CorrectLru
 from support import doubles
 from support.worldmodels import ReleasedModel
 
@@ -52,34 +52,34 @@ class Wrapper:
 # ---------------------------------------------------------------------- strategies
 
 
-class DeclaresNoMethod(SoundCache):
+class DeclaresNoMethod(CorrectCache):
     """Its strategy is a word, where a method is expected."""
 
     strategy = "lru"  # type: ignore[assignment]
 
 
-class CannotSay(SoundCache):
+class CannotSay(CorrectCache):
     """Fails when it is asked for its strategy."""
 
     def strategy(self, pool: PoolId) -> str:
         raise LookupError(f"no strategy for {pool}")
 
 
-class Quits(SoundCache):
+class Quits(CorrectCache):
     """Ends the program when it is asked for its strategy."""
 
     def strategy(self, pool: PoolId) -> str:
         raise SystemExit(7)
 
 
-class DeclaresAList(SoundCache):
+class DeclaresAList(CorrectCache):
     """Declares what is no word."""
 
     def strategy(self, pool: PoolId) -> Any:
         return ["lru"]
 
 
-class IsNotListenedTo(SoundCache):
+class IsNotListenedTo(CorrectCache):
     """Its listener is read only."""
 
     @property
@@ -149,7 +149,7 @@ def test_an_interrupt_in_a_strategy_is_the_users() -> None:
 
 def test_a_wrapper_says_what_the_cache_in_it_says() -> None:
     """What it passes on by `__getattr__` is seen on every Python: strategy, statistics and drops."""
-    inner = SoundLru(SPEC.config(), SPEC.env_num)
+    inner = CorrectLru(SPEC.config(), SPEC.env_num)
     inner.on_drop = None  # type: ignore[attr-defined]
     wrapper = Wrapper(inner)
     mine = side(wrapper)
@@ -278,6 +278,6 @@ def test_an_exception_that_cannot_be_changed_reaches_no_caller() -> None:
     def fail(_pool: PoolId, _key: int) -> None:
         raise FrozenError
 
-    outcome = side(SoundCache(SPEC.config(), SPEC.env_num)).ask(fail, RECUR, 1)
+    outcome = side(CorrectCache(SPEC.config(), SPEC.env_num)).ask(fail, RECUR, 1)
     assert isinstance(outcome.error, FrozenError)
     assert outcome.error.__traceback__ is None

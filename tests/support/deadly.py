@@ -7,10 +7,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from kvparity_scenarios.sound import SoundCache
+from kvparity_scenarios.correct_cache import CorrectCache
 
 
-class Dies(SoundCache):
+class Dies(CorrectCache):
     """Takes its process with it at the first lookup."""
 
     def get(self, *_: Any) -> None:
@@ -19,7 +19,7 @@ class Dies(SoundCache):
     checkout = get  # type: ignore[assignment]
 
 
-class DiesOnce(SoundCache):
+class DiesOnce(CorrectCache):
     """Takes its process with it at the first lookup of all; the file that `KVPARITY_TEST_MARK` names remembers that."""
 
     def get(self, *arguments: Any) -> Any:
@@ -28,7 +28,7 @@ class DiesOnce(SoundCache):
         return super().get(*arguments)
 
 
-class Interrupts(SoundCache):
+class Interrupts(CorrectCache):
     """Somebody stops the campaign, once, when a worker begins with its second task."""
 
     built = 0
@@ -41,7 +41,7 @@ class Interrupts(SoundCache):
             signal.pause()
 
 
-class Hangs(SoundCache):
+class Hangs(CorrectCache):
     """Never comes back from a lookup."""
 
     def get(self, *_: Any) -> None:

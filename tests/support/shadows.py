@@ -10,8 +10,8 @@ from kvparity import (
     KeysValues,
     ShadowCache,
 )
+from kvparity_scenarios.correct_cache import CorrectCache
 from kvparity_scenarios.faults import FAULTS
-from kvparity_scenarios.sound import SoundCache
 from support import doubles
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def fault(name: str, spec: CacheSpec = ROOMY) -> Cache:
 
 def sound(spec: CacheSpec = ROOMY) -> Cache:
     """What the gallery is made from."""
-    return SoundCache(spec.config(), spec.env_num)
+    return CorrectCache(spec.config(), spec.env_num)
 
 
 def only(cache: ShadowCache) -> Divergence:

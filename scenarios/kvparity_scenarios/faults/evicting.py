@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kvparity.caches.protocol import PoolStats
     from kvparity.operations import PoolId
     from kvparity.values.entry import KeysValues
-    from kvparity_scenarios.sound import Pool
+    from kvparity_scenarios.correct_cache import Pool
 
 
 class KeepsOverwrittenKeys(Fault):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kvparity.results.divergence import CORRUPTION
 from kvparity.values.entry import read
-from kvparity_scenarios.sound import SoundCache
+from kvparity_scenarios.correct_cache import CorrectCache
 
 if TYPE_CHECKING:
     import torch
 
 
-class Fault(SoundCache):
+class Fault(CorrectCache):
     """A cache with one fault.
 
     Attributes:

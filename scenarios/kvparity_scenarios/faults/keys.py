@@ -10,7 +10,7 @@ from kvparity_scenarios.faults.fault import Fault
 
 if TYPE_CHECKING:
     from kvparity.values.entry import KeysValues
-    from kvparity_scenarios.sound import Pool
+    from kvparity_scenarios.correct_cache import Pool
 
 
 class KeysLoseUpperHalf(Fault):

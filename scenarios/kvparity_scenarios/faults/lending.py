@@ -12,7 +12,7 @@ from kvparity.values.entry import KeysValues, clone, copy_into, read
 from kvparity_scenarios.faults.fault import Fault, copies
 
 if TYPE_CHECKING:
-    from kvparity_scenarios.sound import Pool
+    from kvparity_scenarios.correct_cache import Pool
 
 
 class WorkingCopyIsEntry(Fault):

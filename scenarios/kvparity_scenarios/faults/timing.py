@@ -14,7 +14,7 @@ from kvparity_scenarios.faults.fault import Fault
 
 if TYPE_CHECKING:
     from kvparity.operations import PoolId
-    from kvparity_scenarios.sound import Pool
+    from kvparity_scenarios.correct_cache import Pool
 
 
 class CopiesOnAnotherThread(Fault):
