@@ -367,7 +367,7 @@ def test_an_assertion_of_the_contract_shows_its_values(pytester: pytest.Pytester
         "cache = 'kvparity_scenarios.correct_cache:CorrectCache'",
         "from kvparity_scenarios.correct_cache import CorrectCache as cache",
         "from kvparity_scenarios.correct_cache import CorrectCache as One; cache = lambda *sizes: TestMine.One(*sizes)",
-        "from kvparity_scenarios.correct_cache import CorrectCache as One; build = lambda _: TestMine.One(SPEC.config(), 5)",
+        "from kvparity_scenarios import correct_cache as m; build = lambda _: TestMine.m.CorrectLru(SPEC.config(), 5)",
     ],
     ids=["name", "class", "factory", "build"],
 )
