@@ -383,7 +383,7 @@ def test_threads_can_share_a_shadow() -> None:
 def test_what_is_no_world_model_is_refused() -> None:
     """The message names what both kinds have, and nothing was touched."""
     broken = SimpleNamespace(env_num=2)
-    message = r"SimpleNamespace is no world model of LightZero 0\.2\.0: it lacks past_kv.*; nor .* kv_cache_manager"
+    message = r"SimpleNamespace is not a world model that kvparity knows: .* lacks past_kv.*; .* kv_cache_manager"
     with pytest.raises(UnusableCacheError, match=message):
         attach(broken, candidate="refactored-fifo")
     assert vars(broken) == {"env_num": 2}
@@ -393,7 +393,9 @@ def test_a_manager_whose_sizes_cannot_be_told_is_refused() -> None:
     """The message says what was expected."""
     model = ManagedModel()
     model.kv_cache_manager.recur_pool = None  # type: ignore[assignment]
-    with pytest.raises(UnusableCacheError, match=r"the sizes of KVCacheManager cannot be told: expected \.init_pools"):
+    with pytest.raises(
+        UnusableCacheError, match=r"the pool sizes of KVCacheManager cannot be read: expected \.init_pools"
+    ):
         attach(model, candidate="refactored-fifo")
 
 

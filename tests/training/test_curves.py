@@ -45,7 +45,7 @@ def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
     path.write_text(whole + whole[:-5])
     assert read_curves(path) == {"loss": [0.5]}
     path.write_text(whole[:-5] + "\n" + whole)
-    with pytest.raises(UsageError, match=r"c\.jsonl is no file of curves: line 1: "):
+    with pytest.raises(UsageError, match=r"c\.jsonl is not a file of curves: line 1: "):
         read_curves(path)
 
 

@@ -256,14 +256,19 @@ def test_world_models_are_found_once_each() -> None:
 
 def test_what_is_no_policy_is_refused() -> None:
     """The message says what was expected."""
-    with pytest.raises(UnusableCacheError, match=r"int has no world model: expected \._collect_model\.world_model"):
+    with pytest.raises(
+        UnusableCacheError, match=r"int has no world model: expected one of \._learn_model\.world_model"
+    ):
         world_models_of(3)
 
 
 def test_what_is_no_world_model_is_refused(writer: Listing) -> None:
     """The message names what is missing, and nothing was touched."""
     broken = SimpleNamespace(env_num=2)
-    with pytest.raises(UnusableCacheError, match=r"SimpleNamespace is no world model of LightZero 0\.2\.0: it lacks"):
+    with pytest.raises(
+        UnusableCacheError,
+        match=r"SimpleNamespace is not a world model that kvparity knows: for LightZero 0\.2\.0 it lacks",
+    ):
         Recording({"collect": broken}, writer)
     assert vars(broken) == {"env_num": 2}
 

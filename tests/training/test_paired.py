@@ -64,7 +64,9 @@ def test_a_difference_within_the_noise_is_none() -> None:
     """Nor is it parity."""
     found = paired([3.0, 2.0, 1.5], [3.0, 2.1, 1.0])
     assert found.verdict == INCONCLUSIVE
-    assert found.reason.startswith("the reference does not repeat itself: loss differs from step 1 on: 2.0 and 2.1;")
+    assert found.reason.startswith(
+        "the reference does not repeat itself, so nobody can tell what the candidate changes: loss "
+    )
 
 
 def test_nothing_logged_is_inconclusive() -> None:

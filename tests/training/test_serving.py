@@ -96,5 +96,5 @@ def test_a_working_copy_is_copied_once() -> None:
 
 def test_no_world_model_is_refused() -> None:
     """As it is by a shadow."""
-    with pytest.raises(KVParityError, match="no world model"):
+    with pytest.raises(KVParityError, match="object is not a world model that kvparity knows"):
         CandidateCaches("refactored-fifo").meet(object())

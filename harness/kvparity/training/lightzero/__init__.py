@@ -1,1 +1,1 @@
-"""Listening to LightZero's world models."""
+"""Hearing what LightZero's world models do with their caches, without a change to LightZero."""

@@ -1,4 +1,4 @@
-"""Methods of classes that are yet to be imported, wrapped in a program that does not know of kvparity."""
+"""Wrapping methods of a program that does not know of kvparity, in classes that it has not imported yet."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _FIRST_USE = "forward_initial_inference"  # every search begins there, with empt
 
 
 class MethodHook(importlib.abc.MetaPathFinder):
-    """Wraps a method of every class that a package's modules define, until removed.
+    """Wraps one method of every class that a package's modules define, from `install` to `remove`.
 
-    Modules are hooked when they are imported, and those that are there already at once.
+    A module that is imported later is hooked when it is imported.
 
     Args:
-        package: whose modules.
-        method: its name.
-        wrap: makes what stands in the method's place.
+        package: name of the package.
+        method: name of the method.
+        wrap: takes the method and returns what replaces it.
     """
 
     def __init__(self, package: str, method: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
@@ -40,14 +40,14 @@ class MethodHook(importlib.abc.MetaPathFinder):
         self._wrapped: list[tuple[type, Any]] = []
 
     def install(self) -> None:
-        """Begin."""
+        """Wrap the method in all modules that are imported already, and in all that are imported from now on."""
         sys.meta_path.insert(0, self)
         for name, module in list(sys.modules.items()):
             if self._is_in_package(name) and module is not None:
                 self._wrap(module)
 
     def remove(self) -> None:
-        """End; every class has its own method back."""
+        """Wrap no more, and give every class its own method back."""
         if self in sys.meta_path:
             sys.meta_path.remove(self)
         for owner, own in self._wrapped:
@@ -57,7 +57,7 @@ class MethodHook(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec that others find, with a loader that hooks what it has loaded."""
+        """The spec that another finder finds, with a loader that hooks the module when it is loaded."""
         if not self._is_in_package(fullname):
             return None
         for finder in sys.meta_path:
@@ -100,10 +100,12 @@ class MethodHook(importlib.abc.MetaPathFinder):
 
 
 class WorldModelHook(MethodHook):
-    """Calls `meet` with each world model of LightZero before its first inference, until removed.
+    """Calls `meet` with each world model of LightZero before its first inference, from `install` to `remove`.
+
+    If `meet` fails, a warning says so, and the program goes on.
 
     Args:
-        meet: is called once with each world model, in this process only.
+        meet: called once with each world model, in this process only.
     """
 
     def __init__(self, meet: Callable[[Any], None]) -> None:

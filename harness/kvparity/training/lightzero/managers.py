@@ -1,4 +1,4 @@
-"""The caches of a later LightZero: one object with `KVCacheManager`'s methods, the model's `kv_cache_manager`."""
+"""The caches of a later LightZero: the model's `kv_cache_manager`, an object with `KVCacheManager`'s methods."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ ATTRIBUTE = "kv_cache_manager"
 
 
 class ManagerTap(Tap):
-    """Listens to a model with a manager. The pool of working copies stays the model's own affair.
+    """Listens to a model with a manager. Nobody hears of the pool of working copies, which only the model uses.
 
     Args:
-        model: a world model for which `has_manager` holds.
+        model: a world model for which `has_manager` is true.
     """
 
     def __init__(self, model: Any) -> None:
@@ -33,7 +33,7 @@ class ManagerTap(Tap):
 
     @property
     def strategies(self) -> DeclaresStrategy:
-        """As the manager's pools say."""
+        """What the manager's pools say."""
         return _ManagerStrategies(self._manager)
 
     @property
@@ -42,16 +42,22 @@ class ManagerTap(Tap):
         return not any(len(pool) for pool in (*self._manager.init_pools, self._manager.recur_pool))
 
     def stand_ins(self) -> dict[str, Any]:
-        """The manager, whose methods tell."""
+        """What takes the place of the manager."""
         return {ATTRIBUTE: _ManagerStandIn(self._manager, self)}
 
     def call(
         self, method: Callable[..., Any], operation: Callable[..., Operation], *arguments: Any, **options: Any
     ) -> Any:
-        """Let the manager do its part, tell what that was, and give the model what it is to get.
+        """Let the manager do its part, tell the listeners, and return what the model gets.
+
+        Args:
+            method: the manager's own.
+            operation: makes an operation of the same arguments.
+            arguments: of the call.
+            options: of the call.
 
         Raises:
-            Exception: whatever the manager raised, unless something else is served.
+            Exception: what the manager raised, unless a listener serves an answer.
         """
         with self.lock:
             own = own_outcome(lambda: method(*arguments, **options))
@@ -70,7 +76,7 @@ class ManagerTap(Tap):
 
 
 class _ManagerStrategies:
-    """The strategies of a manager; that of its working copies, which are its own affair, is no matter."""
+    """The strategies of a manager. For working copies, which nobody hears of, any strategy will do."""
 
     def __init__(self, manager: Any) -> None:
         self._manager = ManagerCache(manager)
@@ -91,7 +97,7 @@ def spec_of_manager(manager: Any) -> CacheSpec:
     """The sizes of the pools.
 
     Raises:
-        UnusableCacheError: the manager's pools do not tell.
+        UnusableCacheError: the manager's pools do not say.
     """
     try:
         env_num = len(manager.init_pools)
@@ -104,13 +110,13 @@ def spec_of_manager(manager: Any) -> CacheSpec:
         )
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise UnusableCacheError(
-            f"the sizes of {type(manager).__name__} cannot be told: expected .init_pools and .recur_pool, each pool"
-            f" with a length and a .pool_size ({error})"
+            f"the pool sizes of {type(manager).__name__} cannot be read: expected .init_pools and .recur_pool,"
+            f" each pool with a length and a .pool_size ({error})"
         ) from None
 
 
 class _ManagerStandIn(StandIn):
-    """The model's own manager, whose methods tell what they did."""
+    """Takes the place of the model's manager; its methods tell the tap what they did."""
 
     def __init__(self, own: Any, tap: ManagerTap) -> None:
         super().__init__(own)
@@ -128,7 +134,7 @@ class _ManagerStandIn(StandIn):
 
 
 class _PoolsStandIn(StandIn, Sequence[Any]):
-    """The manager's own init pools, each of which tells what was done to it."""
+    """Takes the place of the manager's init pools."""
 
     def __init__(self, own: Any, tap: ManagerTap) -> None:
         super().__init__(own)
@@ -145,7 +151,7 @@ class _PoolsStandIn(StandIn, Sequence[Any]):
 
 
 class _PoolStandIn(StandIn):
-    """One of the manager's own pools, whose methods tell what they did: not every caller asks the manager."""
+    """Takes the place of one of the manager's pools: some callers use a pool and not the manager."""
 
     def __init__(self, own: Any, tap: ManagerTap, pool: PoolId) -> None:
         super().__init__(own)
@@ -169,7 +175,7 @@ def _set(pool: PoolId, cache_key: Any, kv_cache: Any, priority: float | None = N
     return Set(pool=pool, key=number_of(cache_key), value=kv_cache, priority=priority)
 
 
-# What each method does, given the arguments of its call, under KVCacheManager's names.
+# The operation that each of KVCacheManager's methods does, made of the arguments of its call.
 _MANAGER_METHODS: dict[str, Callable[..., Operation]] = {
     "get_init_cache": lambda env_id, cache_key: Get(pool=init(env_id), key=number_of(cache_key)),
     "get_recur_cache": lambda cache_key: Get(pool=RECUR, key=number_of(cache_key)),
@@ -181,7 +187,7 @@ _MANAGER_METHODS: dict[str, Callable[..., Operation]] = {
     "clear_all": lambda: Clear(pool=ALL),
 }
 
-# And what those of one of its pools do.
+# The same for the methods of one of its pools, which comes first.
 _POOL_METHODS: dict[str, Callable[..., Operation]] = {
     "get": lambda pool, cache_key: Get(pool=pool, key=number_of(cache_key)),
     "set": _set,

@@ -1,4 +1,4 @@
-"""LightZero's policies and world models, recognised by their structure: LightZero itself is never imported here."""
+"""LightZero's policies and world models, recognised by their structure. LightZero itself is never imported here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROLES = ("learn", "collect", "eval", "target")
 
 
 def world_models_of(policy: Any) -> dict[str, Any]:
-    """The distinct world models of a policy, named by the roles that share each: `learn+collect+eval`, `target`.
+    """The distinct world models of a policy, each named by the roles that share it: `learn+collect+eval`, `target`.
 
     Raises:
         UnusableCacheError: the policy has none.
@@ -32,24 +32,23 @@ def world_models_of(policy: Any) -> dict[str, Any]:
             roles.setdefault(id(model), []).append(role)
             models[id(model)] = model
     if not models:
-        raise UnusableCacheError(
-            f"{type(policy).__name__} has no world model: expected ._collect_model.world_model or the like"
-        )
+        expected = [f"._{role}_model.world_model" for role in _ROLES]
+        raise UnusableCacheError(f"{type(policy).__name__} has no world model: expected one of {', '.join(expected)}")
     return {"+".join(roles[identity]): model for identity, model in models.items()}
 
 
 def world_models_in(target: Any) -> dict[str, Any]:
-    """The world models of a policy, see `world_models_of`; of anything else, itself."""
+    """The world models of a policy, see `world_models_of`. Anything else is taken for a world model itself."""
     if any(hasattr(target, f"_{role}_model") for role in _ROLES):
         return world_models_of(target)
     return {"world model": target}
 
 
 def tap_of(world_model: Any) -> Tap:
-    """What listens to a world model: the tap that it has, or a new one.
+    """The tap that listens to a world model: the one that it has, or a new one.
 
     Raises:
-        UnusableCacheError: it is no world model of a LightZero that is known here.
+        UnusableCacheError: kvparity does not know such a world model.
     """
     for name in (ATTRIBUTE, "past_kv_cache_recurrent_infer"):
         tap = getattr(getattr(world_model, name, None), "_tap", None)
@@ -60,8 +59,8 @@ def tap_of(world_model: Any) -> Tap:
     lacks = [name for name in ATTRIBUTES if not hasattr(world_model, name)]
     if lacks:
         raise UnusableCacheError(
-            f"{type(world_model).__name__} is no world model of LightZero 0.2.0: it lacks {', '.join(lacks)}; nor is it"
-            f" one of a later LightZero, which has a {ATTRIBUTE} with KVCacheManager's methods"
+            f"{type(world_model).__name__} is not a world model that kvparity knows: for LightZero 0.2.0 it lacks"
+            f" {', '.join(lacks)}; for a later LightZero it lacks a {ATTRIBUTE} with KVCacheManager's methods"
         )
     return RingTap(world_model)
 
@@ -70,7 +69,7 @@ def spec_of(world_model: Any) -> CacheSpec:
     """The sizes of a world model's pools.
 
     Raises:
-        UnusableCacheError: it is no world model of a LightZero that is known here.
+        UnusableCacheError: kvparity does not know such a world model.
     """
     return tap_of(world_model).spec
 

@@ -1,4 +1,4 @@
-"""The caches of LightZero 0.2.0: per pool a dict from key to slot and a list of slots, all attributes of the model."""
+"""The caches of LightZero 0.2.0: for each pool a dict from key to slot and a list of slots, attributes of the model."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ ATTRIBUTES = (
     "past_kv_cache_init_infer_envs", "past_kv_cache_recurrent_infer", "shared_pool_init_infer",
     "shared_pool_recur_infer", "shared_pool_size", "shared_pool_size_init", "env_num",
 )  # fmt: skip
-_SEARCH = "retrieve_or_generate_kvcache"  # the method in which a search looks up; root inference does elsewhere
+_SEARCH = "retrieve_or_generate_kvcache"  # in this method a search looks a key up; root inference does it elsewhere
 
 
 class RingTap(Tap):
     """Listens to a model with dicts and slots.
 
-    A search asks the init dict, and after a miss the recur dict. That is one checkout, told at the first of the two.
+    A search asks the init dict, and after a miss the recur dict. Together that is one checkout. Listeners hear of it
+    when the model asks the first dict.
 
     Args:
         model: a world model with `ATTRIBUTES`.
@@ -33,7 +34,7 @@ class RingTap(Tap):
         self._recur: dict[Any, Any] = model.past_kv_cache_recurrent_infer
         self._init_slots: list[list[Any]] = model.shared_pool_init_infer
         self._recur_slots: list[Any] = model.shared_pool_recur_infer
-        self._missed: set[int] = set()  # threads whose search was served a miss and goes on to the recur dict
+        self._missed: set[int] = set()  # threads whose search got a served miss and asks the recur dict next
 
     @property
     def empty(self) -> bool:
@@ -41,7 +42,7 @@ class RingTap(Tap):
         return not (self._recur or any(self._init))
 
     def stand_ins(self) -> dict[str, Any]:
-        """Views of the dicts and of the slots."""
+        """What takes the place of the dicts and of the slots."""
         return {
             "past_kv_cache_init_infer_envs": [_DictStandIn(own, self, init(env)) for env, own in enumerate(self._init)],
             "past_kv_cache_recurrent_infer": _DictStandIn(self._recur, self, RECUR),
@@ -50,7 +51,18 @@ class RingTap(Tap):
         }
 
     def look_up(self, own: dict[Any, Any], pool: PoolId, key: Any, default: Any, *, searching: bool) -> Any:
-        """The model asks a dict for `key`: the slot's index, or what stands for a served value."""
+        """The model asks a dict for `key`.
+
+        Args:
+            own: the model's dict.
+            pool: the dict's pool.
+            key: the model's key.
+            default: what a miss returns.
+            searching: whether a search asks, and not root inference.
+
+        Returns:
+            The slot's index, or a `ServedSlot` if a listener serves the answer.
+        """
         with self.lock:
             if searching and pool == RECUR:
                 return self._look_up_in_recur(key, default)
@@ -71,7 +83,7 @@ class RingTap(Tap):
             return default
 
     def report_set(self, pool: PoolId, key: Any, index: Any) -> None:
-        """The model copied a value into slot `index` and entered it under `key`."""
+        """The model copied a value into slot `index` and put the index into its dict under `key`."""
         try:
             value = self._slots(pool)[index]
         except (IndexError, TypeError):
@@ -81,7 +93,7 @@ class RingTap(Tap):
     # ------------------------------------------------------------------ inside
 
     def _look_up_in_recur(self, key: Any, default: Any) -> Any:
-        """The search missed in the init dict, of which it was told everything already."""
+        """A search asks the second dict. Listeners have heard of this checkout already."""
         thread = threading.get_ident()
         if thread not in self._missed:
             return self._recur.get(key, default)
@@ -95,7 +107,7 @@ class RingTap(Tap):
             if value is not None:
                 return OwnOutcome(value, None, "init")
             value = self._recur_slots[self._recur.get(key)]  # type: ignore[index]  # a miss raises, as in the model
-        except (IndexError, TypeError) as error:  # the model raises the same when it looks the key up itself
+        except (IndexError, TypeError) as error:  # the model raises the same when it reads the slot
             return OwnOutcome(error=error)
         return OwnOutcome() if value is None else OwnOutcome(value, None, "recur")
 
@@ -113,7 +125,7 @@ def spec_of_rings(model: Any) -> CacheSpec:
 
 
 class ServedSlot:
-    """Stands for the index of a slot where a value is served that lies in none."""
+    """Takes the place of a slot's index where a listener serves the value, which lies in no slot."""
 
     __slots__ = ("value",)
 
@@ -122,7 +134,7 @@ class ServedSlot:
 
 
 class _DictStandIn(StandIn, MutableMapping[Any, Any]):
-    """A view of the model's own dict that tells what is done to it."""
+    """Takes the place of the model's dict, and tells the tap what is done to it."""
 
     def __init__(self, own: dict[Any, Any], tap: RingTap, pool: PoolId) -> None:
         super().__init__(own)
@@ -130,14 +142,14 @@ class _DictStandIn(StandIn, MutableMapping[Any, Any]):
         self._pool = pool
 
     def get(self, key: Any, default: Any = None) -> Any:
-        """As a dict's."""
+        """Like `dict`."""
         if self._tap.silent:
             return self._own.get(key, default)
         searching = sys._getframe(1).f_code.co_name == _SEARCH
         return self._tap.look_up(self._own, self._pool, key, default, searching=searching)
 
     def clear(self) -> None:
-        """As a dict's."""
+        """Like `dict`."""
         if self._tap.silent:
             self._own.clear()
             return
@@ -170,7 +182,7 @@ class _DictStandIn(StandIn, MutableMapping[Any, Any]):
 
 
 class _SlotsStandIn(StandIn, MutableSequence[Any]):
-    """A view of the model's own slots, in which a served value can be looked up too."""
+    """Takes the place of the model's slots. Indexed with a `ServedSlot`, it returns the served value."""
 
     def __getitem__(self, index: Any) -> Any:
         return index.value if type(index) is ServedSlot else self._own[index]
@@ -185,5 +197,5 @@ class _SlotsStandIn(StandIn, MutableSequence[Any]):
         return len(self._own)
 
     def insert(self, index: int, value: Any) -> None:
-        """As a list's."""
+        """Like `list`."""
         self._own.insert(index, value)

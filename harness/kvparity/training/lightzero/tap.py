@@ -1,4 +1,4 @@
-"""`Tap`: stands in the place of a world model's caches, lets them answer, and tells listeners what was done."""
+"""`Tap`: takes the place of a world model's caches, lets these answer, and tells listeners what the model did."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ _OUR_OWN = frozenset({"_own", "_tap", "_pool"})
 
 
 class OwnOutcome(NamedTuple):
-    """What the model's own cache did: a lookup found `value` or nothing, or raised `error`.
+    """What the model's own cache did.
 
-    `source` is where a checkout found it: `init` or `recur`.
+    Attributes:
+        value: what a lookup found, or what was set; None for a miss.
+        error: what the cache raised; None if it raised nothing.
+        source: where a checkout found the value, `init` or `recur`; None if that is not known.
     """
 
     value: Any = None
@@ -36,39 +39,42 @@ class OwnOutcome(NamedTuple):
 
 
 class Served(NamedTuple):
-    """What the model is to get instead of its own cache's answer; None is a miss."""
+    """What the model gets instead of its own cache's answer; a value of None is a miss."""
 
     value: Any
 
 
 class Listener(Protocol):
-    """Is told what a world model does with its caches."""
+    """Hears what a world model does with its caches."""
 
     def hear(self, operation: Operation, own: OwnOutcome) -> Served | None:
-        """The model's own cache did `operation`, with that outcome; what the model is to get instead, if anything.
+        """The model's own cache did `operation`, with the outcome `own`.
 
-        What this raises reaches the model: a listener guards itself.
+        An exception raised here reaches the model, so a listener must catch its own.
+
+        Returns:
+            What the model gets instead; None if it gets its own cache's answer.
         """
 
     def give_up(self, error: BaseException) -> None:
-        """The model did something that cannot be told, for this reason: what follows would make no sense."""
+        """The model did something that is not known here. What a listener hears after that would make no sense."""
 
 
 class Tap(ABC):
-    """Listens to one world model, from the first listener's coming to the last one's leaving.
+    """Listens to one world model, from the first `join` to the last `leave`.
 
-    The model's own caches hold everything at all times, and do everything first. A listener is told from the moment
-    at which they are all empty, since it begins with empty caches itself. A model that was forked, copied or pickled
-    tells nothing.
+    The model's own caches hold everything at all times, and they do each operation first. A listener hears nothing
+    until all of them are empty, because it begins with empty caches itself. Listeners do not hear a copy, a pickle or
+    a fork of the model.
 
     Args:
-        model: whose attributes are replaced by the first `join`, and given back by the last `leave`.
+        model: the first `join` replaces some of its attributes, and the last `leave` puts them back.
         spec: the sizes of its pools.
     """
 
     def __init__(self, model: Any, spec: CacheSpec) -> None:
         self.spec = spec
-        self.lock = threading.RLock()  # listeners are told in the order in which the model's own caches did things
+        self.lock = threading.RLock()  # so that listeners hear of operations in the order in which they were done
         self._model = weakref.ref(model)
         self._own: dict[str, Any] = {}
         self._placed: dict[str, Any] = {}
@@ -78,7 +84,7 @@ class Tap(ABC):
 
     @property
     def strategies(self) -> DeclaresStrategy:
-        """Says by which strategies the model's own caches evict."""
+        """The eviction strategies of the model's own caches."""
         return _FirstInFirstOut()
 
     @property
@@ -88,10 +94,10 @@ class Tap(ABC):
 
     @abstractmethod
     def stand_ins(self) -> dict[str, Any]:
-        """What goes in the place of the model's attributes, by name."""
+        """The objects that replace the model's attributes, by name of the attribute."""
 
     def join(self, listener: Listener) -> None:
-        """Tell `listener` from now on, or from when all is empty."""
+        """Tell `listener` what the model does, from now on or from when all caches are empty."""
         with self.lock:
             if not self._placed:
                 self.install()
@@ -101,7 +107,7 @@ class Tap(ABC):
                 self._waiting += (listener,)
 
     def leave(self, listener: Listener) -> None:
-        """Tell `listener` no more; after the last one the model has its own attributes back."""
+        """Tell `listener` nothing more. When the last listener leaves, the model gets its own attributes back."""
         with self.lock:
             self._listeners = tuple(each for each in self._listeners if each is not listener)
             self._waiting = tuple(each for each in self._waiting if each is not listener)
@@ -110,7 +116,7 @@ class Tap(ABC):
             self.remove()
 
     def install(self) -> None:
-        """Put what stands in where the model's own was."""
+        """Replace the model's attributes by the stand-ins."""
         model = self._model()
         self._placed = self.stand_ins()
         self._own = {name: getattr(model, name) for name in self._placed}
@@ -118,22 +124,22 @@ class Tap(ABC):
             setattr(model, name, stand_in)
 
     def remove(self) -> None:
-        """Put the model's own back, unless it has made itself another meanwhile."""
+        """Put the model's own attributes back, except where the model has replaced a stand-in itself."""
         model = self._model()
         for name, stand_in in self._placed.items():
             if getattr(model, name, None) is stand_in:
                 setattr(model, name, self._own[name])
         self._placed, self._own = {}, {}
 
-    # ------------------------------------------------------------------ for those that stand in
+    # ------------------------------------------------------------------ for the stand-ins
 
     @property
     def silent(self) -> bool:
-        """Whether nobody is to be told, as in a forked process."""
+        """Whether nobody listens, as in a forked process."""
         return not (self._listeners or self._waiting)
 
     def tell(self, operation: Operation, own: OwnOutcome) -> Served | None:
-        """Tell every listener; what the model is to get instead of `own`."""
+        """Tell every listener; what the model gets instead of `own`, if anything."""
         served = None
         for listener in self._listeners:
             served = listener.hear(operation, own) or served
@@ -142,12 +148,12 @@ class Tap(ABC):
         return served
 
     def report_unknown_call(self, error: BaseException) -> None:
-        """Something was done that is no operation."""
+        """Tell every listener that the model made a call that is not known here."""
         for listener in self._listeners:
             listener.give_up(error)
 
     def drop_listeners(self) -> None:
-        """Nobody listens any more. Without the lock, which a thread that a fork left behind may hold for ever."""
+        """Tell nobody any more. This takes no lock: in a forked process, a thread that is gone may hold it for ever."""
         self._listeners = self._waiting = ()
 
 
@@ -164,16 +170,16 @@ if hasattr(os, "register_at_fork"):
 
 
 class _FirstInFirstOut:
-    """As LightZero 0.2.0 evicts."""
+    """The strategy of LightZero 0.2.0."""
 
     def strategy(self, _: PoolId) -> str:
         return "fifo"
 
 
 class StandIn:
-    """Looks like the object in whose place it stands, which is also what a copy and a pickle are of.
+    """Takes the place of an object and looks like it. A copy or a pickle of it is one of that object.
 
-    What is assigned to it is assigned to that object, but for what is its own: `_own`, `_tap` and `_pool`.
+    What is assigned to it is assigned to that object, except its own attributes `_own`, `_tap` and `_pool`.
     """
 
     def __init__(self, own: Any) -> None:
@@ -198,7 +204,7 @@ class StandIn:
     def __eq__(self, other: object) -> bool:
         return bool(self._own == other)
 
-    __hash__ = None  # type: ignore[assignment]  # as a dict and a list
+    __hash__ = None  # type: ignore[assignment]  # like a dict and a list
 
     def __reduce_ex__(self, _: Any) -> Any:
         return copy.copy, (self._own,)
@@ -216,7 +222,7 @@ def own_outcome(call: Callable[[], Any]) -> OwnOutcome:
 
 
 def number_of(key: Any) -> int:
-    """A model's key as the 64-bit number that operations name; LightZero's own is such a number in hexadecimal."""
+    """A model's key as a 64-bit number, which operations need. LightZero's keys are such numbers in hexadecimal."""
     try:
         number = int(key, 16) if isinstance(key, str) else index(key)
     except (TypeError, ValueError):

@@ -1,1 +1,1 @@
-"""The same training twice: served by either cache."""
+"""The same training under one seed with each cache, and what differs."""

@@ -1,8 +1,7 @@
-"""What a training logged step by step, kept to the last bit, and where two trainings part.
+"""Curves: the numbers that a training logged step by step, to the last bit, and where those of two trainings differ.
 
-A file of curves is JSON lines, one number each, in the order in which they came: `{"name": ..., "value": ...}`, where
-the value is the float's hexadecimal form, so that nothing is rounded. A process that dies leaves all lines but its
-last.
+A file of curves is JSON lines, one number each, in the order in which they were logged: `{"name": ..., "value": ...}`.
+The value is the float in hexadecimal, so that nothing is rounded. If the process dies, only the last line may be lost.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ class CurveLog:
     """Writes curves. Also a context manager.
 
     Args:
-        path: the file, which is written anew.
+        path: the file; what it held before is lost.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,11 +38,11 @@ class CurveLog:
             raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
     def add(self, name: str, value: float) -> None:
-        """The next number of the curve of that name."""
+        """Add the next number of the curve `name`."""
         self._file.write(json.dumps({"name": name, "value": float(value).hex()}) + "\n")
 
     def close(self) -> None:
-        """Write what is left."""
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> CurveLog:
@@ -54,10 +53,10 @@ class CurveLog:
 
 
 def read_curves(path: Path) -> Curves:
-    """The curves of a file; a last line that was cut short is left out.
+    """The curves of a file, without a last line that was cut short.
 
     Raises:
-        UsageError: there is no such file, or it holds something else.
+        UsageError: the file cannot be read, or it holds something else.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -69,7 +68,7 @@ def read_curves(path: Path) -> Curves:
         try:
             name, value = _point(line)
         except (ValueError, TypeError, KeyError) as error:
-            raise UsageError(f"{path} is no file of curves: line {number}: {error}") from None
+            raise UsageError(f"{path} is not a file of curves: line {number}: {error}") from None
         curves.setdefault(name, []).append(value)
     return curves
 
@@ -81,13 +80,14 @@ def _point(line: str) -> tuple[str, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parting:
-    """Where one curve of two trainings differs first.
+    """The first step at which one curve differs between two trainings.
 
     Attributes:
-        curve: its name.
-        step: its first number that differs, from 0.
-        values: there, of the first and of the second training; None where that one has ended.
-        greatest: difference between two numbers of the same step; NaN where one is no number and the other is.
+        curve: name of the curve.
+        step: the step, counted from 0.
+        values: the numbers at that step in the first and in the second training; None if the curve has ended there.
+        greatest: the greatest difference between two numbers of one step, in the whole curve; NaN if one of the two is
+            NaN and the other is not.
     """
 
     curve: str
@@ -102,12 +102,12 @@ class Parting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Likeness:
-    """How far two trainings are alike.
+    """How much two trainings are alike.
 
     Attributes:
-        curves: how many they have, together.
-        numbers: compared.
-        partings: where they differ, the earliest step first.
+        curves: number of curves that either training has.
+        numbers: numbers that were compared.
+        partings: for each curve that differs, where it differs first; the earliest step comes first.
     """
 
     curves: int
@@ -116,12 +116,12 @@ class Likeness:
 
     @property
     def alike(self) -> bool:
-        """Whether something was compared and not a bit differed."""
+        """Whether something was compared, and no bit of it differs."""
         return self.numbers > 0 and not self.partings
 
 
 def compare_curves(first: Mapping[str, list[float]], second: Mapping[str, list[float]]) -> Likeness:
-    """Each curve of either, number by number and bit by bit."""
+    """Compare each curve of either training, number by number and bit by bit."""
     names = list(dict.fromkeys((*first, *second)))
     partings = [found for name in names if (found := _parting(name, first.get(name, []), second.get(name, [])))]
     return Likeness(

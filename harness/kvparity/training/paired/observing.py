@@ -1,7 +1,7 @@
-"""Listening to what a training logs: its losses and rewards, whoever it tells them.
+"""Keeping what a training logs: its losses and rewards.
 
-Found without its knowledge: what LightZero's policies return of each iteration of the learner, what its collectors
-bring, and the scalars that are written for TensorBoard.
+The training is not changed. The numbers are what LightZero's policies return for each iteration of the learner, the
+rewards in what its collectors return, and the scalars that are written for TensorBoard.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ _SCALARS = ("tensorboardX", "torch.utils.tensorboard")
 
 
 class Observer:
-    """Writes the curves of a training, from `install` on.
+    """Writes the curves of a training, from `install` to `remove`.
 
     Args:
-        log: takes them.
-        pattern: curves whose names it does not find are left out: times, for one, never repeat.
+        log: takes the numbers.
+        pattern: a regular expression; curves are kept if it is found in their names, without regard to case. Numbers
+            such as times never repeat, and need not be kept.
 
     Attributes:
-        iterations: of the learner.
-        samples: that it learnt from.
-        resident: sum over the iterations of the bytes that the process held.
+        iterations: iterations of the learner.
+        samples: samples that the learner learnt from.
+        resident: the bytes that the process held after each iteration, summed up.
     """
 
     def __init__(self, log: CurveLog, *, pattern: str = PATTERN) -> None:
@@ -49,12 +50,12 @@ class Observer:
         ]
 
     def install(self) -> None:
-        """Begin."""
+        """Begin to keep what is logged."""
         for hook in self._hooks:
             hook.install()
 
     def remove(self) -> None:
-        """End; every class has its own methods back."""
+        """Keep nothing more, and give every class its own methods back."""
         for hook in self._hooks:
             hook.remove()
 
@@ -62,27 +63,27 @@ class Observer:
 
     def _learner(self, own: Callable[..., Any]) -> Callable[..., Any]:
         def forward_learn(policy: Any, *arguments: Any, **options: Any) -> Any:
-            if self._learning:  # one policy's method calls that of the class that it was derived from
+            if self._learning:  # a policy's method may call the one of its base class
                 return own(policy, *arguments, **options)
             self._learning = True
             try:
-                said = own(policy, *arguments, **options)
+                logged = own(policy, *arguments, **options)
             finally:
                 self._learning = False
             self.iterations += 1
             self.samples += int(getattr(getattr(policy, "_cfg", None), "batch_size", 0) or 0)
             self.resident += resident_bytes() or 0
-            self._add("learner", said)
-            return said
+            self._add("learner", logged)
+            return logged
 
         return forward_learn
 
     def _collector(self, own: Callable[..., Any]) -> Callable[..., Any]:
         def collect(collector: Any, *arguments: Any, **options: Any) -> Any:
-            brought = own(collector, *arguments, **options)
-            for segment in _segments(brought):
+            collected = own(collector, *arguments, **options)
+            for segment in _segments(collected):
                 self._add("collector", {"reward": float(sum(segment.reward_segment))})
-            return brought
+            return collected
 
         return collect
 
@@ -93,15 +94,15 @@ class Observer:
 
         return add_scalar
 
-    def _add(self, source: str, said: Any) -> None:
-        numbers: Mapping[str, Any] = said if isinstance(said, dict) else {}
+    def _add(self, source: str, logged: Any) -> None:
+        numbers: Mapping[str, Any] = logged if isinstance(logged, dict) else {}
         for name, number in numbers.items():
             value = getattr(number, "item", lambda number=number: number)() if getattr(number, "ndim", 0) == 0 else None
             if isinstance(value, Real) and self._wanted.search(str(name)):
                 self._log.add(f"{source}/{name}", float(value))
 
 
-def _segments(brought: Any) -> list[Any]:
-    """The game segments in what a collector of LightZero returns: they come first of two."""
-    first = brought[0] if isinstance(brought, list | tuple) and brought else None
+def _segments(collected: Any) -> list[Any]:
+    """The game segments in what a collector of LightZero returns, a pair whose first part is a list of them."""
+    first = collected[0] if isinstance(collected, list | tuple) and collected else None
     return [segment for segment in first or () if hasattr(segment, "reward_segment")] if isinstance(first, list) else []

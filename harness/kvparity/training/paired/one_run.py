@@ -1,6 +1,6 @@
-"""One of the trainings that are compared: a script, made deterministic, served by one of two caches, its curves kept.
+"""One of the trainings that are compared: runs a script with fixed seeds and one of the caches, and keeps its curves.
 
-It runs in a process of its own, `python -m kvparity.training.paired.one_run PLAN.json`, which the comparison starts.
+`kvparity compare-training` starts it in a process of its own: `python -m kvparity.training.paired.one_run PLAN.json`.
 """
 
 from __future__ import annotations
@@ -33,18 +33,20 @@ _CURVES, _FACTS = "curves.jsonl", "leg.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run, and where what comes of it goes.
+    """What to run, and where to put what comes of it.
 
     Attributes:
-        name: of the training among those that are compared.
-        folder: for what comes of it.
-        target: a script; with `module`, the name of a module.
-        arguments: its own.
-        serve: `reference`, `candidate`, or `both`: the candidate, with the reference beside it to say where they part.
+        name: name of the training among those that are compared.
+        folder: where the results go.
+        target: a script, or with `module` the name of a module.
+        module: whether `target` is a module.
+        arguments: the script's own arguments.
+        serve: whose answers the model gets: `reference`, `candidate`, or `both`: the candidate's, with the reference
+            beside it to see where the two diverge.
         reference: what reports call LightZero's own caches.
-        candidate: the cache on trial.
-        seed: of everything.
-        pattern: which curves are kept.
+        candidate: name of the cache under test.
+        seed: seed of everything.
+        pattern: a regular expression for the names of the curves to keep.
     """
 
     name: str
@@ -59,20 +61,20 @@ class Plan:
     pattern: str
 
     def write(self) -> Path:
-        """As a file for `main`."""
+        """Write it to a file in its folder, for the new process; the path of the file."""
         path = Path(self.folder) / "plan.json"
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
         return path
 
     @classmethod
     def read(cls, path: Path) -> Plan:
-        """What `write` wrote."""
+        """Read what `write` wrote."""
         fields = json.loads(path.read_text(encoding="utf-8"))
         return cls(**{**fields, "arguments": tuple(fields["arguments"])})
 
 
 def run(plan: Plan) -> int:
-    """Run the training, and leave its curves and what else is to be told in the plan's folder; its exit status."""
+    """Run the training, and write its curves and figures to the plan's folder; the script's exit status."""
     make_deterministic(plan.seed)
     server = _server(plan)
     began = time.perf_counter()
@@ -81,7 +83,7 @@ def run(plan: Plan) -> int:
     def meet(world_model: Any) -> None:
         nonlocal models, began
         if not models:
-            began = time.perf_counter()  # imports and the like are none of a cache's doing
+            began = time.perf_counter()  # the time that imports take has nothing to do with a cache
         models += 1
         server.meet(world_model)
 
@@ -119,7 +121,7 @@ def _server(plan: Plan) -> Server:
 
 
 class _BothCaches:
-    """The candidate serves, and the models' own caches are there to say where the two part."""
+    """The candidate serves. The models' own caches run beside it, to see where the two diverge."""
 
     def __init__(self, plan: Plan) -> None:
         options = Options(
@@ -138,17 +140,17 @@ class _BothCaches:
         self._attachment.detach()
 
     def stats(self) -> dict[str, dict[str, int | None]]:
-        """None: they would be those of two caches."""
+        """Nothing: they would be those of two caches."""
         return {}
 
     def first_divergence(self) -> str:
-        """In words; empty where there is none."""
+        """The first divergence in words; empty if there is none."""
         first = min(self._attachment.result().first.values(), key=lambda each: each.number, default=None)
         return "" if first is None else f"operation {first.number:,}: {first.kind}: {first.explanation}"
 
 
 def read_run(folder: Path) -> TrainingRun | None:
-    """What `run` left there; None where the training ended before it could leave anything."""
+    """What `run` wrote to `folder`; None if the training ended before it could write anything."""
     if not (folder / _FACTS).is_file():
         return None
     return TrainingRun(
@@ -157,7 +159,7 @@ def read_run(folder: Path) -> TrainingRun | None:
 
 
 def _peak_bytes() -> int:
-    """Most memory that this process ever held; 0 on systems that do not tell."""
+    """The most memory that this process ever held, in bytes; 0 on systems that do not say."""
     try:
         resource = importlib.import_module("resource")
     except ImportError:

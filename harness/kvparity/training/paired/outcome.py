@@ -1,4 +1,4 @@
-"""Two trainings of one seed, each served by another cache, and a third that shows how far a training repeats at all."""
+"""The verdict on a training with each cache, and on a third one that shows how well the training repeats itself."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ class TrainingRun:
 
     Attributes:
         name: `reference`, `candidate`, `reference again` or `explained`.
-        served_by: the cache whose answers the model got.
+        served_by: name of the cache whose answers the model got.
         status: the script's exit status.
-        wall_s: how long it took, from the first inference on.
-        iterations: of the learner.
-        samples: that the learner learnt from.
-        peak_bytes: most memory that the process held; `mean_bytes` the average over the iterations.
-        stats: of the serving cache, per family of pools, and `lookups` as their caller sees them.
+        wall_s: seconds from the first inference to the end.
+        iterations: iterations of the learner.
+        samples: samples that the learner learnt from.
+        peak_bytes: the most memory that the process held, in bytes.
+        mean_bytes: the memory that it held on average over the iterations, in bytes.
+        stats: hits, misses and evictions of the serving cache for each family of pools, and under `lookups` those of
+            all lookups, counted where they are made.
         curves: what was logged.
-        first_divergence: of the two caches in words, where both were there.
+        first_divergence: the first divergence of the two caches in words; empty if only one was there.
     """
 
     name: str
@@ -44,11 +46,11 @@ class TrainingRun:
 
     @property
     def samples_per_s(self) -> float:
-        """Samples learnt from per second of the training."""
+        """Samples that the learner learnt from, per second of the training."""
         return self.samples / self.wall_s if self.wall_s else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; curves as their lengths, since their numbers are in files of their own."""
+        """For JSON. It has the lengths of the curves; their numbers are in files of their own."""
         fields = asdict(self)
         fields["curves"] = {name: len(values) for name, values in self.curves.items()}
         return {**fields, "samples_per_s": self.samples_per_s}
@@ -56,17 +58,18 @@ class TrainingRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
-    """What the trainings came to.
+    """Three trainings, and the verdict on them.
 
     Attributes:
-        reference: served by the reference; `again` the same once more.
-        candidate: served by the candidate.
-        likeness: of reference and candidate.
-        noise: likeness of the reference and itself.
-        verdict: `SAME` where every number is equal to the last bit; `DIFFERENT` where one is not and the reference
-            repeats itself up to there; else `INCONCLUSIVE`.
-        reason: for the verdict, in one sentence.
-        caches_part_at: the first divergence of the two caches in words, where a further training was there to see it.
+        reference: the training served by the reference.
+        candidate: the training served by the candidate.
+        again: the training served by the reference once more.
+        likeness: what differs between the reference's and the candidate's training.
+        noise: what differs between the reference's two trainings.
+        verdict: `SAME` if every number is equal to the last bit; `DIFFERENT` if a number differs at a step up to which
+            the reference repeats itself, or if the candidate's training failed; otherwise `INCONCLUSIVE`.
+        reason: the reason for the verdict, in one sentence.
+        caches_part_at: the first divergence of the two caches in words; empty if no fourth training looked for it.
     """
 
     reference: TrainingRun
@@ -92,13 +95,13 @@ class Paired:
 
 
 def _likeness(likeness: Likeness) -> dict[str, Any]:
-    """Partings in words: JSON has neither not-a-number nor infinity."""
+    """For JSON, with the partings in words: JSON has neither NaN nor infinity."""
     partings = [str(parting) for parting in likeness.partings]
     return {"alike": likeness.alike, "curves": likeness.curves, "numbers": likeness.numbers, "partings": partings}
 
 
 def pair(reference: TrainingRun, candidate: TrainingRun, again: TrainingRun) -> Paired:
-    """Hold the candidate's training against the reference's, and that against itself."""
+    """Compare the candidate's training with the reference's, and the reference's two trainings with each other."""
     likeness = compare_curves(reference.curves, candidate.curves)
     noise = compare_curves(reference.curves, again.curves)
     verdict, reason = _verdict_of(likeness, noise, (reference, candidate, again))
@@ -120,23 +123,23 @@ def _verdict_of(
 
 
 def _ended_badly(reference: TrainingRun, candidate: TrainingRun, again: TrainingRun) -> tuple[str, str] | None:
-    """The verdict where a training did not end as it should, or was not served."""
+    """The verdict if a training failed, or if the candidate served nothing; otherwise None."""
     for run in (reference, again):
         if run.status:
             return INCONCLUSIVE, f"the training {run.name}, served by {run.served_by}, ended with status {run.status}"
     if candidate.status:
         return DIFFERENT, (
-            f"the training served by {candidate.served_by} ended with status {candidate.status}, where the"
-            " reference's ended well"
+            f"the training served by {candidate.served_by} ended with status {candidate.status}; the reference's"
+            " training ended with 0"
         )
     if not any(row["hits"] for row in candidate.stats.values()):
-        return INCONCLUSIVE, "the candidate served no hit: no world model was met, or nothing was looked up in one"
+        return INCONCLUSIVE, "the candidate served no hit: the script made no world model, or looked nothing up in it"
     return None
 
 
 def _compared(likeness: Likeness, noise: Likeness) -> tuple[str, str]:
     if not likeness.numbers:
-        return INCONCLUSIVE, "no number was logged by both trainings, so nothing was compared"
+        return INCONCLUSIVE, "nothing was compared: no number was logged by both trainings"
     if likeness.alike:
         return SAME, f"all {likeness.numbers:,} numbers of {likeness.curves} curves are equal to the last bit"
     noisy = {parting.curve: parting.step for parting in noise.partings}
@@ -145,7 +148,7 @@ def _compared(likeness: Likeness, noise: Likeness) -> tuple[str, str]:
             return DIFFERENT, f"{parting}{_repeats(parting, noisy)}"
     first = noise.partings[0]
     return INCONCLUSIVE, (
-        f"the reference does not repeat itself: {first}; what the candidate changes cannot be told from that"
+        f"the reference does not repeat itself, so nobody can tell what the candidate changes: {first}"
     )
 
 

@@ -1,7 +1,7 @@
-"""Everything that a training draws at random, seeded; and torch told to compute the same twice.
+"""Seeding everything that a training draws at random, and making torch repeat itself.
 
-What it cannot reach: processes that the training starts (use an environment manager within the process), and random
-numbers that libraries in C or C++ draw for themselves.
+Two things are out of reach: processes that the training starts (use an environment manager that starts none), and
+random numbers that libraries in C or C++ draw themselves.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _SEEDERS = ("gymnasium.utils.seeding", "gym.utils.seeding")
 
 
 def make_deterministic(seed: int) -> None:
-    """Seed this process's generators and those that environments make for themselves; compute on one thread."""
+    """Seed the generators of this process and those that environments make; let torch compute on one thread."""
     random.seed(seed)
-    np.random.seed(seed % (1 << 32))  # noqa: NPY002  the generator that scripts draw from without naming it
+    np.random.seed(seed % (1 << 32))  # noqa: NPY002  the generator that scripts use without naming it
     torch.manual_seed(seed)
     torch.set_num_threads(1)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only so
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, cuBLAS does not repeat itself
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
     for name in _SEEDERS:
@@ -37,11 +37,13 @@ def make_deterministic(seed: int) -> None:
 
 
 def seed_environments(seeding: ModuleType, seed: int) -> None:
-    """Give each environment that is reset without a seed, and would take one from the clock, the next one from `seed`.
+    """Give each environment that is reset without a seed a seed of its own: `seed`, `seed + 1` and so on.
+
+    Without this, such an environment takes its seed from the clock.
 
     Args:
-        seeding: gymnasium's or gym's module of that name, in which all environments find their generator.
-        seed: of the first.
+        seeding: gymnasium's or gym's module `seeding`, from which all environments get their generators.
+        seed: seed of the first environment.
     """
     own, seeds = seeding.np_random, count(seed)
 

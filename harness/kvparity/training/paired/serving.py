@@ -1,7 +1,7 @@
-"""Who serves a training's world models alone: their own caches, or a candidate in their place, which get nothing.
+"""Serving a training's world models by one cache alone: by their own caches, or by a candidate instead.
 
-Unlike a shadow, nothing is done twice, nothing is compared and nothing is caught: what a training costs with a cache,
-and what comes of it, is that cache's own.
+Unlike in a shadow, nothing is done twice, nothing is compared, and no exception is caught. So the training costs what
+it costs with that cache, and its result is that cache's doing.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ class Server(Protocol):
     """Serves world models."""
 
     def meet(self, world_model: Any) -> None:
-        """Serve another one.
+        """Serve another world model.
 
         Raises:
-            UnusableCacheError: it is no world model that is known here, or the candidate cannot be built for it.
+            UnusableCacheError: kvparity does not know such a world model, or the candidate cannot be built for it.
         """
 
     def leave(self) -> None:
-        """The training has ended."""
+        """The training has ended: give the models their own caches back."""
 
     def stats(self) -> dict[str, dict[str, int | None]]:
-        """Hits, misses and evictions by family of pools, and of all lookups as their caller sees them."""
+        """Hits, misses and evictions of each family of pools, and of all lookups under `LOOKUPS`; None if not known."""
 
 
 class OwnCaches:
-    """The models' own caches serve, and their lookups are counted."""
+    """The models' own caches serve, and lookups are counted."""
 
     def __init__(self) -> None:
         self._counts = _Counts()
@@ -63,7 +63,7 @@ class OwnCaches:
             tap.leave(self)
 
     def stats(self) -> dict[str, dict[str, int | None]]:
-        """See `Server.stats`; how many keys they lost is not known of LightZero's own."""
+        """See `Server.stats`. LightZero does not say how many keys its caches evicted."""
         return self._counts.table
 
     def hear(self, operation: Operation, own: OwnOutcome) -> Served | None:
@@ -82,14 +82,14 @@ class OwnCaches:
         return None
 
     def give_up(self, error: BaseException) -> None:
-        """What cannot be told is not counted."""
+        """A call that is not known here is not counted."""
 
 
 class CandidateCaches:
-    """A candidate serves in the place of the models' own caches.
+    """A candidate serves instead of the models' own caches.
 
     Args:
-        candidate: its name.
+        candidate: name of the candidate.
     """
 
     def __init__(self, candidate: str) -> None:
@@ -116,7 +116,7 @@ class CandidateCaches:
             put_back()
 
     def stats(self) -> dict[str, dict[str, int | None]]:
-        """See `Server.stats`; by family of pools by the candidate's own word."""
+        """See `Server.stats`. The numbers of each family of pools are the candidate's own statistics."""
         table = dict(self._counts.table)
         for cache, spec, _ in self._places:
             for pool in spec.pools:
@@ -133,34 +133,35 @@ class CandidateCaches:
 
 
 def _statistics_of(cache: Cache, pool: PoolId) -> PoolStats:
-    """What the candidate counted; nothing where it does not, or fails at it."""
+    """The candidate's own statistics; empty if it has none, or fails to say."""
     counted = attempt(lambda: as_stats(cache.stats(pool)) if counts(cache) else PoolStats())
     return PoolStats() if isinstance(counted, Raised) else counted
 
 
 class _Counts:
-    """Hits and misses."""
+    """Counts hits and misses."""
 
     def __init__(self) -> None:
         self.table: dict[str, dict[str, int | None]] = {}
 
     def add(self, name: str, *, hit: bool) -> None:
-        """One more."""
+        """Count one more hit or miss."""
         row = self.table.setdefault(name, {"hits": 0, "misses": 0, "evictions": None})
         kind = "hits" if hit else "misses"
         count = row[kind]
         row[kind] = None if count is None else count + 1
 
     def lose_track(self, *names: str) -> None:
-        """Nobody says which of these pools answered."""
+        """A lookup was answered by one of these pools, and nobody knows by which: their numbers are not known."""
         for name in names:
             self.table[name] = {"hits": None, "misses": None, "evictions": None}
 
 
 class _CandidateRings(RingTap):
-    """Stands in the place of a model's dicts and slots, and asks the candidate instead.
+    """Takes the place of a model's dicts and slots, and asks the candidate instead.
 
-    What LightZero would copy into a slot the candidate copies; what the candidate lends as a working copy is one.
+    Where LightZero would copy a value into a slot, the candidate copies it. Where LightZero would make a working copy,
+    it gets the one that the candidate lends.
     """
 
     def __init__(self, model: Any, cache: Cache, counts: _Counts) -> None:
@@ -172,11 +173,11 @@ class _CandidateRings(RingTap):
 
     @property
     def silent(self) -> bool:
-        """Never: the model has no other cache."""
+        """Never, since the model has no other cache."""
         return False
 
     def stand_ins(self) -> dict[str, Any]:
-        """The dicts and slots, and the methods that copy."""
+        """What takes the place of the dicts, of the slots, and of the methods that copy."""
         return {
             **super().stand_ins(),
             "custom_copy_kv_cache_to_shared_init_envs": lambda src_kv, env_id: ServedSlot(src_kv),  # noqa: ARG005
@@ -185,7 +186,7 @@ class _CandidateRings(RingTap):
         }
 
     def look_up(self, own: dict[Any, Any], pool: PoolId, key: Any, default: Any, *, searching: bool) -> Any:
-        """The candidate's answer; a search has it when it asks the first of its two dicts."""
+        """The candidate's answer. A search gets it when it asks the first of its two dicts."""
         del own
         if searching and pool == RECUR:
             return ServedSlot(None)
@@ -198,11 +199,11 @@ class _CandidateRings(RingTap):
         return default if found is None else ServedSlot(found)
 
     def report_set(self, pool: PoolId, key: Any, index: Any) -> None:
-        """What the model would have copied."""
+        """Let the candidate store what the model would have copied into a slot."""
         self._cache.set(pool, number_of(key), index.value)
 
     def tell(self, operation: Operation, own: OwnOutcome) -> None:
-        """A clear."""
+        """Let the candidate clear what the model cleared."""
         del own
         if isinstance(operation, Clear):
             self._cache.clear(operation.pool)
@@ -212,7 +213,7 @@ class _CandidateRings(RingTap):
 
 
 class _CandidateManager(StandIn):
-    """A candidate with the methods of a later LightZero's manager; the others are that one's own."""
+    """A candidate with the methods of a later LightZero's manager. All other methods are the manager's own."""
 
     def __init__(self, own: Any, cache: Cache, counts: _Counts) -> None:
         super().__init__(own)
