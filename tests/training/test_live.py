@@ -99,7 +99,7 @@ def test_a_sink_that_fails_is_left_out(attached: Attachment) -> None:
     """With a warning; the others go on."""
     failing, sink = Fails(), Kept()
     view = LiveView(attached, [failing, sink], every_s=3600)
-    with pytest.warns(UserWarning, match="Fails shows nothing more: OSError: no space left"):
+    with pytest.warns(UserWarning, match="Fails failed and is not used again: OSError: no space left"):
         view.show_now()
     view.show_now()
     assert (len(failing.shown), len(sink.shown)) == (1, 2)

@@ -48,7 +48,7 @@ def test_the_rank_is_what_torchrun_says() -> None:
 @pytest.mark.parametrize("said", [{"RANK": "x"}, {"RANK": "1"}, {"RANK": "-1", "WORLD_SIZE": "2"}])
 def test_nonsense_is_told(said: dict[str, str]) -> None:
     """With what was said."""
-    with pytest.raises(UsageError, match="are no rank of a world"):
+    with pytest.raises(UsageError, match="expected 0 <= RANK < WORLD_SIZE"):
         Rank.of_environment(said)
 
 
@@ -100,7 +100,7 @@ def test_an_earlier_run_is_not_taken_for_this_one(result: Result, tmp_path: Path
 
 def test_nothing_at_all_is_told(tmp_path: Path) -> None:
     """There is no sum of nothing."""
-    with pytest.raises(UsageError, match="no rank left a result"):
+    with pytest.raises(UsageError, match="no rank wrote a result"):
         Gathering(tmp_path, Rank(number=0, of=2)).collect(patience_s=0)
 
 

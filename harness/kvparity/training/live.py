@@ -1,4 +1,4 @@
-"""How a shadowed training stands, now and then while it runs: on the terminal, for TensorBoard, in a heartbeat file."""
+"""Showing the progress of a shadowed training while it runs: on the terminal, in TensorBoard, in a heartbeat file."""
 
 from __future__ import annotations
 
@@ -32,17 +32,19 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How a shadowed training stands.
+    """The progress of a shadowed training.
 
     Attributes:
-        wall_s: since it began.
-        operations: seen.
+        wall_s: seconds since it began.
+        operations: operations that the candidate has done.
         gets_compared: lookups compared.
-        corruption: divergences of that severity; `behaviour` likewise, known ones included.
-        share: of wall time that shadowing took.
-        resident_bytes: of the process; None where nobody can tell.
-        hit_rates: per side and family of pools, `reference/recur`; None where nothing was looked up or counted.
-        stopped: why the candidate was taken out; None where it was not.
+        corruption: divergences of severity corruption, known ones included.
+        behaviour: divergences of severity behaviour, known ones included.
+        share: the share of wall time that shadowing took.
+        resident_bytes: bytes that the process holds; None if the system does not say.
+        hit_rates: the hit rate of each side and family of pools, as in `reference/recur`; None if there was no lookup,
+            or if the side does not count.
+        stopped: why the candidate was taken out; None if it was not.
     """
 
     wall_s: float
@@ -57,7 +59,7 @@ class Progress:
 
     @classmethod
     def of(cls, attachment: Attachment) -> Progress:
-        """How `attachment` stands, as far as the candidate has come."""
+        """The progress of `attachment`, without the operations that the candidate has yet to do."""
         result = attachment.result_so_far()
         account = result.training
         assert account is not None
@@ -74,7 +76,7 @@ class Progress:
         )
 
     def __str__(self) -> str:
-        """One line."""
+        """The progress in one line."""
         found = "no divergence" if not self.corruption + self.behaviour else f"{self.corruption:,} corruptions"
         if self.behaviour:
             found += f", {self.behaviour:,} behaviour differences"
@@ -88,17 +90,20 @@ class Progress:
 
 
 class Sink(Protocol):
-    """Shows how a training stands."""
+    """Shows the progress of a training."""
 
     def show(self, progress: Progress) -> None:
-        """Show it."""
+        """Show the progress."""
 
     def close(self) -> None:
-        """It was shown for the last time."""
+        """Clean up: nothing more is shown."""
 
 
 class Heartbeat:
-    """Appends a line of JSON each time, for whoever watches a long run from outside.
+    """Appends lines of JSON to a file, so that a long run can be watched from outside.
+
+    Args:
+        path: the file.
 
     Raises:
         UsageError: the file cannot be written.
@@ -111,7 +116,7 @@ class Heartbeat:
             raise UsageError(f"{path} cannot be written: {error.strerror}") from None
 
     def show(self, progress: Progress) -> None:
-        """One more line, with the time."""
+        """Append a line, with the time."""
         now = dt.datetime.now(tz=dt.timezone.utc).isoformat(timespec="seconds")
         self._file.write(json.dumps({"time": now, **asdict(progress)}) + "\n")
 
@@ -121,13 +126,18 @@ class Heartbeat:
 
 
 class Scalars:
-    """Writes numbers to whatever has TensorBoard's `add_scalar(name, number, step)`; a step is a get compared."""
+    """Writes numbers to TensorBoard.
+
+    Args:
+        writer: TensorBoard's `SummaryWriter`, or any object with `add_scalar(name, number, step)`. The step is the
+            number of lookups compared.
+    """
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
 
     def show(self, progress: Progress) -> None:
-        """Each number under `kvparity/`."""
+        """Write each number, under a name that begins with `kvparity/`."""
         numbers = {
             "gets_compared": progress.gets_compared,
             "corruption": progress.corruption,
@@ -141,11 +151,15 @@ class Scalars:
                 self._writer.add_scalar(f"kvparity/{name}", number, progress.gets_compared)
 
     def close(self) -> None:
-        """The writer is its owner's."""
+        """Do nothing: the writer belongs to the training."""
 
 
 class Screen:
-    """A table that is drawn anew in its place; log lines where there is no terminal."""
+    """Shows a table that is redrawn in its place, or log lines where there is no terminal.
+
+    Args:
+        console: where to show it.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -154,27 +168,27 @@ class Screen:
             self._live.start()
 
     def show(self, progress: Progress) -> None:
-        """Draw it, or add a line."""
+        """Redraw the table, or add a line."""
         if self._live is None:
             self._console.print(Text(f"kvparity: {progress}"), soft_wrap=True)
         else:
             self._live.update(_table(progress), refresh=True)
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Remove the table from the terminal."""
         if self._live is not None:
             self._live.stop()
 
 
 class LiveView:
-    """Shows how an attachment stands, every some seconds and once more at the end. Also a context manager.
+    """Shows the progress of a training at intervals, and once more at the end. Also a context manager.
 
-    A sink that fails is left out from then on, with a warning: nothing of this reaches the training.
+    A sink that fails is not used again, and a warning says so. The training never gets the exception.
 
     Args:
         attachment: of the training.
-        sinks: where to show it.
-        every_s: seconds between two looks.
+        sinks: where to show the progress; without any, no thread is started.
+        every_s: seconds between two times.
     """
 
     def __init__(self, attachment: Attachment, sinks: Sequence[Sink], *, every_s: float = EVERY_S) -> None:
@@ -186,12 +200,12 @@ class LiveView:
         self._process = os.getpid()
 
     def start(self) -> None:
-        """Begin to look, if there is where to show it."""
+        """Begin to show the progress."""
         if self._sinks:
             self._thread.start()
 
     def stop(self) -> None:
-        """Look once more, and end. In a forked process, of which this is not the view, nothing happens."""
+        """Show the progress once more, and end. Does nothing in a forked process, which has no view."""
         if os.getpid() != self._process:
             return
         self._is_over.set()
@@ -202,7 +216,7 @@ class LiveView:
             sink.close()
 
     def show_now(self) -> None:
-        """Show how things stand now."""
+        """Show the progress now."""
         progress = Progress.of(self._attachment)
         self._sinks = [sink for sink in self._sinks if _try_to_show(sink, progress)]
 
@@ -221,7 +235,7 @@ class LiveView:
 def _try_to_show(sink: Sink, progress: Progress) -> bool:
     shown = attempt(sink.show, progress)
     if isinstance(shown, Raised):
-        warn(f"{type(sink).__name__} shows nothing more: {describe_error(shown.error)}")
+        warn(f"{type(sink).__name__} failed and is not used again: {describe_error(shown.error)}")
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""How a training is shadowed: every option once, for `attach`, for `kvparity shadow` and for what they are made of."""
+"""`Options`: how a training is shadowed, for `attach` and for `kvparity shadow`."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ class Options:
     """How a training is shadowed.
 
     Attributes:
-        candidate: the cache on trial: a name from `kvparity list`, `fault:NAME`, `package.module:attribute`, or a class
-            or factory called with `(config, env_num)`.
+        candidate: the cache under test: a name from `kvparity list`, `fault:NAME`, `package.module:attribute`, or a
+            class or factory that is called with `(config, env_num)`.
         reference: what reports call the model's own caches.
-        serve: whose answers the model gets, `reference` or `candidate`. A candidate's answer that is no entry of the
-            right shape, type and device is never served.
-        on_divergence: `warn` at the first of each kind, `record` in silence, `raise` DivergedError in the training, or
-            `detach` the candidate. The last two ignore known differences.
-        compare_every: compare each N-th lookup only.
+        serve: whose answers the model gets, `reference` or `candidate`. The candidate's answer is served only if it is
+            an entry of the right shape, type and device; otherwise the model gets its own caches' answer.
+        on_divergence: what to do besides recording a divergence: `warn` at the first one of each kind, `record` for
+            nothing more, `raise` DivergedError in the training, or `detach` the candidate. The last two ignore known
+            differences.
+        compare_every: compare only each N-th lookup. The candidate does all of them.
         limits: what the candidate may cost before it is taken out.
         known: differences that are accepted.
 
     Raises:
-        UsageError: an option has no such value.
+        UsageError: an option has a value that is not allowed.
     """
 
     candidate: str | CacheFactory
@@ -61,7 +62,7 @@ class Options:
 
     @property
     def names(self) -> tuple[str, str]:
-        """Of the reference and of the candidate, for people."""
+        """The names of the reference and of the candidate in reports."""
         candidate = self.candidate
         return self.reference, candidate if isinstance(candidate, str) else getattr(candidate, "__name__", "candidate")
 

@@ -1,6 +1,6 @@
-"""Several processes of one training: each leaves its own result in a folder that all see, and rank 0 adds them up.
+"""Several processes of one training: each writes its result to a folder that all share, and rank 0 adds them up.
 
-Files, not collective operations: a rank that has died would leave the others waiting in those.
+They use files and not collective operations: in those, the others would wait for ever for a rank that has died.
 """
 
 from __future__ import annotations
@@ -21,23 +21,28 @@ if TYPE_CHECKING:
 
     from kvparity.results.result import Result
 
-PATIENCE_S = 20.0  # less than torchrun has with a rank that it has asked to end
+PATIENCE_S = 20.0  # less than the 30 s that torchrun gives a rank that it has asked to end
 _LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rank:
-    """Which of how many processes this is."""
+    """The number of this process among those of one training.
+
+    Attributes:
+        number: number of this process, from 0.
+        of: how many processes there are.
+    """
 
     number: int
     of: int
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Rank:
-        """As torchrun and its like say in `RANK` and `WORLD_SIZE`; alone where they say nothing.
+        """The rank in the variables `RANK` and `WORLD_SIZE`, which torchrun sets; without them, a single process.
 
         Raises:
-            UsageError: they say nonsense.
+            UsageError: the two are not a rank and a number of processes.
         """
         said = {name: environment.get(name, default) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"))}
         try:
@@ -45,11 +50,14 @@ class Rank:
         except ValueError:
             number, of = -1, 0
         if not 0 <= number < of:
-            raise UsageError(f"RANK={said['RANK']} and WORLD_SIZE={said['WORLD_SIZE']} are no rank of a world")
+            raise UsageError(
+                f"RANK={said['RANK']} and WORLD_SIZE={said['WORLD_SIZE']}: expected 0 <= RANK < WORLD_SIZE, both integers;"
+                " unset both to run a single process"
+            )
         return cls(number=number, of=of)
 
     def own(self, path: Path | None) -> Path | None:
-        """`path` for this rank alone: two processes cannot write one file."""
+        """The path of this rank's own file for `path`, since two processes cannot write one file."""
         if path is None or self.of == 1:
             return path
         return path.with_name(f"{path.stem}-rank-{self.number}{path.suffix}")
@@ -59,13 +67,13 @@ class Rank:
 
 
 class Gathering:
-    """One rank's part in adding up the results of all.
+    """Adds up the results of all ranks. Each rank makes one when its training begins.
 
-    Made when the training begins: what lies in the folder from an earlier run is not taken for this one's.
+    Results that an earlier run left in the folder are not used.
 
     Args:
-        folder: seen by all ranks; it is made where there is none.
-        rank: this one.
+        folder: a folder that all ranks share; it is made if it does not exist.
+        rank: this rank.
 
     Raises:
         UsageError: the folder cannot be used.
@@ -83,10 +91,10 @@ class Gathering:
             raise UsageError(f"{folder} cannot be used: {error.strerror}") from None
 
     def publish(self, result: Result) -> None:
-        """Leave this rank's result for rank 0.
+        """Write this rank's result to the folder.
 
         Raises:
-            UsageError: it cannot be written.
+            UsageError: the result cannot be written.
         """
         write_json(replace(result, workload=f"{result.workload}, {self._rank}"), self._part(self._rank.number))
 
@@ -97,17 +105,22 @@ class Gathering:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Result:
-        """The sum of what all ranks left; those that leave nothing in `patience_s` are named in `missing`.
+        """Wait for the results of all ranks, and add them up. The sum's `missing` names ranks that wrote none.
+
+        Args:
+            patience_s: seconds to wait.
+            clock: seconds that have passed.
+            sleep: waits for so many seconds.
 
         Raises:
-            UsageError: there is nothing at all, or a part is no result.
+            UsageError: no rank wrote a result, or a file is not a result.
         """
         deadline = clock() + patience_s
         while (missing := self._missing()) and clock() < deadline:
             sleep(_LOOK_EVERY_S)
         there = [number for number in range(self._rank.of) if number not in missing]
         if not there:
-            raise UsageError(f"no rank left a result in {self._folder}")
+            raise UsageError(f"no rank wrote a result to {self._folder}: do all ranks share this folder?")
         result = merge([read_result(self._part(number)) for number in there])
         result.missing = [f"rank {number}" for number in missing]
         return result
@@ -116,7 +129,7 @@ class Gathering:
         return [number for number in range(self._rank.of) if not self._is_there(self._part(number))]
 
     def _is_there(self, part: Path) -> bool:
-        """Written since this run began; by the clock of the file system, which is one for all ranks."""
+        """Whether it was written in this run, by the clock of the file system, which all ranks share."""
         try:
             return part.stat().st_mtime_ns >= self._began.stat().st_mtime_ns
         except OSError:

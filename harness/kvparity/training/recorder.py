@@ -1,4 +1,4 @@
-"""Recording what world models do with their caches while they train, as a trace."""
+"""Recording as a trace what world models do with their caches while they train."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """Records several world models into one trace, until detached. Also a context manager.
+    """Records several world models into one trace, until `detach`. Also a context manager.
 
-    A model is recorded from the moment at which all its pools are empty, since a replay begins with empty caches;
-    where its ring pointers stand then changes slot numbers only. A failure to record stops the recording with a
-    warning and never reaches the model.
+    The recording of a model begins when all its pools are empty, because a replay begins with empty caches. (Its ring
+    pointers may stand anywhere then, which changes only slot numbers.) If recording fails, it stops with a warning. The
+    model never gets the exception.
 
     Args:
-        world_models: by name, see `world_models_of`.
+        world_models: world models by name, see `world_models_of`.
         writer: takes the operations.
-        limit: stop at the first search after that many operations of one model; None for no limit.
+        limit: stop at the first search after this many operations of one model; None for no limit.
 
     Attributes:
-        operations: recorded so far.
+        operations: number of operations recorded so far.
 
     Raises:
-        UnusableCacheError: one of them is no world model that is known here.
+        UnusableCacheError: kvparity does not know one of the world models.
     """
 
     def __init__(self, world_models: Mapping[str, Any], writer: TraceWriter, *, limit: int | None = None) -> None:
@@ -48,11 +48,11 @@ class Recording:
 
     @property
     def operations(self) -> int:
-        """Operations recorded so far."""
+        """The number of operations recorded so far."""
         return sum(stream.operations for _, stream in self._streams)
 
     def detach(self) -> None:
-        """Listen no more; a model to which nobody listens has its own caches back."""
+        """Stop recording. A model to which nobody listens any more gets its own caches back."""
         for tap, stream in self._streams:
             tap.leave(stream)
 
@@ -64,7 +64,7 @@ class Recording:
 
 
 class _Stream:
-    """Writes down what one world model does."""
+    """Records what one world model does."""
 
     def __init__(self, writer: TraceWriter, *, number: int, limit: int | None) -> None:
         self.operations = 0

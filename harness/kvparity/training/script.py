@@ -1,4 +1,4 @@
-"""Running a script or a module as Python would, from inside another program."""
+"""Running a script or a module as Python does, from inside another program."""
 
 from __future__ import annotations
 
@@ -15,20 +15,26 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 FAILED = 1
-INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
-TERMINATED = 143  # and of one that was asked to end, as torchrun asks when another rank has died
+INTERRUPTED = 130  # the exit status that a shell gives a program that Ctrl-C ended
+TERMINATED = 143  # and one that SIGTERM ended, which torchrun sends when another rank has died
 
 
 def run_as_main(target: str, arguments: Sequence[str], *, module: bool) -> int:
-    """Run `target` as `__main__`; the exit status that Python would have ended with.
+    """Run `target` as `__main__`. An exception that ends it is shown as Python shows it.
 
-    An exception that ends it is shown as Python shows it.
+    Args:
+        target: a script, or with `module` the name of a module.
+        arguments: the script's own arguments.
+        module: whether `target` is a module.
+
+    Returns:
+        The exit status that Python would have.
 
     Raises:
-        UsageError: there is no such script or module.
+        UsageError: the script or module does not exist.
     """
     sys.argv = [target, *arguments]
-    # The first place to import from is this program's own; a script's is its folder, a module's the working directory.
+    # The first place to import from is still kvparity's. A script needs its folder there, a module the current one.
     sys.path[0] = str(Path.cwd()) if module else str(Path(target).resolve().parent)
     check_target(target, module=module)
     try:
@@ -41,21 +47,21 @@ def run_as_main(target: str, arguments: Sequence[str], *, module: bool) -> int:
     except KeyboardInterrupt as error:
         _show(error)
         return INTERRUPTED
-    except BaseException as error:  # noqa: BLE001  whatever ended the script is shown, and is its own
+    except BaseException as error:  # noqa: BLE001  whatever ended the script, Python would show it and exit with 1
         _show(error)
         return FAILED
     return 0
 
 
 def check_target(target: str, *, module: bool) -> None:
-    """Make sure that there is something to run.
+    """Check that the script or module exists.
 
     Raises:
-        UsageError: there is no such script or module.
+        UsageError: it does not exist.
     """
     if not module:
         if not Path(target).is_file():
-            raise UsageError(f"there is no script {target!r}: expected a file, or -m and a module")
+            raise UsageError(f"there is no script {target!r}: expected a file, or -m and the name of a module")
         return
     try:
         found = importlib.util.find_spec(target)
@@ -75,7 +81,7 @@ def _status(exit_: SystemExit) -> int:
 
 
 def _show(error: BaseException) -> None:
-    """As Python does, from the script's first line on."""
+    """Show an exception as Python does, with a traceback that begins at the script's first line."""
     traceback: TracebackType | None = error.__traceback__
     while traceback is not None and _is_machinery(traceback):
         traceback = traceback.tb_next
