@@ -288,8 +288,8 @@ def test_a_wrong_cache_leaves_no_recording(candidate: str, capsys: pytest.Captur
     [
         (["run", "mcts", "mctss"], "there is no scenario 'mctss'"),
         (["replay", "cartpole-unizero", "nowhere.kvtrace"], "there is no trace 'nowhere.kvtrace'"),
-        (["replay", "cartpole-unizero", "cut.kvtrace"], "cut.kvtrace is cut short"),
-        (["replay", "cartpole-unizero", "memory://nowhere.kvtrace"], "there is no memory://nowhere.kvtrace"),
+        (["replay", "cartpole-unizero", "cut.kvtrace"], "cut.kvtrace is incomplete"),
+        (["replay", "cartpole-unizero", "memory://nowhere.kvtrace"], "memory://nowhere.kvtrace does not exist"),
     ],
 )
 def test_a_wrong_name_is_told_before_any_work(

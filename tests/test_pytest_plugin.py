@@ -303,7 +303,7 @@ def test_a_trace_that_diverges_fails_the_test(pytester: pytest.Pytester) -> None
     ("marked", "line"),
     [
         ("@pytest.mark.kvtrace('absent.kvtrace')", "there is no trace 'absent.kvtrace', neither in * bundled are *"),
-        ("@pytest.mark.kvtrace('foreign.kvtrace')", "* is not a kvparity trace: it does not begin as an SQLite *"),
+        ("@pytest.mark.kvtrace('foreign.kvtrace')", "* is not a kvparity trace: it does not begin like an SQLite *"),
         ("@pytest.mark.kvtrace('sets.kvtrace')", "sets.kvtrace compares nothing: there is no lookup among its 1 *"),
         ("@pytest.mark.kvtrace()", "@pytest.mark.kvtrace takes the names of traces, as in kvtrace('FILE.kvtrace')"),
         ("", "kv_result needs a trace: mark the test with @pytest.mark.kvtrace('FILE.kvtrace')"),
@@ -420,7 +420,7 @@ def test_a_regression_that_is_no_trace_fails_in_one_line(pytester: pytest.Pytest
     (folder / "a.kvtrace").write_text("something else")
     result = pytester.runpytest_inprocess()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*a.kvtrace is not a kvparity trace: it does not begin as an SQLite database does"])
+    result.stdout.fnmatch_lines(["*a.kvtrace is not a kvparity trace: it does not begin like an SQLite database"])
     assert shows_no_traceback(result)
 
 

@@ -14,7 +14,7 @@ import torch
 from kvparity.caches.protocol import CacheSpec
 from kvparity.driving.comparison import Comparison
 from kvparity.driving.driver import Driver
-from kvparity.evidence import Coverage, Exercised, Latency, Timeline, heat_of, provenance, together
+from kvparity.evidence import Coverage, Exercised, Latency, Timeline, heat_of, provenance, sum_timelines
 from kvparity.evidence.history import Event, History
 from kvparity.evidence.latency import Stopwatch
 from kvparity.evidence.timeline import COUNTED, MOST_POINTS, Pace
@@ -180,7 +180,7 @@ def test_however_long_a_run_its_timeline_is_short() -> None:
 
 def test_caches_side_by_side_have_one_timeline() -> None:
     """Their counts are added up; divergences and memory are counted once, since they are everybody's."""
-    whole = together([(5.0, points(until=100, every=10)), (8.0, points(until=40, every=10))])
+    whole = sum_timelines([(5.0, points(until=100, every=10)), (8.0, points(until=40, every=10))])
     assert whole.operations[-1] == 140
     assert whole.sides["reference"]["recur"]["hits"][-1] == 140
     assert whole.sides["reference"]["recur"]["evictions"][-1] is None
@@ -192,7 +192,7 @@ def test_caches_side_by_side_have_one_timeline() -> None:
 
 def test_many_points_side_by_side_stay_few() -> None:
     """And the last one is the end."""
-    whole = together([(began / 7, points(until=200, every=1)) for began in range(5)])
+    whole = sum_timelines([(began / 7, points(until=200, every=1)) for began in range(5)])
     assert len(whole) <= MOST_POINTS
     assert whole.operations[-1] == 1000
 

@@ -195,14 +195,14 @@ def test_a_path_through_a_file(path: Path) -> None:
 def test_a_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
     """Empty, too short, a text, an archive."""
     (tmp_path / "other").write_bytes(content)
-    expected = "is not a kvparity trace: it does not begin as an SQLite database does"
+    expected = "is not a kvparity trace: it does not begin like an SQLite database"
     assert refusal(tmp_path / "other") == expected
 
 
 def test_another_database(tmp_path: Path) -> None:
     """SQLite, but of another application."""
     change(tmp_path / "other", "CREATE TABLE operation (number INTEGER)")
-    assert refusal(tmp_path / "other") == "is an SQLite database, but not a kvparity trace"
+    assert refusal(tmp_path / "other") == "is an SQLite database, but no kvparity trace"
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -210,8 +210,8 @@ def test_a_file_that_is_cut_short(path: Path, share: float) -> None:
     """Says how much is there and what to do."""
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    sizes = f"{int(len(whole) * share):,} of {len(whole):,} bytes are there"
-    assert refusal(path) == f"is cut short: {sizes}; copy it again"
+    sizes = f"{int(len(whole) * share):,} of {len(whole):,} bytes"
+    assert refusal(path) == f"is incomplete: it has {sizes}; copy it again"
 
 
 def test_a_newer_schema(path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_newer_schema(path: Path) -> None:
 def test_a_schema_that_never_was(path: Path, schema: int) -> None:
     """There is none before the first."""
     change(path, f"PRAGMA user_version = {schema}")
-    assert refusal(path) == f"is damaged: trace schema {schema} is not one"
+    assert refusal(path) == f"is damaged: trace schema {schema} does not exist"
 
 
 # ---------------------------------------------------------------------- damage
@@ -234,7 +234,7 @@ def test_a_schema_that_never_was(path: Path, schema: int) -> None:
 def test_a_missing_table(path: Path, table: str) -> None:
     """Is named."""
     change(path, f"DROP TABLE {table}")
-    assert refusal(path) == f"is damaged: no such table: {table}"
+    assert refusal(path) == f"is damaged: the table {table} is missing"
 
 
 @pytest.mark.parametrize(
@@ -280,23 +280,23 @@ HUGE = [1, 2, 1 << 40, 8]
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"shapes": [HUGE, HUGE]}, "has no shapes"),
-        ({"shapes": [[1, 2, 1 << 30, 8]] * 2}, "is larger than any value this program reads"),
+        ({"shapes": [HUGE, HUGE]}, "has a shape that is impossible"),
+        ({"shapes": [[1, 2, 1 << 30, 8]] * 2}, "is larger than 2 GiB, the most that a value may have"),
         ({"shapes": [[1, 2, 0, 8]] * 2}, "4 chunks where 0 tokens were expected"),
-        ({"shapes": [[0, 1 << 31, 1 << 31, 1 << 31]] * 2, "by_token": False}, "is larger than any value"),
-        ({"shapes": [[1, -2, 4, -8]] * 2}, "has no shapes"),
-        ({"shapes": [[1, 2.5, 4, 8]] * 2}, "has no shapes"),
-        ({"shapes": [[1, 2, 4, float("inf")]] * 2}, "has no shapes"),
-        ({"shapes": [[1, 2, 4, 8]]}, "is not one"),
+        ({"shapes": [[0, 1 << 31, 1 << 31, 1 << 31]] * 2, "by_token": False}, "is larger than 2 GiB"),
+        ({"shapes": [[1, -2, 4, -8]] * 2}, "has a shape that is impossible"),
+        ({"shapes": [[1, 2.5, 4, 8]] * 2}, "has a shape that is impossible"),
+        ({"shapes": [[1, 2, 4, float("inf")]] * 2}, "has a shape that is impossible"),
+        ({"shapes": [[1, 2, 4, 8]]}, "does not have a known dtype and a shape for each tensor"),
         ({"shapes": 7}, ""),
         ({"shapes": [[1, 2, 4, 8], [1, 2, 8, 4]]}, "cannot be cut into tokens"),
         ({"shapes": [[2, 4, 8]] * 2}, "cannot be cut into tokens"),
         ({"shapes": [], "dtypes": []}, "cannot be cut into tokens"),
         ({"dtypes": ["float32", "int32"]}, "cannot be cut into tokens"),
-        ({"dtypes": ["float32"]}, "is not one"),
-        ({"dtypes": ["float128"] * 2}, "is not one"),
-        ({"dtypes": ["qint32"] * 2}, "is not one"),
-        ({"dtypes": ["compile"] * 2}, "is not one"),
+        ({"dtypes": ["float32"]}, "does not have a known dtype and a shape for each tensor"),
+        ({"dtypes": ["float128"] * 2}, "does not have a known dtype and a shape for each tensor"),
+        ({"dtypes": ["qint32"] * 2}, "does not have a known dtype and a shape for each tensor"),
+        ({"dtypes": ["compile"] * 2}, "does not have a known dtype and a shape for each tensor"),
         ({"dtypes": [7, 7]}, ""),
         ({"dtypes": None}, ""),
     ],
@@ -319,7 +319,7 @@ def test_a_layout_that_is_no_json(path: Path) -> None:
 def test_a_chunk_that_changed(path: Path) -> None:
     """Each chunk carries a digest of its bytes."""
     change(path, "UPDATE chunk SET data = zeroblob(length(data)) WHERE id = 1")
-    assert refusal(path) == "is damaged: chunk 1 is not what was written"
+    assert refusal(path) == "is damaged: chunk 1 does not match its digest"
 
 
 @pytest.mark.parametrize("length", [0, 1, 127, 129])
@@ -347,7 +347,7 @@ def test_a_chunk_of_the_wrong_length_in_schema_1(path: Path, length: int) -> Non
         (b"", "0 chunks where 4 tokens were expected"),
         (b"\x01" + bytes(7), "1 chunks where 4 tokens were expected"),
         ((b"\x01" + bytes(7)) * 100_000, "100000 chunks where 4 tokens were expected"),
-        (b"\xff" * 32, "row -1 is missing"),
+        (b"\xff" * 32, "chunk -1 is missing"),
         (b"\x01\x00\x00", "buffer size must be a multiple of element size"),
         (None, ""),
         ("text", ""),
@@ -394,7 +394,7 @@ def test_a_layout_that_is_not_there(path: Path) -> None:
 def test_operations_that_are_missing(path: Path) -> None:
     """A gap in the numbers is noticed when the file is opened."""
     change(path, "DELETE FROM operation WHERE number = 20")
-    assert refusal(path) == "is damaged: 39 operations are numbered from 0 to 39: some are missing"
+    assert refusal(path) == "is damaged: 39 operations have numbers from 0 to 39: some are missing"
 
 
 @pytest.mark.parametrize("number", [-1, 41, 2**63 - 1])
@@ -426,14 +426,14 @@ def test_an_operation_of_an_impossible_number(path: Path, number: int) -> None:
         ("number = 0", "key", "x", "key 'x' is not an integer"),
         ("number = 0", "key", None, "key None is not an integer"),
         ("number = 1", "key", 0.5, "key 0.5 is not an integer"),
-        ("number = 0", "value", 9999, "row 9999 is missing"),
-        ("number = 0", "value", None, "row None is missing"),
+        ("number = 0", "value", 9999, "value 9999 is missing"),
+        ("number = 0", "value", None, "value None is missing"),
         ("number = 0", "amount", "x", "could not convert string to float: 'x'"),
         ("number = 2", "amount", None, ""),
-        ("number = 1", "outcome", "maybe", "outcome 'maybe' is not one"),
-        ("number = 1", "outcome", "hit twice", "outcome 'hit twice' is not one"),
+        ("number = 1", "outcome", "maybe", "outcome 'maybe' is unknown"),
+        ("number = 1", "outcome", "hit twice", "outcome 'hit twice' is unknown"),
         ("number = 1", "outcome", b"hit", ""),
-        ("number = 1", "value", None, "row None is missing"),
+        ("number = 1", "value", None, "value None is missing"),
     ],
 )
 def test_an_operation_that_is_wrong(path: Path, where: str, column: str, value: Any, message: str | None) -> None:
@@ -497,5 +497,5 @@ def test_a_stream_of_absurd_sizes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "huge.kvtrace"
     with TraceWriter(path, served_by="test") as writer:
         writer.stream("huge", CacheSpec(env_num=1_000_000_000))
-    with pytest.raises(TraceError, match=r"claim pools for 1,000,000,000 environments with 46,000,000,000 slots"):
+    with pytest.raises(TraceError, match=r"ask for pools with 46,000,000,000 slots for 1,000,000,000 environments"):
         Trace(path)

@@ -53,7 +53,9 @@ def test_a_url_replays_as_the_file_does(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_trace_that_is_too_large_is_refused() -> None:
     """With the remedy; no more is copied than there is room for."""
     with (
-        pytest.raises(UsageError, match=r"is too large: it has over 1,000 bytes, .* set TMPDIR"),
+        pytest.raises(
+            UsageError, match=r"is too large: it has more than the 1,000 bytes for which .* has room; set TMPDIR"
+        ),
         local_trace(URL, most_bytes=1000),
     ):
         pass
@@ -62,7 +64,7 @@ def test_a_trace_that_is_too_large_is_refused() -> None:
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("memory://bucket/none.kvtrace", "there is no memory://bucket/none.kvtrace"),
+        ("memory://bucket/none.kvtrace", "memory://bucket/none.kvtrace does not exist"),
         ("nonsense://bucket/a.kvtrace", "nonsense://bucket/a.kvtrace cannot be read: ValueError: Protocol not known"),
     ],
 )

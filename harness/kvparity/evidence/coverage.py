@@ -1,4 +1,4 @@
-"""What a workload exercised: a claim of parity is worth as much as was tried."""
+"""What a workload exercised: parity is proved only for what was tried."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ class Exercised:
     """What was exercised in the pools of one family.
 
     Attributes:
-        pools: that there are.
-        used: of these, the ones in which something was set.
-        wrapped: of these, the ones that were filled beyond their slots, so that a ring comes round.
-        sets: in all.
-        resets: of these, the ones of a key that was held.
-        hits: lookups that an ideal of the reference's strategy answers; `misses` likewise.
-        evictions: by side, of an ideal of its strategy.
-        clears: of a pool that held something.
+        pools: the number of pools.
+        used: pools in which something was set.
+        wrapped: pools that got more keys than they have slots, so that a ring wraps around.
+        sets: all sets.
+        resets: sets of a key that the pool held.
+        hits: lookups that hit in an ideal cache with the reference's strategy; `misses` likewise.
+        evictions: by side, evictions in an ideal cache with the strategy of that side.
+        clears: clears of a pool that held something.
     """
 
     pools: int = 0
@@ -40,16 +40,16 @@ class Exercised:
 
 @dataclass(slots=True, kw_only=True)
 class Coverage:
-    """What was exercised in all.
+    """What was exercised in the whole run.
 
     Attributes:
         families: by family of pools: `init`, `recur`, `wm`.
-        strategies: by side and family, the eviction strategies that were declared.
-        environments: that there were.
-        environments_seen: of these, the ones with a set or a lookup in their own pool.
-        kinds: what entries looked like: layers, shape, dtype, device; without their sizes.
-        kind_changes: how often an entry was of another kind than the one before it.
-        working_copies: that were checked out.
+        strategies: by side and family, the declared eviction strategies.
+        environments: the number of environments.
+        environments_seen: environments with a set or a lookup in their own pool.
+        kinds: the kinds of entries: layers, shape, dtype, device; not their sizes.
+        kind_changes: how often an entry had another kind than the entry before it.
+        working_copies: checkouts that gave one.
     """
 
     families: dict[str, Exercised] = field(default_factory=dict)

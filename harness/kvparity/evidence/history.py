@@ -1,4 +1,4 @@
-"""What happened to a key on both sides before they parted over it."""
+"""What happened to a key on both sides before they differed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Did: TypeAlias = "bytes | str | None"
 
 
 class Event(NamedTuple):
-    """What both sides did in one operation: a fingerprint, nothing, or words."""
+    """What both sides did in one operation: a fingerprint, None for a miss, or words."""
 
     number: int
     verb: str
@@ -32,15 +32,16 @@ class Event(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """One operation in the history of a key; what either side did in it, in words, empty where it had no part.
+    """One operation in the history of a key.
 
     Attributes:
         number: of the operation.
-        operation: `set`, `get`, `checkout`, `clear`, or `drop`: a side dropped the key of its own accord, or its
-            strategy would have, where the side itself does not say.
-        pool: where.
-        reference: `set 1a2b..`, `hit 1a2b..`, `miss`, `raised TypeError: ..`, `cleared`, or why it was dropped.
-        candidate: likewise.
+        operation: `set`, `get`, `checkout`, `clear`, or `drop`: a side dropped the key by itself, or, if it does not
+            report that, its strategy would have.
+        pool: the pool.
+        reference: what the reference did: `set 1a2b..`, `hit 1a2b..`, `miss`, `raised TypeError: ..`, `cleared`, or why
+            it dropped the key; empty if it did nothing.
+        candidate: what the candidate did.
     """
 
     number: int
@@ -55,11 +56,11 @@ class Exhibit:
     """What shows how a divergence came about.
 
     Attributes:
-        history: the last moments of its key, the divergent one at the end.
-        earlier: moments before those, which are left out.
-        complete: whether the history reaches back to the first operation that was seen.
-        heat: the greatest absolute difference in each token of each head, by tensor: `layer 0, K` to rows of
-            heads, columns of tokens. None stands for a number against none (NaN, infinity).
+        history: the last moments of its key; the divergence is the last one.
+        earlier: the number of moments before those, which are left out.
+        complete: whether the history begins with the first operation of the run.
+        heat: by tensor, such as `layer 0, K`: the greatest absolute difference for each head (row) and token (column).
+            None stands for a difference that is no finite number.
     """
 
     history: tuple[Moment, ...]
@@ -78,17 +79,17 @@ class Exhibit:
 
 
 class History:
-    """The last operations, of which a key's own can be asked for."""
+    """Remembers the last operations, and gives those of one key."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque(maxlen=_REMEMBERED)
 
     def note(self, event: Event) -> None:
-        """Remember it."""
+        """Remember an event."""
         self._events.append(event)
 
     def of(self, key: int | None) -> tuple[tuple[Moment, ...], int, bool]:
-        """The last moments of `key`, how many came before them, and whether nothing was forgotten."""
+        """The last moments of `key`, the number of moments before them, and whether no operation was forgotten."""
         own: list[Event] = []
         cleared: set[PoolId] = set()  # since the key was last used
         for event in self._events:
@@ -103,7 +104,7 @@ class History:
 
 
 def _clears(pool: PoolId, events: list[Event]) -> bool:
-    """Whether a clear of `pool` forgets what one of these events may have found or left."""
+    """Whether a clear of `pool` removes what one of these events may have found or set."""
     return any(
         [
             pool.family == "all"
@@ -133,7 +134,7 @@ def _words(verb: str, did: Did) -> str:
 
 
 def heat_of(tensors: list[Any], others: list[Any]) -> Heat:
-    """See `Exhibit.heat`; of equally shaped tensors `[N, H, T, D]` of numbers only, others are left out."""
+    """See `Exhibit.heat`. Pairs of tensors that do not both have the same shape `[N, H, T, D]` are left out."""
     maps = []
     for index, (tensor, other) in enumerate(zip(tensors, others, strict=False)):
         if tensor.shape != other.shape or tensor.dim() != _DIMENSIONS or tensor.numel() == 0:

@@ -1,4 +1,4 @@
-"""How long single operations took, as a distribution: means hide the stalls that a search waits for."""
+"""How long operations took, as a distribution: a mean hides the stalls for which a search waits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PER_OCTAVE = 8  # buckets: neighbouring ones differ by 9 %
+_PER_OCTAVE = 8  # buckets: neighbours differ by 9 %
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Latency:
 
     Attributes:
         counts: by bucket, see `lower_ns`.
-        longest_ns: the longest, exactly.
+        longest_ns: the longest duration, exact.
     """
 
     counts: dict[int, int] = field(default_factory=dict)
@@ -27,18 +27,18 @@ class Latency:
 
     @property
     def samples(self) -> int:
-        """How many were counted."""
+        """The number of durations."""
         return sum(self.counts.values())
 
     @property
     def mean_ns(self) -> float | None:
-        """Their mean, to within a few percent; None where there are none."""
+        """The mean, to a few percent; None without samples."""
         if not self.counts:
             return None
         return sum([lower_ns(bucket + 0.5) * count for bucket, count in self.counts.items()]) / self.samples
 
     def add(self, elapsed_ns: int) -> None:
-        """Count one."""
+        """Count one duration."""
         bucket = math.floor(_PER_OCTAVE * math.log2(max(elapsed_ns, 1)))
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
         self.longest_ns = max(self.longest_ns, elapsed_ns)
@@ -50,12 +50,12 @@ class Latency:
         return self
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, whose names are texts."""
+        """For JSON: the buckets become strings."""
         counts = {str(bucket): count for bucket, count in sorted(self.counts.items())}
         return {"counts": counts, "longest_ns": self.longest_ns}
 
     def quantile_ns(self, q: float) -> float | None:
-        """The duration below which the share `q` of all lie, to within a bucket; None where there are none."""
+        """The duration below which the share `q` of all lie, to one bucket; None without samples."""
         rank = q * self.samples
         below = 0
         for bucket, count in sorted(self.counts.items()):
@@ -66,19 +66,24 @@ class Latency:
 
 
 def lower_ns(bucket: float) -> float:
-    """Where a bucket begins; it ends where the next one begins."""
+    """The lower bound of a bucket; it ends where the next one begins."""
     return float(2 ** (bucket / _PER_OCTAVE))
 
 
 class Stopwatch:
-    """Times what one side does, by kind of operation."""
+    """Times the calls of one side.
+
+    Attributes:
+        kind: of the next operation.
+        taken: durations by kind of operation.
+    """
 
     def __init__(self) -> None:
         self.kind = ""
         self.taken: dict[str, Latency] = {}
 
     def run(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Call `call`, and count how long it took, whether it raised or not."""
+        """Call `call` and count its duration, also if it raises."""
         began = time.perf_counter_ns()
         try:
             return call(*arguments, **options)

@@ -1,4 +1,4 @@
-"""How much memory this process takes, and how much there is."""
+"""Memory that this process uses, and memory of the machine."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 class Resident:
-    """Memory of this process that is in RAM, in bytes, for those that ask often."""
+    """Reads the resident memory of this process, in bytes, fast enough to be called often."""
 
     def __init__(self) -> None:
         self._file: int | None = None
         with suppress(OSError):
-            self._file = os.open(_STATM, os.O_RDONLY)  # it stays open: to open it takes longer than to read it
+            self._file = os.open(_STATM, os.O_RDONLY)  # it stays open, because opening takes longer than reading
             weakref.finalize(self, os.close, self._file)
 
     def __call__(self) -> int | None:
-        """None on systems that do not tell."""
+        """The resident memory in bytes; None if the system does not report it."""
         try:
             return None if self._file is None else int(os.pread(self._file, 64, 0).split()[1]) * _PAGE
         except (OSError, ValueError, IndexError):
@@ -28,12 +28,12 @@ class Resident:
 
 
 def resident_bytes() -> int | None:
-    """Memory of this process that is in RAM; None on systems that do not tell."""
+    """The resident memory of this process in bytes; None if the system does not report it."""
     return Resident()()
 
 
 def machine_bytes() -> int | None:
-    """Memory of this machine; None on systems that do not tell."""
+    """The memory of this machine in bytes; None if the system does not report it."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * _PAGE
     except (AttributeError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Where a result comes from: the command, the versions, the machine, and digests of what went into it."""
+"""Where a result comes from: command, versions, machine, and digests of the inputs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ class Provenance:
     """Where a result comes from.
 
     Attributes:
-        command: what repeats it, to paste into a shell.
-        began: when, in UTC, as ISO 8601.
+        command: repeats the run when pasted into a shell.
+        began: time in UTC, as ISO 8601.
         versions: of Python and of the packages that matter.
-        machine: system, processor and number of cores; `device` the accelerator, where torch sees one.
-        inputs: sha256 of what went in, by name: traces, scripts, the source of either cache.
+        machine: system, processor and number of cores.
+        device: the accelerator that torch sees, or `cpu`.
+        inputs: sha256 of the inputs by name: traces, scripts, the source of both caches.
     """
 
     command: str
@@ -46,12 +47,12 @@ class Provenance:
 def provenance(
     arguments: Sequence[str], *, files: Iterable[Path] = (), caches: Iterable[tuple[str, Any]] = ()
 ) -> Provenance:
-    """Of a command that runs now.
+    """The provenance of a command that runs now.
 
     Args:
-        arguments: of the command line, without the program's name.
-        files: that go into the result.
-        caches: by name, the class or factory of each.
+        arguments: of the command line, without the name of the program.
+        files: inputs of the result.
+        caches: the name, and the class or factory, of each cache.
     """
     inputs = {f"file {path.name}": digest for path in files if (digest := _digest([path])) is not None}
     for name, factory in caches:
@@ -69,12 +70,12 @@ def provenance(
 
 
 def _versions() -> dict[str, str]:
-    """Of the packages that are installed."""
+    """The versions of the installed packages."""
     found = {}
     for package in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
-    return {**found, "torch": str(torch.__version__)}  # which says for what it was built
+    return {**found, "torch": str(torch.__version__)}  # with its build, such as +cpu
 
 
 def source_file(factory: Any) -> Path | None:
@@ -86,7 +87,7 @@ def source_file(factory: Any) -> Path | None:
 
 
 def _sources(factory: Any) -> list[Path]:
-    """The files of the package, or the one file, in which a cache is defined."""
+    """All files of the package that defines a cache, or the one file."""
     file = source_file(factory)
     if file is None:
         return []
@@ -96,7 +97,7 @@ def _sources(factory: Any) -> list[Path]:
 
 
 def _digest(paths: list[Path]) -> str | None:
-    """Of the names and contents of files, in that order; None where there are none, or one cannot be read."""
+    """sha256 of the names and contents of files; None without files, or if one cannot be read."""
     whole = hashlib.sha256()
     try:
         for path in paths:

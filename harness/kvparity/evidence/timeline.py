@@ -1,4 +1,4 @@
-"""What two caches counted, over time: at most a few hundred points, however long the run."""
+"""What two caches counted, over time: a few hundred points at most, however long the run."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Timeline:
     Attributes:
         operations: done so far.
         elapsed_s: wall time since the beginning.
-        corruption: divergences of that severity, and `behaviour` likewise.
-        resident_bytes: memory of the process; None where nobody can tell.
-        sides: by side, by pool (`recur`, `init[0]`; or `init`, where there are too many to tell apart): hits, misses,
-            evictions, length and size_bytes, each None where it is not known.
+        corruption: divergences of that severity; `behaviour` likewise.
+        resident_bytes: memory of the process; None if the system does not report it.
+        sides: by side and pool (`recur`, `init[0]`, or `init` for all of many environments): hits, misses, evictions,
+            length and size_bytes, each None if unknown.
     """
 
     operations: list[int] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Timeline:
                     columns[name].append(counted.get(name))
 
     def rows(self, chosen: Sequence[int]) -> Timeline:
-        """The points of these indices only."""
+        """Only the points with these indices."""
         return Timeline(
             operations=[self.operations[i] for i in chosen],
             elapsed_s=[self.elapsed_s[i] for i in chosen],
@@ -83,7 +83,7 @@ class Timeline:
 
 
 class Pace:
-    """When to add the next point: with every doubling of a run, half as often, every other earlier point left out."""
+    """Decides when the next point is due. A full timeline loses every other point, and the interval doubles."""
 
     def __init__(self) -> None:
         self.timeline = Timeline()
@@ -91,7 +91,7 @@ class Pace:
         self.next_at = _FIRST_INTERVAL
 
     def added(self) -> None:
-        """A point was added at `next_at` operations or later."""
+        """Note that a point was added; the next one is due an interval later."""
         timeline = self.timeline
         if len(timeline) >= MOST_POINTS:
             self.timeline = timeline.rows(range(1, len(timeline), 2))
@@ -99,8 +99,8 @@ class Pace:
         self.next_at = timeline.operations[-1] + self._interval
 
 
-def together(parts: Sequence[tuple[float, Timeline]]) -> Timeline:
-    """Several timelines of caches that ran side by side, each with the time at which it began, as their sum."""
+def sum_timelines(parts: Sequence[tuple[float, Timeline]]) -> Timeline:
+    """The sum of timelines of caches that ran side by side; each part has the time at which it began, in seconds."""
     parts = [(began, timeline) for began, timeline in parts if len(timeline)]
     if not parts:
         return Timeline()
@@ -109,7 +109,7 @@ def together(parts: Sequence[tuple[float, Timeline]]) -> Timeline:
     first = min(began for began, _ in parts)
     times = sorted({began - first + elapsed for began, timeline in parts for elapsed in timeline.elapsed_s})
     step = -(-len(times) // MOST_POINTS)
-    times = times[::-1][::step][::-1]  # the last one is the end, and stays
+    times = times[::-1][::step][::-1]  # keeps the last one, which is the end
     result = Timeline()
     for time in times:
         standing = [
@@ -121,7 +121,7 @@ def together(parts: Sequence[tuple[float, Timeline]]) -> Timeline:
         result.add(
             operations=sum(timeline.operations[row] for _, timeline, row in standing),
             elapsed_s=time,
-            # The log and the process are everybody's, so that the latest count is the whole one.
+            # All parts share the log and the process: the latest count is the count of all.
             corruption=max(timeline.corruption[row] for _, timeline, row in standing),
             behaviour=max(timeline.behaviour[row] for _, timeline, row in standing),
             resident_bytes=newest.resident_bytes[newest_row],
@@ -131,7 +131,7 @@ def together(parts: Sequence[tuple[float, Timeline]]) -> Timeline:
 
 
 def _summed(parts: Sequence[tuple[float, Timeline]], standing: list[tuple[float, Timeline, int]]) -> Account:
-    """What all of them had counted; a cache that has not begun has counted nothing."""
+    """The sum of what all had counted; a cache that has not begun has counted nothing."""
     total: Account = {}
     for _, timeline in parts:
         for side, pools in timeline.sides.items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kvparity.errors import UsageError
-from kvparity.evidence import Coverage, Latency, together
+from kvparity.evidence import Coverage, Latency, sum_timelines
 from kvparity.results.result import Result, Table
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class ResultBuilder:
             examples=examples,
             training=training,
             coverage=self._coverage,
-            timeline=together(self._timelines),
+            timeline=sum_timelines(self._timelines),
             latencies=_added_up(self._latencies),
             tolerances=self._tolerances,
         )

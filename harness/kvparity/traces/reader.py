@@ -1,8 +1,8 @@
 """Reading `.kvtrace` files: operations on a cache, with the answers that its owner got (docs/trace-format.md).
 
-A trace is one SQLite database, told from others by its application id, and holds data only: nothing in it is ever
-executed or unpickled. Tensors are stored once per distinct content, cut into tokens, because a search's contexts
-share all tokens but their last ones (`kvparity.traces.chunks`). `kvparity.traces.writer` writes what this module reads.
+A trace is one SQLite database with an application id of its own. It holds data only: nothing in it is ever executed or
+unpickled. Values are cut into tokens and each distinct token is stored once, because the contexts of a search share all
+tokens but the last ones (`kvparity.traces.chunks`). `kvparity.traces.writer` writes the files that this module reads.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
     from kvparity.values.entry import KeysValues
 
-MOST_LOST = 512  # operations, where a recording ended early
+MOST_LOST = 512  # operations, if a recording ended early
 _FINGERPRINT_BYTES = 16
 _STAND_IN_BYTES = 64
-_CHUNKS, _SMALL_CHUNKS = 64, 8192  # kept of those read last; of schema 1, in which each was one token or tensor
-_MOST_SLOTS, _MOST_ENVIRONMENTS = 1_000_000, 16_384  # of all streams
+_CHUNKS, _SMALL_CHUNKS = 64, 8192  # kept of those read last; the second for schema 1, where a chunk is one part
+_MOST_SLOTS, _MOST_ENVIRONMENTS = 1_000_000, 16_384  # in all streams
 
 
 class Answer(NamedTuple):
-    """What a lookup returned. A tuple, as `Recorded`: there is one for each operation, and those are made fastest.
+    """What a lookup returned. A tuple like `Recorded`, because tuples are the fastest to make.
 
     Attributes:
         fingerprint: of the value, see `kvparity.values.fingerprints.fingerprint`; None for a miss.
-        source: for a checkout that hit, the pool that had it: `init` or `recur`. None where nobody said.
-        error: the name of the exception's type, where it raised.
+        source: for a checkout that hit, the family of the pool that had the key, `init` or `recur`; None if unknown.
+        error: the name of the exception's type; None if it did not raise.
     """
 
     fingerprint: bytes | None = None
@@ -49,13 +49,13 @@ class Answer(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """One line of a trace.
+    """One operation of a trace.
 
     Attributes:
-        number: its place, from 0.
-        stream: whose cache it was: an index of `Trace.streams`.
-        operation: what was done.
-        answer: what the recorded owner got; None for operations that have no answer.
+        number: its index in the trace.
+        stream: the cache that it was done to, a key of `Trace.streams`.
+        operation: the operation.
+        answer: what the recorded program got; None for operations without an answer.
     """
 
     number: int
@@ -73,24 +73,24 @@ class Stream:
 
     @property
     def slots(self) -> int:
-        """Of all its pools."""
+        """Slots of all its pools."""
         return sum(self.spec.slots(pool) for pool in (WM, RECUR)) + self.spec.env_num * self.spec.init_pool_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceHeader:
-    """How a trace came about.
+    """How a trace was recorded.
 
     Attributes:
-        tensors: `full`, or `fingerprint` where values were not kept (see `stand_in`).
+        tensors: `full`, or `fingerprint` if values were not kept (see `stand_in`).
         served_by: the cache whose answers are recorded.
-        candidate: the cache on trial, where the operations were kept because they tell the two apart.
-        seed: of the recorded run, where there is one.
-        model: identity of the model: a digest of its weights, where there is one.
+        candidate: the cache under test, if the operations were kept because the two caches differ on them; else None.
+        seed: of the recorded run, or None.
+        model: a digest of the weights of the model, or None.
         note: free text.
         versions: of the libraries that recorded it.
-        device: where the values lived.
-        complete: False where the recording process ended before it closed the file.
+        device: of the values.
+        complete: False if the recording process ended before it closed the file.
     """
 
     tensors: str
@@ -105,10 +105,10 @@ class TraceHeader:
 
 
 class Trace:
-    """A `.kvtrace` file, opened to read. Also a context manager.
+    """A `.kvtrace` file, opened for reading. Also a context manager.
 
     Raises:
-        TraceError: on opening or reading, where the file is not one, is damaged, or is newer than this program.
+        TraceError: on opening or reading, if the file is no trace, is damaged, or needs a newer kvparity.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -140,7 +140,7 @@ class Trace:
         raise IndexError(f"operation {number} is outside [0, {len(self)}) of {self.path}")
 
     def operations(self, start: int = 0, stop: int | None = None, *, stream: int | None = None) -> Iterator[Recorded]:
-        """The operations from `start` up to `stop`, those of one stream or all, read as they are asked for."""
+        """Yield the operations from `start` up to `stop`, of one stream or of all; they are read one by one."""
         query = (
             "SELECT number, stream, kind, family, env, key, value, amount, outcome, fingerprint, layout, sizes, chunks"
             " FROM operation LEFT JOIN value ON value.id = operation.value"
@@ -153,7 +153,7 @@ class Trace:
             raise self._damaged(error) from None
 
     def most_bytes(self, steps: int | None = None) -> int:
-        """The most that one cache for each stream can come to hold in the trace, or in its first `steps` operations."""
+        """The most bytes that one cache for each stream can hold, after the trace or its first `steps` operations."""
         largest = max((layout.size_bytes for layout in self._layouts.values()), default=_STAND_IN_BYTES)
         operations = len(self) if steps is None else min(steps, len(self))
         return sum(min(stream.slots, operations) for stream in self.streams.values()) * largest
@@ -205,7 +205,7 @@ class Trace:
         if outcome.startswith("error "):
             return Answer(error=outcome.removeprefix("error "))
         if outcome not in ("hit", "hit init", "hit recur"):
-            raise ValueError(f"outcome {outcome!r} is not one")
+            raise ValueError(f"outcome {outcome!r} is unknown")
         source = outcome.removeprefix("hit").strip() or None
         digest = _fingerprint(value, digest)
         if self.header.tensors == "fingerprint":
@@ -224,7 +224,7 @@ class Trace:
         return self._layouts[layout_id].join(addresses, _lengths(sizes), self._part)
 
     def _part(self, address: int, length: int) -> memoryview:
-        """One token or tensor of that many bytes, or fewer where the file is damaged."""
+        """One token or tensor of `length` bytes, or fewer if the file is damaged."""
         if not self._packed:
             return self._chunk(address)
         begin = length * (address & _INDICES)
@@ -233,10 +233,10 @@ class Trace:
     def _read_chunk(self, chunk_id: int) -> memoryview:
         row = self._database.execute("SELECT digest, data FROM chunk WHERE id = ?", (chunk_id,)).fetchone()
         if row is None:
-            raise ValueError(f"row {chunk_id} is missing")
+            raise ValueError(f"chunk {chunk_id} is missing")
         digest, data = row
         if digest_of(data, chunk_id if self._packed else 0) != digest:
-            raise ValueError(f"chunk {chunk_id} is not what was written")
+            raise ValueError(f"chunk {chunk_id} does not match its digest")
         return memoryview(data)
 
     def _read_header(self) -> TraceHeader:
@@ -257,15 +257,15 @@ class Trace:
         environments = sum(stream.spec.env_num for stream in streams.values())
         if slots > _MOST_SLOTS or environments > _MOST_ENVIRONMENTS:
             raise ValueError(
-                f"its streams claim pools for {environments:,} environments with {slots:,} slots, and this program"
-                f" makes {_MOST_ENVIRONMENTS:,} and {_MOST_SLOTS:,}"
+                f"its streams ask for pools with {slots:,} slots for {environments:,} environments; this program makes"
+                f" at most {_MOST_SLOTS:,} slots for {_MOST_ENVIRONMENTS:,} environments"
             )
         return streams
 
     def _count_operations(self) -> int:
         count, first, last = self._rows("SELECT count(*), min(number), max(number) FROM operation")[0]
         if count and (first, last) != (0, count - 1):
-            raise ValueError(f"{count} operations are numbered from {first} to {last}: some are missing")
+            raise ValueError(f"{count} operations have numbers from {first} to {last}: some are missing")
         return int(count)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -282,10 +282,10 @@ def _unsigned(key: Any) -> int:
 
 
 def _fingerprint(value_id: int | None, digest: Any) -> bytes:
-    if digest is None:  # which no value's is
-        raise ValueError(f"row {value_id} is missing")
+    if digest is None:  # the column is NOT NULL: the row is not there
+        raise ValueError(f"value {value_id} is missing")
     if not isinstance(digest, bytes) or len(digest) != _FINGERPRINT_BYTES:
-        raise ValueError(f"fingerprint {digest!r} is not one")
+        raise ValueError(f"fingerprint {digest!r} does not have {_FINGERPRINT_BYTES} bytes")
     return digest
 
 
@@ -293,7 +293,7 @@ def _fingerprint(value_id: int | None, digest: Any) -> bytes:
 def _lengths(sizes: str) -> tuple[int, ...]:
     lengths = json.loads(sizes)
     if not isinstance(lengths, list) or not all(type(size) is int for size in lengths):
-        raise ValueError(f"sizes {sizes} are not integers")
+        raise ValueError(f"sizes {sizes} are no list of integers")
     return tuple(lengths)
 
 

@@ -1,6 +1,6 @@
-"""Traces from elsewhere: any URL that fsspec reads (`s3://`, `gs://`, `https://`), copied to a local file for the time.
+"""Traces at any URL that fsspec reads (`s3://`, `gs://`, `https://`): they are copied to a temporary file.
 
-A trace is an SQLite database, and SQLite reads files only.
+A trace is an SQLite database, and SQLite reads local files only.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _BLOCK = 1 << 22
 
 
 def is_url(name: str) -> bool:
-    """Whether that names something elsewhere."""
+    """Whether `name` is a URL."""
     return "://" in name
 
 
 @contextmanager
 def local_trace(name: str, *, most_bytes: int | None = None) -> Iterator[Path]:
-    """The file of a bundled trace, of a path, or a copy of what a URL leads to, which is gone afterwards.
+    """The file of a trace. What is at a URL is copied, and the copy removed afterwards.
 
     Args:
-        name: of the trace.
-        most_bytes: that a copy may have; None for what is free where temporary files go.
+        name: a bundled trace, a path or a URL.
+        most_bytes: the most that a copy may have; None for the free space of the temporary folder.
 
     Raises:
-        UsageError: there is none, it cannot be read, or it is too large.
+        UsageError: the trace does not exist, cannot be read, or is too large.
     """
     if not is_url(name):
         yield trace_path(name)
@@ -49,16 +49,16 @@ def local_trace(name: str, *, most_bytes: int | None = None) -> Iterator[Path]:
 
 
 def identity(name: str) -> str:
-    """What changes when the trace does, as far as its file system tells without reading it.
+    """A text that changes when the trace changes, from what its file system reports without reading it.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the trace does not exist or cannot be reached.
     """
     url = name if is_url(name) else f"file://{trace_path(name).resolve()}"
     try:
         system, path = fsspec.core.url_to_fs(url)
         return str(system.ukey(path))
-    except Exception as error:  # each file system has exceptions of its own
+    except Exception as error:  # every file system of fsspec has exceptions of its own
         raise _unreadable(name, error) from error
 
 
@@ -71,11 +71,11 @@ def _copy(url: str, path: Path, *, most_bytes: int) -> None:
                 if copied > most_bytes:
                     break
                 target.write(block)
-    except Exception as error:  # each file system has exceptions of its own
+    except Exception as error:  # every file system of fsspec has exceptions of its own
         raise _unreadable(url, error) from error
     if copied > most_bytes:
         raise UsageError(
-            f"{url} is too large: it has over {most_bytes:,} bytes, and {path.parent.parent} has no room for more;"
+            f"{url} is too large: it has more than the {most_bytes:,} bytes for which {path.parent.parent} has room;"
             " set TMPDIR to a folder on a larger disk"
         )
 
@@ -84,5 +84,5 @@ def _unreadable(name: str, error: Exception) -> UsageError:
     if isinstance(error, ImportError):
         return UsageError(f"{name} needs a package that is not installed: {error}")
     if isinstance(error, FileNotFoundError):
-        return UsageError(f"there is no {name}")
+        return UsageError(f"{name} does not exist")
     return UsageError(f"{name} cannot be read: {type(error).__name__}: {error}")

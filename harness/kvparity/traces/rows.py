@@ -1,4 +1,4 @@
-"""The rows that recorded operations become in a `.kvtrace` file: each value once, cut into parts, each part once."""
+"""How recorded operations become rows of a `.kvtrace` file: each value once, cut into parts, each part once."""
 
 from __future__ import annotations
 
@@ -25,28 +25,33 @@ if TYPE_CHECKING:
     from kvparity.traces.reader import Answer
 
 _REMEMBERED = 1 << 16
-_CHUNK_BYTES = 1 << 20  # of a full one; no more parts of one byte than have an index
+_CHUNK_BYTES = 1 << 20  # of a full chunk: even parts of one byte do not run out of indices
 
 
 class Row(NamedTuple):
-    """A copy of an entry whose tensors are of one kind: to make an object of it takes longer than the copy."""
+    """A copy of an entry with equal tensors, as one row: making a `KeysValues` of it would take longer than the copy.
+
+    Attributes:
+        row: `[2 * L, N, H, T, D]`.
+        sizes: the `2 * L` valid lengths.
+    """
 
     row: torch.Tensor
     sizes: Sequence[int]
 
 
 class Copies:
-    """Copies of values, in rows that are used again.
+    """Copies values into rows that are reused.
 
-    Memory that is new to a process takes several times as long to write as memory that it has written before. One
-    thread may copy, and another give back.
+    Writing into new memory takes several times as long as writing into memory that the process has written before. One
+    thread may copy while another gives back.
     """
 
     def __init__(self) -> None:
-        self._spare: list[torch.Tensor] = []  # its `append` and `pop` are one step each
+        self._spare: list[torch.Tensor] = []  # `append` and `pop` are atomic
 
     def of(self, value: Any) -> Row | KeysValues:
-        """A copy of `value`, in one row where it can be."""
+        """A copy of `value`, as one row if its tensors have one shape, dtype and device."""
         tensors, sizes = read(value)
         dtype = getattr(tensors[0], "dtype", None) if tensors else None
         for tensor in tensors:
@@ -54,12 +59,12 @@ class Copies:
                 return clone(value)
         try:
             row = torch.stack(tensors, out=self._spare_like(tensors))
-        except (RuntimeError, TypeError):  # no tensors, of several shapes or devices, or with a gradient to record
+        except (RuntimeError, TypeError):  # no tensors, several shapes or devices, or a gradient to record
             return clone(value)
         return Row(row.detach() if row.requires_grad else row, sizes)
 
     def give_back(self, row: torch.Tensor) -> None:
-        """Nobody reads this copy any more."""
+        """Take back a copy that nobody reads any more."""
         if row.is_cpu:
             self._spare.append(row)
 
@@ -72,10 +77,10 @@ class Copies:
 
 
 class Store:
-    """The rows that operations become. Lives in the thread that writes.
+    """Writes operations as rows. It runs in the writing thread.
 
-    What it does in Python keeps the recorded program waiting, since only one thread at a time may: few statements, and
-    nothing done twice.
+    Its Python code makes the recorded program wait, since only one thread runs Python at a time. So it is short, and
+    does nothing twice.
     """
 
     def __init__(self, database: sqlite3.Connection, copies: Copies) -> None:
@@ -89,10 +94,10 @@ class Store:
         self._last_value = 0
         self._layouts: dict[tuple[Any, ...], int] = {}
         self._fingerprints = HostFingerprints()
-        self._at_hand = torch.empty(0)
+        self._scratch = torch.empty(0)
 
     def add(self, item: tuple[Any, ...]) -> None:
-        """Take a stream or an operation, as `TraceWriter` puts them into its queue."""
+        """Add a stream or an operation, as `TraceWriter` puts it into its queue."""
         if item[0] == "stream":
             self._database.execute("INSERT INTO stream VALUES (?, ?, ?)", item[1:])
             return
@@ -102,7 +107,7 @@ class Store:
             self._copies.give_back(content.row)
 
     def finish_batch(self) -> None:
-        """Write what is not written yet; chunks that are not full, since what refers to them is in the file."""
+        """Write everything that is not written yet, also chunks that are not full: rows in the file refer to them."""
         self._database.executemany("INSERT INTO operation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", self._operations)
         self._operations.clear()
         for length in list(self._open):
@@ -127,17 +132,17 @@ class Store:
                 return "X", *_pool(operation.pool), None, None, None, None
 
     def _looked_at(self, content: Row | KeysValues | bytes) -> tuple[bytes, Row | KeysValues | None]:
-        """The fingerprint of what was set, and what there is to store."""
+        """The fingerprint of the value that was set, and its tensors if they are stored."""
         if isinstance(content, bytes):
             return content, None
         if isinstance(content, KeysValues):
             return fingerprint(content), content
         row = content.row.cpu()
-        if row.dtype is self._at_hand.dtype and row.shape == self._at_hand.shape:
-            self._at_hand.copy_(row)  # to look at one and the same row is so much faster that the copy pays
+        if row.dtype is self._scratch.dtype and row.shape == self._scratch.shape:
+            self._scratch.copy_(row)  # looking at the same row each time is so fast that the copy pays
         else:
-            self._at_hand = row.clone()
-        return self._fingerprints.look_at_row(self._at_hand, content.sizes)[0], Row(row, content.sizes)
+            self._scratch = row.clone()
+        return self._fingerprints.look_at_row(self._scratch, content.sizes)[0], Row(row, content.sizes)
 
     def _value(self, digest: bytes, value: Row | KeysValues | None) -> int:
         known = self._values.get(digest)
@@ -152,13 +157,13 @@ class Store:
             self._database.execute(
                 "UPDATE value SET layout = ?, sizes = ?, chunks = ? WHERE id = ?", (*self._cut(value), identity)
             )
-        # The sign remembers whether the tensors are stored too.
+        # A positive number: the tensors are stored, too.
         _remember(self._values, digest, -identity if value is None and not has_tensors else identity)
         return identity
 
     def _stored(self, digest: bytes) -> tuple[int, bool]:
-        """The value of that fingerprint, of those that may be forgotten here; 0 where there is none."""
-        if len(self._values) == self._last_value:
+        """The id of the value with that fingerprint, 0 if it is new, and whether its tensors are stored."""
+        if len(self._values) == self._last_value:  # nothing was forgotten
             return 0, False
         query = "SELECT id, layout IS NOT NULL FROM value WHERE fingerprint = ?"
         row: tuple[int, bool] | None = self._database.execute(query, (digest,)).fetchone()
@@ -186,7 +191,7 @@ class Store:
         return layout, _lengths(tuple(sizes)), addresses
 
     def _address(self, part: Any) -> int:
-        """Where the file has a token or a tensor, a C-contiguous array. What is not there is put into a chunk."""
+        """The address of a part, a C-contiguous array. A new part is put into a chunk."""
         digest = xxhash.xxh3_128_digest(part)
         address = self._parts.get(digest)
         if address is None:
@@ -210,7 +215,7 @@ class Store:
 
 @dataclass(slots=True)
 class _Chunk:
-    """Parts of one length, written in a row."""
+    """Parts of one length, written one after the other."""
 
     number: int
     parts: int = 0
@@ -219,7 +224,7 @@ class _Chunk:
 
 def _remember(known: OrderedDict[bytes, int], digest: bytes, identity: int) -> None:
     if len(known) >= _REMEMBERED:
-        known.popitem(last=False)  # a plain dict's front would be searched for behind all that was there before
+        known.popitem(last=False)  # a plain dict would search for its first item past all removed ones
     known[digest] = identity
 
 
@@ -248,7 +253,7 @@ def _signed(key: int) -> int:
 
 
 def _real(number: float | None) -> float | str | None:
-    """SQLite turns a NaN into NULL and -0.0 into 0, but keeps texts that are numbers to Python and none to itself."""
+    """A number for SQLite, which would turn a NaN into NULL and -0.0 into 0: these become texts that Python reads."""
     if number is None:
         return None
     if math.isnan(number):

@@ -1,8 +1,8 @@
-"""Opening a trace's SQLite file as what it is: a file that may come from anybody.
+"""Opening the SQLite file of a trace, which may come from anybody.
 
-What SQLite's authors advise for such files is done (https://www.sqlite.org/security.html), and the schema must be the
-one that `kvparity.traces.writer` writes, word for word: then there are no views, triggers, generated columns or virtual
-tables that could compute anything, and the check of all pages leaves no way through the file that does not end.
+It follows the advice of SQLite's authors for such files (https://www.sqlite.org/security.html). The schema must be the
+one that `kvparity.traces.writer` writes, word for word, so that there are no views, triggers, generated columns or
+virtual tables that could compute anything. All pages are checked, so that no path through the file is endless.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 APPLICATION_ID = 0x6B767472  # "kvtr"
-SCHEMA = 2  # the tables are those of schema 1; what a chunk holds is not, see `kvparity.traces.chunks`
+SCHEMA = 2  # the tables are those of schema 1, the content of a chunk is not: see `kvparity.traces.chunks`
 TABLES = {
     "header": "CREATE TABLE header (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "stream": "CREATE TABLE stream (id INTEGER PRIMARY KEY, name TEXT NOT NULL, spec TEXT NOT NULL)",
@@ -35,24 +35,24 @@ TABLES = {
         " env INTEGER, key INTEGER, value INTEGER, amount REAL, outcome TEXT)"
     ),
 }
-# What reading nonsense can end in. Everything is checked, but a damaged database may claim anything.
+# What reading a damaged database can raise: everything is checked, but it may contain anything.
 DAMAGE = (sqlite3.Error, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError)
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
 _SQLITES_OWN = "sqlite_autoindex_"
-# Steps of SQLite's virtual machine while a file is checked. Sound files take 0.01 to 0.3 for each byte.
+# Steps of SQLite's virtual machine while a file is checked. Good files take 0.01 to 0.3 for each byte.
 _STEPS, _STEPS_EACH_BYTE, _STEPS_EACH_CALL = 10_000_000, 50, 100_000
 _LONGEST_MESSAGE = 1000
 _SHORTEST_LIMIT_BYTES = 1 << 20
 
 
 def open_trace_file(path: Path) -> sqlite3.Connection:
-    """A connection that only reads a file whose tables and pages are those of a trace.
+    """A read-only connection to a file with the tables and pages of a trace.
 
     Raises:
-        TraceError: it is none, is damaged, or is newer than this program.
+        TraceError: the file is no trace, is damaged, or needs a newer kvparity.
     """
-    on_disk = _refuse_what_is_no_trace(path)
+    on_disk = _check_head(path)
     try:
         database = sqlite3.connect(_uri(path), uri=True)
     except sqlite3.Error as error:
@@ -73,8 +73,8 @@ def open_trace_file(path: Path) -> sqlite3.Connection:
         database.close()
         if str(error).startswith("unable to open") or "readonly" in str(error):
             raise TraceError(
-                f"{path} was not finished, and cannot be read where nothing can be written beside it: copy it"
-                f" elsewhere, with {path.name}-wal if there is one"
+                f"{path} was not finished, and its folder cannot be written: copy it into another folder, together"
+                f" with {path.name}-wal if that exists"
             ) from None
         raise damaged(path, error) from None
     except DAMAGE as error:
@@ -84,12 +84,12 @@ def open_trace_file(path: Path) -> sqlite3.Connection:
 
 
 def damaged(path: Path, error: Exception) -> TraceError:
-    """What is said of a file in which `error` was met."""
+    """The error to raise for a file in which `error` occurred."""
     return TraceError(f"{path} is damaged: {' '.join((str(error) or type(error).__name__)[:_LONGEST_MESSAGE].split())}")
 
 
 def _uri(path: Path) -> str:
-    """Read only; and without any lock where nobody could make one, and nobody is writing."""
+    """The URI to open the file read-only, without locks if the folder cannot be written and nobody is writing."""
     uri = f"{path.resolve().as_uri()}?mode=ro"
     if not path.with_name(f"{path.name}-wal").exists() and not os.access(path.resolve().parent, os.W_OK):
         uri += "&immutable=1"
@@ -97,8 +97,8 @@ def _uri(path: Path) -> str:
 
 
 def _limit(database: sqlite3.Connection, on_disk: int) -> None:
-    """No text or blob is longer than its file, and no statement needs more than ours."""
-    if sys.version_info >= (3, 11):  # before, Python cannot set limits: SQLite's own are a gigabyte and a megabyte
+    """Set limits: no text or blob is longer than the file, and no statement needs more than ours."""
+    if sys.version_info >= (3, 11):  # Python 3.10 cannot set limits: SQLite's own are 1 GB and 1 MB
         limits = {
             sqlite3.SQLITE_LIMIT_LENGTH: max(on_disk, _SHORTEST_LIMIT_BYTES),
             sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
@@ -122,7 +122,7 @@ def _refuse_to_attach(action: int, *_: Any) -> int:
 
 
 def _budget(steps: int) -> Callable[[], int]:
-    """Ends a statement once `steps` are spent: pages that lead back to themselves make endless tables."""
+    """A handler that ends a statement after `steps` steps: pages that refer to themselves make endless tables."""
     left = steps // _STEPS_EACH_CALL
 
     def is_spent() -> int:
@@ -135,14 +135,14 @@ def _budget(steps: int) -> Callable[[], int]:
 
 def _check_identity(database: sqlite3.Connection, path: Path) -> None:
     if database.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise TraceError(f"{path} is an SQLite database, but not a kvparity trace")
+        raise TraceError(f"{path} is an SQLite database, but no kvparity trace")
     schema = database.execute("PRAGMA user_version").fetchone()[0]
     if schema > SCHEMA:
         raise TraceError(
             f"{path} has trace schema {schema}; this kvparity reads schemas up to {SCHEMA}: upgrade kvparity"
         )
     if schema < 1:
-        raise ValueError(f"trace schema {schema} is not one")
+        raise ValueError(f"trace schema {schema} does not exist")
 
 
 def _check_tables(database: sqlite3.Connection) -> None:
@@ -152,9 +152,9 @@ def _check_tables(database: sqlite3.Connection) -> None:
             continue
         expected = missing.pop(name, None) if kind == "table" else None
         if expected is None or " ".join(str(sql).split()) != expected:
-            raise ValueError(f"no trace has the {kind} {name!r} as it is here: {str(sql)[:200]!r}")
+            raise ValueError(f"unexpected {kind} {name!r}: {str(sql)[:200]!r}")
     if missing:
-        raise ValueError(f"no such table: {next(iter(missing))}")
+        raise ValueError(f"the table {next(iter(missing))} is missing")
 
 
 def _check_pages(database: sqlite3.Connection) -> None:
@@ -163,14 +163,14 @@ def _check_pages(database: sqlite3.Connection) -> None:
         raise ValueError(found)
 
 
-def _refuse_what_is_no_trace(path: Path) -> int:
-    """Look at the file's first bytes; how many there are in all."""
+def _check_head(path: Path) -> int:
+    """Check the first bytes of the file; the size of the file in bytes."""
     try:
         about = path.stat()
         if stat.S_ISDIR(about.st_mode):
             raise TraceError(f"{path} is a directory, not a trace file")
         if not stat.S_ISREG(about.st_mode):
-            raise TraceError(f"{path} is not a file on disk: a trace is read from many places, so copy it into one")
+            raise TraceError(f"{path} is not a regular file: copy the trace into one")
         with path.open("rb") as file:
             head = file.read(_HEADER_BYTES)
     except FileNotFoundError:
@@ -178,12 +178,12 @@ def _refuse_what_is_no_trace(path: Path) -> int:
     except (OSError, ValueError) as error:
         raise TraceError(f"{path} cannot be read: {getattr(error, 'strerror', error)}") from None
     if not head.startswith(_MAGIC):
-        raise TraceError(f"{path} is not a kvparity trace: it does not begin as an SQLite database does")
-    # As SQLite's file format has it: the size of a page, in which 1 stands for 65536, and the number of pages.
+        raise TraceError(f"{path} is not a kvparity trace: it does not begin like an SQLite database")
+    # From SQLite's file format: the size of a page, where 1 means 65536, and the number of pages.
     page_size, pages = int.from_bytes(head[16:18], "big"), int.from_bytes(head[28:32], "big")
     whole, log = pages * (1 << 16 if page_size == 1 else page_size), path.with_name(f"{path.name}-wal")
     if not log.exists():
         if whole > about.st_size:
-            raise TraceError(f"{path} is cut short: {about.st_size:,} of {whole:,} bytes are there; copy it again")
+            raise TraceError(f"{path} is incomplete: it has {about.st_size:,} of {whole:,} bytes; copy it again")
         return about.st_size
     return about.st_size + log.stat().st_size

@@ -1,7 +1,7 @@
-"""Writing `.kvtrace` files: a background thread, in batches, so that the recorded program hardly waits.
+"""Writing `.kvtrace` files: a background thread writes in batches, so that the recorded program hardly waits.
 
-A process killed while recording leaves a readable file without its last operations, of
-which there are `kvparity.traces.reader.MOST_LOST` at most.
+A process that is killed while recording leaves a readable file, which lacks at most the last
+`kvparity.traces.reader.MOST_LOST` operations.
 """
 
 from __future__ import annotations
@@ -36,28 +36,31 @@ if TYPE_CHECKING:
 
     from kvparity.caches.protocol import CacheSpec
 
-_BATCH_OPERATIONS = 170  # three batches may be lost: being written, waiting, and being filled
+_BATCH_OPERATIONS = 170  # three batches may be lost: one is written, one waits, one is filled
 _BATCH_SECONDS = 1.0
 _QUEUED_BATCHES = 1
-# Two threads run Python in turns. So a batch waits until a search's burst of operations is over, or the queue is full.
+# Threads run Python in turns. So a batch waits until the burst of operations of a search is over, or the queue is full.
 _PAUSE_SECONDS = 0.2
 
 
 class TraceWriter:
-    """Records operations into a new `.kvtrace` file. Also a context manager. One thread may call it.
+    """Records operations into a new `.kvtrace` file. Also a context manager. Call it from one thread only.
 
-    A failure to write (a full disk, say) stops the recording with a warning and never raises into the caller.
+    A failure to write, such as a full disk, stops the recording with a warning. The recorded program goes on.
 
     Args:
         path: the file to make; it must not exist.
-        tensors: keep the values whole, or only their fingerprints.
+        tensors: `full` keeps the values, `fingerprint` only their fingerprints.
         served_by: the cache whose answers are recorded.
-        candidate: the cache on trial, where the operations are kept because they tell the two apart.
-        seed: of the run, where there is one.
-        model: identity of the model: a digest of its weights.
+        candidate: the cache under test, if the operations are kept because the two caches differ on them.
+        seed: of the recorded run, or None.
+        model: a digest of the weights of the model, or None.
         note: free text.
-        versions: of further libraries; Python, torch, numpy and kvparity are added.
-        device: where the values live.
+        versions: of further libraries; those of Python, torch, numpy and kvparity are added.
+        device: of the values.
+
+    Attributes:
+        failure: what stopped the recording; None if nothing did.
 
     Raises:
         TraceError: the file exists already or cannot be made.
@@ -104,7 +107,7 @@ class TraceWriter:
         atexit.register(self.close)
 
     def stream(self, name: str, spec: CacheSpec) -> int:
-        """Announce one cache of the recorded program; its number goes with each of its operations."""
+        """Add a cache of the recorded program; the number that `record` needs with each operation on it."""
         number = self._streams
         self._streams += 1
         self._put(("stream", number, name, json.dumps(asdict(spec))))
@@ -119,7 +122,7 @@ class TraceWriter:
         self._number += 1
 
     def close(self) -> None:
-        """Write what is left and finish the file."""
+        """Write all that is left and finish the file."""
         if self._closed or os.getpid() != self._process:
             return
         self._closed = True
@@ -140,7 +143,7 @@ class TraceWriter:
     # ------------------------------------------------------------------ inside
 
     def _put(self, item: tuple[Any, ...]) -> None:
-        # A forked child has the object but not the thread: only the process that opened the file writes.
+        # A forked child has this object but not its thread: only the process that opened the file writes.
         if self._closed or self.failure is not None or os.getpid() != self._process:
             return
         if not self._batch:
@@ -190,17 +193,17 @@ class TraceWriter:
                 with database:
                     database.execute("UPDATE header SET value = 'true' WHERE name = 'complete'")
                 database.execute("PRAGMA busy_timeout = 0")
-                with suppress(sqlite3.OperationalError):  # while somebody reads the file, its -wal stays beside it
+                with suppress(sqlite3.OperationalError):  # somebody reads the file: its -wal stays beside it
                     database.execute("PRAGMA journal_mode = DELETE")
-        except Exception as error:  # noqa: BLE001  the recorded program goes on, whatever happens to its recording
+        except Exception as error:  # noqa: BLE001  the recorded program must go on, whatever stops its recording
             self.failure = error
-            while batch is not None:  # the last one was taken already if it was the finish that failed
+            while batch is not None:  # None was taken already if finishing the file failed
                 batch = self._queue.get()
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path)
-    # Tokens are about 1 KB: three fill a page of the default 4 KB badly, many fill this one well.
+    # Tokens have about 1 KB: three leave much of a default page of 4 KB empty, many fill this one well.
     database.execute("PRAGMA page_size = 16384")
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
