@@ -28,7 +28,7 @@ from kvparity.caches.adapter import ManagerCache
 from kvparity.judging.examiner import Examiner
 from kvparity.results.reading import read_result
 from kvparity.shadow import mirror
-from kvparity.shadow.producer import Given, Handover
+from kvparity.shadow.producer import Producer, ReusedEntry
 from kvparity.training.inline.trail import Trail
 from kvparity.values.entry import clone
 from kvparity.values.fingerprints import HostFingerprints
@@ -73,17 +73,17 @@ def _no_candidate() -> None:
 
 
 def _no_handover() -> None:
-    given: list[Given] = []
+    given: list[ReusedEntry] = []
 
-    def take(_: Handover, value: Any) -> Given:
+    def take(_: Producer, value: Any) -> ReusedEntry:
         if not given:
-            given.append(Given(clone(value)))
+            given.append(ReusedEntry(clone(value)))
         return given[0]
 
-    def copy(_: Trail, value: Any) -> Given:
-        return take(Handover(), value)
+    def copy(_: Trail, value: Any) -> ReusedEntry:
+        return take(Producer(), value)
 
-    Handover.take = take  # type: ignore[method-assign]
+    Producer.take = take  # type: ignore[method-assign]
     Trail._copy = copy  # type: ignore[method-assign]
 
 

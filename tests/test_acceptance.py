@@ -59,7 +59,7 @@ def test_revisit_finds_the_reset_quirk_and_explains_it() -> None:
     """A key set again is dropped when the ring comes round to its old slot."""
     result = run("revisit", "legacy-evicting", "refactored-fifo")
     explanation = result.first["presence", "reference"].explanation
-    assert "still named it as its owner" in explanation
+    assert "still named this key as its owner" in explanation
     assert "since the re-set at operation" in explanation
 
 
@@ -67,7 +67,7 @@ def test_clear_storm_finds_the_clear_quirk_and_explains_it() -> None:
     """A key set again after a clear is dropped when the ring comes round to the slot from before."""
     result = run("clear-storm", "legacy-evicting", "refactored-fifo")
     explanation = result.first["presence", "reference"].explanation
-    assert "still named it as its owner" in explanation
+    assert "still named this key as its owner" in explanation
     assert "from before the clear at operation" in explanation
 
 

@@ -18,12 +18,12 @@ from kvparity.cli import main
 
 KNOWN = """
 [[known]]
-pattern = "presence *: *still named it as its owner*"
+pattern = "presence *: *still named this key as its owner*"
 side = "reference"
 reason = "the original drops re-set keys early"
 
 [[known]]
-pattern = "presence *: dropped from legacy-evicting * sooner than fifo *"
+pattern = "presence *: legacy-evicting dropped this live key *; fifo with * slots would still hold it"
 side = "reference"
 reason = "in the original a re-set uses up a slot"
 

@@ -119,7 +119,7 @@ def test_a_divergence_fails_the_test_and_says_why(pytester: pytest.Pytester) -> 
             "  operation  4 of kv_shadow: get of key 0x0000000000000001 in init[[]0]",
             "  reference  legacy-evicting: miss",
             "  candidate  refactored-fifo: hit *",
-            "  why        dropped from legacy-evicting by the set of key *",
+            "  why        legacy-evicting dropped this live key at operation *",
             "FAILED *::test_it - Failed: pr*",
         ]
     )
@@ -181,7 +181,7 @@ def test_a_failing_body_is_shown_with_the_divergences_beside_it(pytester: pytest
     result.stdout.fnmatch_lines(["E * assert (1 + 1) == 3", "*Captured kvparity call*", "presence (behaviour): *"])
 
 
-ACCEPTED = 'pattern = "presence *: *still named it as its owner*"\nside = "reference"\nreason = "a quirk"\n'
+ACCEPTED = 'pattern = "presence *: *still named this key as its owner*"\nside = "reference"\nreason = "a quirk"\n'
 
 
 @pytest.mark.parametrize(("file", "table"), [("kvparity.toml", "known"), ("pyproject.toml", "tool.kvparity.known")])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 KNOWN = """
 [[known]]
-pattern = "presence *: *still named it as its owner*"
+pattern = "presence *: *still named this key as its owner*"
 side = "reference"
 reason = "the original drops re-set keys early"
 until = 2027-06-30
@@ -40,7 +40,7 @@ def test_reads_known_differences(tmp_path: Path) -> None:
     """Each table is one, with every field, in the order of the file."""
     assert read_settings(written(tmp_path, KNOWN)).known == (
         KnownDifference(
-            pattern="presence *: *still named it as its owner*",
+            pattern="presence *: *still named this key as its owner*",
             side="reference",
             reason="the original drops re-set keys early",
             until=dt.date(2027, 6, 30),

@@ -68,9 +68,12 @@ class EvictingRing(Ring):
         self.evictions += 1
         if self.on_drop is not None:
             if newest == slot:
-                reason = f"the ring came round to slot {slot}, which held it"
+                reason = f"it reused slot {slot}, which held the key"
             else:
-                reason = f"slot {slot} still named it as its owner although its newest value was in slot {newest}"
+                reason = (
+                    f"it reused slot {slot}, which still named this key as its owner, although the key's newest value"
+                    f" is in slot {newest} (known quirk: docs/the-original.md)"
+                )
             self.on_drop(Drop(pool=self.pool, key=owner, slot=slot, reason=reason, spurious=newest != slot))
 
     def _ready_slot(self, slot: int, value: Any) -> KeysValues:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 from kvparity import (
     RECUR,
-    WM,
     CacheSpec,
     Checkout,
     Clear,
@@ -25,14 +23,13 @@ from kvparity import (
     init,
 )
 from kvparity.caches.protocol import PoolStats
-from kvparity.judging.judge import Judge, Lookup
+from kvparity.judging.judge import Judge, Lookup, ReportedStats
 from kvparity.judging.oracle import IdealCache, Truth
-from kvparity.shadow.side import Outcome, Side
-from kvparity.values.fingerprints import HostFingerprints
-from support import doubles
+from kvparity.judging.outcome import Outcome
+from kvparity.judging.side_record import SideRecord
 
 if TYPE_CHECKING:
-    from kvparity import Cache, Operation
+    from kvparity import Operation
 
 SPEC = CacheSpec(env_num=2, init_pool_size=2, num_simulations=2)
 KEY = 0x2A
@@ -75,14 +72,12 @@ class Forgetful(DivergenceLog):
 
 
 class Court:
-    """A judge over two sides by the names of old and new. Truth and ideals know what the test says was done."""
+    """A judge over the records of two sides. Truth and ideals know what the test says was done."""
 
-    def __init__(self, new: Cache | None = None, *, log: DivergenceLog | None = None, complete: bool = True) -> None:
-        caches = doubles.Plain(), new or doubles.Plain()
-        self.old, self.new = (
-            Side(role, name, cache, SPEC, look=HostFingerprints().look)
-            for role, name, cache in zip(("reference", "candidate"), ("old", "new"), caches, strict=True)
-        )
+    def __init__(self, *, log: DivergenceLog | None = None, complete: bool = True) -> None:
+        strategies = dict.fromkeys(SPEC.pools, "fifo"), dict.fromkeys(SPEC.pools, "lru")
+        self.old = SideRecord("reference", "old", SPEC, strategies[0])
+        self.new = SideRecord("candidate", "new", SPEC, strategies[1])
         self.truth = Truth.empty(SPEC, complete=complete)
         self.ideals = (IdealCache(SPEC, lambda _: "fifo"), IdealCache(SPEC, lambda _: "lru"))
         self.log = log or DivergenceLog()
@@ -94,23 +89,27 @@ class Court:
         for ideal in self.ideals:
             ideal.set(pool, key, at, None)
 
-    def get(self, mine: Outcome, its: Outcome, pool: PoolId = RECUR) -> None:
+    def get(self, reference: Outcome, candidate: Outcome, pool: PoolId = RECUR) -> None:
         """Judge a get of `KEY`, operation 9."""
-        mine_ideally, its_ideally = (ideal.get(pool, KEY) for ideal in self.ideals)
-        self.judge.lookup(Lookup(9, Get(pool=pool, key=KEY), (pool,), (mine, its), (mine_ideally, its_ideally)))
+        ideally = self.ideals[0].get(pool, KEY), self.ideals[1].get(pool, KEY)
+        self.judge.lookup(Lookup(9, Get(pool=pool, key=KEY), (pool,), (reference, candidate), ideally))
 
-    def checkout(self, mine: Outcome, its: Outcome) -> None:
+    def checkout(self, reference: Outcome, candidate: Outcome) -> None:
         """Judge a checkout of `KEY` for environment 1, operation 9."""
-        mine_ideally, its_ideally = (ideal.checkout(1, KEY) for ideal in self.ideals)
+        ideally = self.ideals[0].checkout(1, KEY), self.ideals[1].checkout(1, KEY)
         pools = (init(1), RECUR)
-        self.judge.lookup(Lookup(9, Checkout(env=1, key=KEY), pools, (mine, its), (mine_ideally, its_ideally)))
+        self.judge.lookup(Lookup(9, Checkout(env=1, key=KEY), pools, (reference, candidate), ideally))
 
-    def seen(self, side: Side) -> dict[str, tuple[int, int]]:
-        """Hits and misses that were counted of `side`, where any were."""
+    def stats(self, said: ReportedStats, *, of: str = "candidate") -> None:
+        """Judge what one side reports after operation 5; the other reports nothing."""
+        self.judge.stats(5, (said, {}) if of == "reference" else ({}, said))
+
+    def seen(self, record: SideRecord) -> dict[str, tuple[int, int]]:
+        """Hits and misses that were counted of that side, where any were."""
         return {
-            str(pool): (seen.hits, seen.misses)
-            for pool, seen in side.seen.items()
-            if (seen.hits, seen.misses) != (0, 0)
+            str(pool): (counts.hits, counts.misses)
+            for pool, counts in record.counts.items()
+            if (counts.hits, counts.misses) != (0, 0)
         }
 
 
@@ -203,8 +202,8 @@ def test_a_wrong_answer_is_told_whole() -> None:
         candidate=shown(2),
         wrong="candidate",
         explanation=(
-            "new returned the value that operation 4 set in recur under key 0x0000000000000007;"
-            " operation 3 set other bytes under it in recur"
+            "new returned the value that operation 4 set under key 0x0000000000000007 in recur;"
+            " this key was last set by operation 3 in recur"
         ),
         difference=told.difference,
     )
@@ -218,8 +217,7 @@ def test_two_wrong_answers_are_explained_one_after_the_other() -> None:
     court.get(hit(5), hit(5))
     (told,) = court.log.kept
     assert told.explanation == (
-        "old returned bytes that are no key's last value, for a key that was never set there;"
-        " new returned bytes that are no key's last value, for a key that was never set there"
+        "old returned data for a key that was never set; new returned data for a key that was never set"
     )
     assert told.difference == ""
 
@@ -232,8 +230,8 @@ def test_right_bytes_on_another_device_are_told_as_such() -> None:
     (told,) = court.log.kept
     assert (told.kind, told.wrong) == ("device", "both")
     assert told.explanation == (
-        "old returned the right bytes on cpu, where they were not set;"
-        " new returned the right bytes on cpu, where they were not set"
+        "old returned the right bytes, but on cpu, where they were not set;"
+        " new returned the right bytes, but on cpu, where they were not set"
     )
 
 
@@ -252,8 +250,8 @@ def test_two_values_of_which_none_is_known_to_be_right_are_told_whole() -> None:
     (told,) = court.log.kept
     assert (told.kind, told.wrong) == ("value", "unknown")
     assert told.explanation == (
-        "both sides hit and differ; the key was set before the first operation that was seen, or too long ago to be"
-        " known"
+        "both caches hit and returned different values; what is right is not known: the key was set before watching"
+        " began, or too long ago"
     )
     assert told.difference.startswith("layer 0, K: Tensor-likes are not equal!")
 
@@ -273,7 +271,7 @@ def test_a_missing_key_is_told_whole() -> None:
             reference=shown(1),
             candidate="miss",
             wrong="candidate",
-            explanation="new lost it since operation 3, which set it, though fifo over 4 slots still holds it",
+            explanation="new lost this key, which operation 3 set; lru with 4 slots still holds it",
         )
     ]
 
@@ -289,8 +287,8 @@ def test_two_sides_that_each_leave_their_own_strategy_are_both_blamed() -> None:
     court.get(hit(1), MISS, init(1))
     (told,) = court.log.kept
     assert (told.kind, told.wrong) == ("presence", "both")
-    assert told.explanation.startswith("old still holds it, though fifo over 2 slots evicted it at operation 2")
-    assert "; new lost it since operation 0" in told.explanation
+    assert told.explanation.startswith("old still holds a key that fifo with 2 slots evicted at operation 2")
+    assert "; new lost this key, which operation 0 set" in told.explanation
 
 
 @pytest.mark.parametrize("its", [hit(2), MISS], ids=["wrong bytes", "presence"])
@@ -326,8 +324,8 @@ def test_a_get_is_counted_as_it_was_answered(
     court = Court()
     court.was_set(RECUR, 1)
     court.get(raised(), its)
-    seen = court.new.seen[RECUR]
-    assert (seen.hits, seen.misses) == counted
+    counts = court.new.counts[RECUR]
+    assert (counts.hits, counts.misses) == counted
     assert court.new.lost_track == lost_track
     assert court.new.deviated == deviated
     assert court.old.lost_track == {RECUR}
@@ -387,12 +385,13 @@ def told_of_a_change(operation: str, pool: str, explanation: str) -> Divergence:
 def test_a_changed_working_copy_is_told_whole() -> None:
     """As of the checkout that lent it."""
     court = Court()
-    court.judge.working_copy(5, 1, KEY, 8)
+    court.judge.working_copy_changed(5, 1, KEY, 8)
     assert court.log.kept == [
         told_of_a_change(
             "checkout",
             "wm",
-            "the working copy that new lent to env 1 changed while it was the consumer's, which it is for 8 checkouts",
+            "the working copy that new lent to env 1 changed while the consumer owned it; the consumer owns it until 8"
+            " more checkouts have been made",
         )
     ]
 
@@ -400,34 +399,20 @@ def test_a_changed_working_copy_is_told_whole() -> None:
 def test_a_changed_loan_is_told_whole() -> None:
     """As of the get that lent it."""
     court = Court()
-    court.judge.loan(5, init(1), KEY)
+    court.judge.loan_changed(5, init(1), KEY)
     assert court.log.kept == [
-        told_of_a_change("get", "init[1]", "what new lent changed before the next set or clear of init[1]")
+        told_of_a_change("get", "init[1]", "the value that new lent changed before the next set or clear of init[1]")
     ]
 
 
 def test_a_value_that_was_written_into_is_told_whole() -> None:
     """As of the set that gave it."""
     court = Court()
-    court.judge.source(5, init(1), KEY)
+    court.judge.source_changed(5, init(1), KEY)
     assert court.log.kept == [told_of_a_change("set", "init[1]", "new wrote into the value that it was given to copy")]
 
 
 # ---------------------------------------------------------------- statistics
-
-
-class Counts(doubles.Plain):
-    """Says of each pool what it was made to say."""
-
-    def __init__(self, said: dict[PoolId, Any]) -> None:
-        super().__init__()
-        self.said = said
-
-    def stats(self, pool: PoolId) -> Any:
-        said = self.said.get(pool, PoolStats())
-        if isinstance(said, Exception):
-            raise said
-        return said
 
 
 def disagreement(candidate: str, pool: str, explanation: str) -> Divergence:
@@ -447,69 +432,41 @@ def disagreement(candidate: str, pool: str, explanation: str) -> Divergence:
 
 def test_a_wrong_count_is_told_whole() -> None:
     """What was said, by whom, and what is right."""
-    court = Court(Counts({init(1): PoolStats(misses=3)}))
-    court.judge.stats(5)
-    assert court.log.kept == [disagreement("misses 3", "init[1]", "new says misses 3 for init[1], where 0 is right")]
+    court = Court()
+    court.stats({init(1): PoolStats(misses=3)})
+    explanation = "new reports misses 3 for init[1]; the right number is 0"
+    assert court.log.kept == [disagreement("misses 3", "init[1]", explanation)]
 
 
 def test_a_wrong_count_of_the_reference_is_told_of_the_reference() -> None:
     """The other side is left out."""
     court = Court()
-    court.old.cache = Counts({RECUR: PoolStats(evictions=2)})
-    court.judge.stats(5)
+    court.stats({RECUR: PoolStats(evictions=2)}, of="reference")
     (told,) = court.log.kept
     assert (told.reference, told.candidate, told.wrong) == ("evictions 2", "", "reference")
 
 
 def test_statistics_that_raise_hide_no_wrong_count_of_another_pool() -> None:
     """Each is told."""
-    court = Court(Counts({init(0): KeyError("a"), init(1): PoolStats(length=2)}))
-    court.judge.stats(5)
+    court = Court()
+    court.stats({init(0): KeyError("a"), init(1): PoolStats(length=2)})
     assert court.log.kept == [
         disagreement(
             "stats raised KeyError: 'a'",
             "init[0]",
-            "new says stats raised KeyError: 'a' for init[0], where an answer is right",
+            "new raised KeyError: 'a' when it was asked for the statistics of init[0]",
         ),
-        disagreement("length 2", "init[1]", "new says length 2 for init[1], where 0 is right"),
+        disagreement("length 2", "init[1]", "new reports length 2 for init[1]; the right number is 0"),
     ]
 
 
-class Strange:
-    """Equal to nothing, and not even that."""
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __eq__(self, other: object) -> bool:
-        raise TypeError("strange")
-
-
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        (
-            None,
-            (
-                "raised TypeError: a NoneType is no statistics: expected some of hits, misses, evictions, length,"
-                " size_bytes"
-            ),
-        ),
-        (PoolStats(misses=Strange()), "raised TypeError: misses is a Strange, expected an integer"),  # type: ignore[arg-type]
-    ],
-)
-def test_statistics_that_are_none_are_told_and_reach_no_caller(said: Any, told: str) -> None:
-    """They are not read any further."""
+def test_a_wrong_count_is_told_once() -> None:
+    """However often it is reported; another count of the same pool is told all the same."""
     court = Court()
-    court.new.cache = SimpleNamespace(stats=lambda pool: said if pool == RECUR else PoolStats())  # type: ignore[assignment]
-    court.judge.stats(5)
-    assert [each.candidate for each in court.log.kept] == [f"stats {told}"]
-
-
-def test_the_wm_pool_is_not_held_to_its_count() -> None:
-    """How often it is asked depends on how a cache makes its working copies."""
-    court = Court(Counts({WM: PoolStats(hits=99, length=99)}))
-    court.judge.stats(5)
-    assert court.log.total == 0
+    for hits in (1, 2):
+        court.stats({RECUR: PoolStats(hits=hits)})
+    court.stats({RECUR: PoolStats(hits=2, misses=1)})
+    assert [each.candidate for each in court.log.kept] == ["hits 1", "misses 1"]
 
 
 @pytest.mark.parametrize(
@@ -521,21 +478,21 @@ def test_the_wm_pool_is_not_held_to_its_count() -> None:
         ({RECUR}, {RECUR}, []),
     ],
 )
-def test_a_count_that_cannot_be_told_from_outside_is_not_held_against_a_side(
+def test_a_count_that_cannot_be_known_from_outside_blames_no_side(
     lost_track: set[PoolId], deviated: set[PoolId], told: list[str]
 ) -> None:
     """Hits where track of them was lost, the length where a side left its strategy."""
-    court = Court(Counts({RECUR: PoolStats(hits=9, length=1)}))
+    court = Court()
     court.new.lost_track, court.new.deviated = lost_track, deviated
-    court.judge.stats(5)
+    court.stats({RECUR: PoolStats(hits=9, length=1)})
     assert [each.candidate for each in court.log.kept] == told
 
 
 @pytest.mark.parametrize(("length", "told"), [(-1, True), (0, False), (4, False), (5, True)])
 def test_no_pool_holds_more_than_it_has_slots(length: int, told: bool) -> None:  # noqa: FBT001
     """Nor fewer keys than none, even where it left its strategy and nobody knows how many those are."""
-    court = Court(Counts({RECUR: PoolStats(length=length)}))
+    court = Court()
     court.new.deviated = {RECUR}
-    court.judge.stats(5)
-    right = f"new says length {length} for recur, where 0 to 4 are possible"
+    court.stats({RECUR: PoolStats(length=length)})
+    right = f"new reports length {length} for recur; a number from 0 to 4 is possible"
     assert [each.explanation for each in court.log.kept] == [right] * told

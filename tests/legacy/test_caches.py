@@ -135,7 +135,7 @@ def test_reports_a_proper_eviction() -> None:
     cache.on_drop = drops.append
     for key in range(4):
         cache.set(init(1), key, entry(key))
-    reason = "the ring came round to slot 0, which held it"
+    reason = "it reused slot 0, which held the key"
     assert drops == [Drop(pool=init(1), key=0, slot=0, reason=reason)]
 
 
@@ -145,7 +145,10 @@ def test_reports_a_spurious_drop() -> None:
     cache.on_drop = drops.append
     for key in (0, 0, 1, 2):
         cache.set(init(0), key, entry(key))
-    reason = "slot 0 still named it as its owner although its newest value was in slot 1"
+    reason = (
+        "it reused slot 0, which still named this key as its owner, although the key's newest value is in slot 1"
+        " (known quirk: docs/the-original.md)"
+    )
     assert drops == [Drop(pool=init(0), key=0, slot=0, reason=reason, spurious=True)]
 
 

@@ -122,10 +122,10 @@ VERDICTS = {
     **dict.fromkeys(QUIRKS, "DIVERGENCE"),
 }
 BROKE = {
-    "reset-leaves-owner": "still named it as its owner although its newest value was in slot 1 since the re-set at",
-    "reset-uses-slot": "the ring came round to slot 0, which held it, sooner than fifo over 3 slots would",
-    "reset-lives-longer": "legacy-evicting still holds it, though fifo over 3 slots evicted it at operation 4 to make",
-    "clear-leaves-owner": "still named it as its owner although its newest value was in slot 1 from before the clear",
+    "reset-leaves-owner": "is in slot 1 (known quirk: docs/the-original.md); the key was set again at operation",
+    "reset-uses-slot": "it reused slot 0, which held the key; fifo with 3 slots would still hold it",
+    "reset-lives-longer": "legacy-evicting still holds a key that fifo with 3 slots evicted at operation 4 to make",
+    "clear-leaves-owner": "(known quirk: docs/the-original.md); the slot named it from before the clear at operation",
 }
 
 
@@ -146,7 +146,7 @@ def test_it_opens_draws_and_asks_for_nothing(opened: Callable[..., Tab], kind: s
     [
         ("stale-hit", "The reference is wrong: legacy-released returned the value that operation"),
         ("by-reference", "The candidate is wrong: fault:by-reference returned the value that operation"),
-        ("presence", "The reference is wrong: dropped from legacy-evicting by the set of key"),
+        ("presence", "The reference is wrong: legacy-evicting dropped this live key at operation"),
         ("two-ranks", "The reference is wrong: lightzero returned the value that operation"),
     ],
 )

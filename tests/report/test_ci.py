@@ -95,7 +95,7 @@ def test_a_workload_is_a_case_and_so_is_each_group_of_divergences() -> None:
     count = result.by_group["presence", "reference"]
     overall, group = root.iter("failure")
     assert overall.get("message") == f"0 corruptions, {count} behaviour differences"
-    assert str(group.get("message")).startswith(f"{count} times, first: dropped from legacy-evicting ")
+    assert str(group.get("message")).startswith(f"{count} times, first: legacy-evicting dropped this live key ")
     assert "\nreference: miss\n" in str(group.text)
 
 
@@ -171,7 +171,7 @@ def test_the_summary_says_it_all() -> None:
     assert re.search(r"^\| revisit \| 0 \| 600 \| \d+ \| 0 \| [1-9]\d* \| 0 \| [\d.]+ \|$", text, re.MULTILINE)
     assert re.search(r"^\| mcts \| 0 \| 600 \| \d+ \| 0 \| 0 \| 0 \| [\d.]+ \|$", text, re.MULTILINE)
     assert "<details><summary>presence (behaviour), " in text
-    assert "- why: dropped from legacy-evicting by the set of key 0x" in text
+    assert "- why: legacy-evicting dropped this live key at operation " in text
 
 
 def test_the_summary_shows_the_minimal_program() -> None:

@@ -9,14 +9,16 @@ from kvparity.search.case import Signature
 from kvparity_scenarios import quirks
 
 WRONG = ("presence", "reference")
-STILL = "slot # still named it as its owner although its newest value was in slot #"
+DROPPED = "# dropped this live key at operation #, while it set key #: it reused slot #, which"
+STILL = (
+    "still named this key as its owner, although the key's newest value is in slot #"
+    " (known quirk: docs/the-original.md)"
+)
 SHOWN = {
-    "reset_leaves_owner": f"dropped from # by the set of key # at operation #: {STILL} since the re-set at operation #",
-    "reset_uses_slot": "dropped from # by the set of key # at operation #: the ring came round to slot #, which held"
-    " it, sooner than fifo over # slots would",
-    "reset_lives_longer": "# still holds it, though fifo over # slots evicted it at operation # to make room for key #",
-    "clear_leaves_owner": f"dropped from # by the set of key # at operation #: {STILL} from before the clear at"
-    " operation #",
+    "reset_leaves_owner": f"{DROPPED} {STILL}; the key was set again at operation #",
+    "reset_uses_slot": f"{DROPPED} held the key; fifo with # slots would still hold it",
+    "reset_lives_longer": "# still holds a key that fifo with # slots evicted at operation # to make room for key #",
+    "clear_leaves_owner": f"{DROPPED} {STILL}; the slot named it from before the clear at operation #",
 }
 
 

@@ -209,7 +209,7 @@ def test_the_command_writes_a_trace_and_a_test(
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_small.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)  # noqa: S603
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "still named it as its owner" in done.stdout
+    assert "still named this key as its owner" in done.stdout
 
 
 def test_the_small_trace_can_be_filed(revisit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,8 +41,7 @@ def test_the_text_is_a_program(tmp_path: Path) -> None:
     title, why, *source = str(ended(Trial(NEVER_CLEARED, SPEC))).splitlines()
     assert title == "stale_hit, wrong: candidate, at operation 2"
     assert why == (
-        "fault:recur-never-cleared returned bytes that are no key's last value, for a key that was not set since"
-        " the clear of recur at operation 1"
+        "fault:recur-never-cleared returned old data for a key that was cleared at operation 1 and not set again"
     )
     script = tmp_path / "script.py"
     script.write_text("\n".join(source))
@@ -62,7 +61,7 @@ def test_lying_statistics_end_a_trial() -> None:
     """When they are looked at."""
     trial = Trial(Comparison("refactored-fifo", "fault:length-is-capacity"), SPEC)
     trial.apply(STALE[0])
-    with pytest.raises(PartedError, match=r"says length 1 for init\[0\], where 0 is right"):
+    with pytest.raises(PartedError, match=r"reports length 1 for init\[0\]; the right number is 0"):
         trial.check_stats()
 
 

@@ -41,7 +41,7 @@ def test_a_hit_after_a_clear_is_stale() -> None:
     cache.clear(RECUR)
     cache.get(RECUR, 1)
     assert found(cache) == ("stale_hit", "corruption", "candidate")
-    assert "for a key that was not set since the clear of recur at operation 1" in only(cache).explanation
+    assert "for a key that was cleared at operation 1 and not set again" in only(cache).explanation
 
 
 def test_an_old_value_is_stale() -> None:
@@ -51,7 +51,7 @@ def test_an_old_value_is_stale() -> None:
     cache.set(RECUR, 1, value(2))
     cache.get(RECUR, 1)
     assert found(cache) == ("stale_hit", "corruption", "candidate")
-    assert "operation 1 set other bytes under it in recur" in only(cache).explanation
+    assert "this key was last set by operation 1 in recur" in only(cache).explanation
 
 
 def test_a_hit_for_a_key_never_set_is_stale() -> None:
@@ -59,7 +59,7 @@ def test_a_hit_for_a_key_never_set_is_stale() -> None:
     cache = shadow(doubles.Invents())
     cache.get(init(1), 7)
     assert found(cache) == ("stale_hit", "corruption", "candidate")
-    assert "for a key that was never set there" in only(cache).explanation
+    assert "for a key that was never set" in only(cache).explanation
 
 
 def test_a_reference_at_fault_is_blamed() -> None:
@@ -140,7 +140,9 @@ def test_one_tensor_on_another_device_is_found(at: int) -> None:
     cache.set(RECUR, 1, KeysValues.zeros(num_layers=2, num_heads=1, max_tokens=2, head_dim=2))
     cache.get(RECUR, 1)
     assert found(cache) == ("device", "corruption", "candidate")
-    assert only(cache).explanation == "candidate returned the right bytes on several devices, where they were not set"
+    assert (
+        only(cache).explanation == "candidate returned the right bytes, but on several devices, where they were not set"
+    )
 
 
 def test_wrong_bytes_on_another_device_say_so() -> None:
@@ -268,7 +270,7 @@ def test_without_a_truth_an_entry_of_one_side_alone_blames_nobody(lookup: str) -
     assert fingerprint(answer) == fingerprint(value(1))
     assert found(cache) == ("presence", "behaviour", "unknown")
     assert only(cache).explanation == (
-        "only one side holds it; the key was set before the first operation that was seen, or too long ago to be known"
+        "only one cache has the key; what is right is not known: the key was set before watching began, or too long ago"
     )
 
 

@@ -31,7 +31,7 @@ def test_references_to_the_producers_object_are_found_at_once(faulty: type[Cache
     cache.set(RECUR, 2, value(2))
     cache.get(RECUR, 1)
     assert found(cache) == ("stale_hit", "corruption", "candidate")
-    assert "returned the value that operation 1 set in recur under key 0x0000000000000002" in only(cache).explanation
+    assert "returned the value that operation 1 set under key 0x0000000000000002 in recur" in only(cache).explanation
 
 
 def test_references_are_found_where_the_next_value_is_of_another_kind() -> None:
@@ -72,7 +72,7 @@ def test_a_loan_that_the_next_lookup_overwrites_is_found() -> None:
     cache.set(RECUR, 3, value(3))
     told = only(cache)
     assert (told.number, told.operation, told.pool, told.key) == (5, "get", "recur", 1)
-    assert told.explanation == "what candidate lent changed before the next set or clear of recur"
+    assert told.explanation == "the value that candidate lent changed before the next set or clear of recur"
 
 
 def test_a_loan_is_looked_at_before_the_next_value_is_handed_over() -> None:
@@ -107,7 +107,7 @@ def test_an_entry_that_is_its_own_working_copy_is_found() -> None:
     cache.checkout(0, 1)
     cache.get(RECUR, 1)
     assert found(cache) == ("stale_hit", "corruption", "candidate")
-    assert "returned bytes that are no key's last value" in only(cache).explanation
+    assert "returned data that no key holds now" in only(cache).explanation
 
 
 @pytest.mark.parametrize("env_num", [2, 8])
@@ -122,8 +122,8 @@ def test_a_working_copy_that_is_shared_is_found(env_num: int) -> None:
     told = only(cache)
     assert (told.number, told.operation, told.pool, told.key) == (7, "checkout", "wm", 3)
     assert told.explanation == (
-        f"the working copy that candidate lent to env {3 % env_num} changed while it was the consumer's,"
-        f" which it is for {env_num} checkouts"
+        f"the working copy that candidate lent to env {3 % env_num} changed while the consumer owned it;"
+        f" the consumer owns it until {env_num} more checkouts have been made"
     )
 
 

@@ -33,7 +33,7 @@ def test_a_side_that_lost_a_key_is_blamed() -> None:
     assert found(cache) == ("presence", "behaviour", "candidate")
     assert only(cache).number == 1
     assert only(cache).explanation == (
-        "candidate lost it since operation 0, which set it, though fifo over 100 slots still holds it"
+        "candidate lost this key, which operation 0 set; fifo with 100 slots still holds it"
     )
 
 
@@ -45,7 +45,7 @@ def test_a_side_that_keeps_too_much_is_blamed() -> None:
     cache.get(init(0), 0)
     assert found(cache) == ("presence", "behaviour", "candidate")
     assert only(cache).explanation == (
-        "candidate still holds it, though fifo over 2 slots evicted it at operation 2 to make room for key"
+        "candidate still holds a key that fifo with 2 slots evicted at operation 2 to make room for key"
         " 0x0000000000000002"
     )
 
@@ -60,7 +60,7 @@ def test_a_key_of_wm_that_made_room_for_a_working_copy_is_explained() -> None:
     cache.get(WM, 9)
     assert found(cache) == ("presence", "behaviour", "candidate")
     assert only(cache).explanation == (
-        "candidate still holds it, though fifo over 2 slots evicted it to make room for a working copy"
+        "candidate still holds a key that fifo with 2 slots evicted to make room for a working copy"
     )
 
 
@@ -74,8 +74,8 @@ def test_two_strategies_differ_by_design() -> None:
     cache.get(init(0), 1)
     assert found(cache) == ("presence", "behaviour", "neither")
     assert only(cache).explanation == (
-        "by design: reference has dropped it: fifo over 2 slots evicted it at operation 3 to make room for key"
-        " 0x0000000000000003; candidate holds it, as lru over 2 slots does"
+        "by design: reference does not hold the key, which fifo with 2 slots evicted at operation 3 to make room for"
+        " key 0x0000000000000003; candidate holds the key, as lru with 2 slots does"
     )
 
 
@@ -89,8 +89,9 @@ def test_the_reset_quirk_is_explained() -> None:
     cache.get(init(0), 1)
     assert found(cache) == ("presence", "behaviour", "reference")
     assert only(cache).explanation == (
-        "dropped from legacy-evicting by the set of key 0x0000000000000003 at operation 2: slot 0 still named it as its"
-        " owner although its newest value was in slot 1 since the re-set at operation 1"
+        "legacy-evicting dropped this live key at operation 2, while it set key 0x0000000000000003: it reused slot 0,"
+        " which still named this key as its owner, although the key's newest value is in slot 1 (known quirk:"
+        " docs/the-original.md); the key was set again at operation 1"
     )
 
 
@@ -105,7 +106,7 @@ def test_the_clear_quirk_is_explained() -> None:
     cache.get(init(0), 1)
     assert found(cache) == ("presence", "behaviour", "reference")
     assert only(cache).explanation.endswith(
-        "still named it as its owner although its newest value was in slot 1 from before the clear at operation 1"
+        "is in slot 1 (known quirk: docs/the-original.md); the slot named it from before the clear at operation 1"
     )
 
 

@@ -54,7 +54,7 @@ def on_device(monkeypatch: pytest.MonkeyPatch) -> list[DeviceFingerprints]:
         made.append(DeviceFingerprints(CPU))
         return made[-1]
 
-    monkeypatch.setattr("kvparity.shadow.mirror.fingerprints_for", device_fingerprints)
+    monkeypatch.setattr("kvparity.shadow.examination.fingerprints_for", device_fingerprints)
     return made
 
 
@@ -170,7 +170,7 @@ def test_no_operation_waits(transfers: Transfers) -> None:
 
 def test_memory_that_nobody_can_read_is_not_read(monkeypatch: pytest.MonkeyPatch, transfers: Transfers) -> None:
     """On the device without memory every operation is done all the same, since only its batches are read."""
-    monkeypatch.setattr("kvparity.shadow.mirror.fingerprints_for", DeviceFingerprints)
+    monkeypatch.setattr("kvparity.shadow.examination.fingerprints_for", DeviceFingerprints)
     spec = CacheSpec(env_num=2, init_pool_size=4, num_simulations=40)
     cache = ShadowCache(reference=ReleasedCache(spec.config(), 2), candidate=adapt(fifo(spec.config(), 2)), spec=spec)
     entry = KeysValues.zeros(num_layers=2, num_heads=2, max_tokens=8, head_dim=4, size=3, device=META)
@@ -286,8 +286,8 @@ def test_what_waits_is_bounded_without_fingerprints_too() -> None:
     cache.set(RECUR, 1, value(1))
     for key in range(4 * BATCH):
         cache.get(RECUR, key + 2)
-    assert cache._docket is not None
-    assert len(cache._docket._entries) < 4 * BATCH
+    assert cache._examination._queue is not None
+    assert len(cache._examination._queue._events) < 4 * BATCH
 
 
 @pytest.mark.usefixtures("on_device")
@@ -328,7 +328,7 @@ def test_statistics_are_held_against_all_that_was_seen() -> None:
     cache.set(RECUR, 1, value(1))
     cache.get(RECUR, 1)
     cache.check_stats()
-    assert "hits 2 for recur, where 1 is right" in only(cache).explanation
+    assert "hits 2 for recur; the right number is 1" in only(cache).explanation
 
 
 @pytest.mark.usefixtures("on_device")
@@ -346,7 +346,7 @@ def test_a_drop_is_explained_as_of_its_own_time() -> None:
         cache.clear(init(0))
         explanations.append(cache.log.kept[0].explanation)
     assert explanations[0] == explanations[1]
-    assert "at operation 2: slot 0 still named it" in explanations[0]
+    assert "it reused slot 0, which still named this key" in explanations[0]
 
 
 # ---------------------------------------------------------------------- trainings
@@ -409,7 +409,7 @@ def test_a_tolerance_asks_for_the_numbers() -> None:
     cache = shadow(doubles.RoundsALittle(), tolerance=Tolerance())
     cache.set(RECUR, 1, value(3))
     cache.get(RECUR, 1)
-    assert cache._docket is None
+    assert cache._examination._queue is None
     assert cache.log.total == 0
 
 
@@ -441,7 +441,7 @@ def test_right_bytes_on_another_device_are_found() -> None:
     cache = shadow(doubles.AnswersFromElsewhere())
     cache.set(RECUR, 1, value(1))
     cache.get(RECUR, 1)
-    assert only(cache).explanation == "candidate returned the right bytes on meta, where they were not set"
+    assert only(cache).explanation == "candidate returned the right bytes, but on meta, where they were not set"
 
 
 # ---------------------------------------------------------------------- batches
@@ -507,8 +507,8 @@ def test_entries_that_wait_are_not_kept_alive() -> None:
     for _ in range(20):
         cache.get(RECUR, 1)
     gc.collect()
-    assert cache._docket is not None
-    assert len(cache._docket._entries) == 21
+    assert cache._examination._queue is not None
+    assert len(cache._examination._queue._events) == 21
     assert sum(each() is not None for each in lent) <= 4  # the last answers, and a loan that is watched
 
 

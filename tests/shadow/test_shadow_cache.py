@@ -319,7 +319,7 @@ def test_a_priority_reaches_both_sides_and_their_ideals(side: str) -> None:
     cache.get(init(0), 2)
     assert found(cache) == ("presence", "behaviour", "neither")
     assert (
-        f"{side} has dropped it: priority over 2 slots evicted it at operation 2 to make room for key"
+        f"{side} does not hold the key, which priority with 2 slots evicted at operation 2 to make room for key"
         " 0x0000000000000003"
     ) in only(cache).explanation
 

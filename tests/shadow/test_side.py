@@ -15,6 +15,7 @@ import pytest
 from kvparity import RECUR, CacheSpec, Comparison, KeysValues, PoolId, ShadowCache, init, load_scenario
 from kvparity.caches.protocol import PoolStats
 from kvparity.errors import UnusableCacheError
+from kvparity.judging.outcome import Outcome
 from kvparity.shadow.side import Side
 from kvparity.training import attach
 from kvparity.values.fingerprints import HostFingerprints
@@ -132,9 +133,10 @@ def test_a_training_refuses_a_candidate_whose_word_cannot_be_used(cache: type, t
 
 def test_a_strategy_is_asked_for_once() -> None:
     """What a cache declared when a comparison began holds until its end."""
-    declared = iter(["lru", "fifo"])
+    declared = iter([*["lru"] * len(SPEC.pools), "fifo"])
     mine = side(says(strategy=lambda _pool: next(declared)))
-    assert [mine.strategy(RECUR), mine.strategy(RECUR)] == ["lru", "lru"]
+    assert set(mine.record.strategies.values()) == {"lru"}
+    assert next(declared) == "fifo"
 
 
 def test_an_interrupt_in_a_strategy_is_the_users() -> None:
@@ -144,7 +146,7 @@ def test_an_interrupt_in_a_strategy_is_the_users() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        side(says(strategy=interrupted)).strategy(RECUR)
+        side(says(strategy=interrupted))
 
 
 def test_a_wrapper_says_what_the_cache_in_it_says() -> None:
@@ -154,7 +156,7 @@ def test_a_wrapper_says_what_the_cache_in_it_says() -> None:
     wrapper = Wrapper(inner)
     mine = side(wrapper)
     mine.listen(print)
-    assert mine.strategy(RECUR) == "lru"
+    assert mine.record.strategies[RECUR] == "lru"
     assert mine.stats(RECUR).length == 0
     assert callable(wrapper.on_drop)
 
@@ -162,7 +164,7 @@ def test_a_wrapper_says_what_the_cache_in_it_says() -> None:
 def test_a_member_that_is_none_is_not_there() -> None:
     """A cache without strategy and statistics may say so with None."""
     mine = side(says(strategy=None, stats=None))
-    assert mine.strategy(RECUR) == "fifo"
+    assert mine.record.strategies[RECUR] == "fifo"
     assert mine.stats(RECUR) == PoolStats()
 
 
@@ -178,7 +180,7 @@ def test_statistics_that_lack_a_field_do_not_say() -> None:
 def test_statistics_are_plain_integers() -> None:
     """Those of numpy become Python's, which a result can be written with."""
     mine = side(says(stats=lambda _pool: SimpleNamespace(evictions=np.int64(3), length=np.uint8(2))))
-    mine.lost_track = {RECUR}
+    mine.record.lost_track = {RECUR}
     row = mine.account()["recur"]
     assert row == {"hits": None, "misses": None, "evictions": 3, "length": 2, "size_bytes": None}
     assert json.loads(json.dumps(row)) == row
@@ -205,6 +207,19 @@ def test_what_is_no_statistics_is_told_and_ends_nothing(said: Any, told: str) ->
     assert shadow.candidate.account()["recur"]["evictions"] is None
 
 
+def test_what_a_cache_says_of_all_pools_is_asked_at_once() -> None:
+    """Of each its statistics or what it raised; the working pool is left out, whose use is up to a cache."""
+
+    def stats(pool: PoolId) -> PoolStats:
+        if pool == init(1):
+            raise LookupError("no")
+        return PoolStats(hits=1)
+
+    reported = side(says(stats=stats)).reported_stats()
+    assert set(reported) == {init(0), init(1), RECUR}
+    assert (reported[init(0)], str(reported[init(1)])) == (PoolStats(hits=1), "no")
+
+
 # ---------------------------------------------------------------------- exceptions
 
 
@@ -225,11 +240,11 @@ def asked(mine: Side, how: str) -> BaseException | None:
     asks: dict[str, Callable[[], BaseException | None]] = {
         "set": lambda: mine.set(RECUR, 1, None, None),
         "clear": lambda: mine.clear(RECUR),
-        "ask": lambda: mine.ask(mine.cache.get, RECUR, 1).error,
-        "peek": lambda: mine.peek(mine.cache.checkout, init(0), 1).error,
+        "get": lambda: mine.ask("get", RECUR, 1).error,
+        "peek": lambda: mine.peek("checkout", 0, 1).error,
         "look_at": lambda: mine.look_at("rubbish").error,
         "thorn": lambda: mine.look_at(Thorn()).error,
-        "peek_for_use": lambda: mine.peek_for_use(lambda *_: "rubbish", RECUR, 1).error,
+        "checked": lambda: mine.checked(Outcome("rubbish")).error,
     }
     return asks[how]()
 
@@ -241,7 +256,7 @@ class Thorn:
         raise RuntimeError(name)
 
 
-@pytest.mark.parametrize("how", ["set", "clear", "ask", "peek", "look_at", "thorn", "peek_for_use"])
+@pytest.mark.parametrize("how", ["set", "clear", "get", "peek", "look_at", "thorn", "checked"])
 def test_a_candidates_exception_holds_on_to_nothing(how: str) -> None:
     """Who keeps it keeps neither what its callers had in their hands nor what came before it."""
 
@@ -278,6 +293,6 @@ def test_an_exception_that_cannot_be_changed_reaches_no_caller() -> None:
     def fail(_pool: PoolId, _key: int) -> None:
         raise FrozenError
 
-    outcome = side(CorrectCache(SPEC.config(), SPEC.env_num)).ask(fail, RECUR, 1)
+    outcome = side(says(get=fail)).ask("get", RECUR, 1)
     assert isinstance(outcome.error, FrozenError)
     assert outcome.error.__traceback__ is None

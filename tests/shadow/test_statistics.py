@@ -25,8 +25,8 @@ def test_counters_that_lie_are_told_once() -> None:
     cache.check_stats()
     assert cache.log.by_group == {("stats", "candidate"): 8}
     explanations = {divergence.explanation for divergence in cache.log.kept}
-    assert "candidate says hits 1000 for recur, where 1 is right" in explanations
-    assert "candidate says length 1000 for init[0], where 0 is right" in explanations
+    assert "candidate reports hits 1000 for recur; the right number is 1" in explanations
+    assert "candidate reports length 1000 for init[0]; the right number is 0" in explanations
 
 
 def test_statistics_are_checked_during_a_long_run() -> None:
@@ -98,8 +98,8 @@ def test_counters_are_checked_after_checkouts(
     cache.checkout(0, 1)
     cache.check_stats()
     explanations = {divergence.explanation for divergence in cache.log.kept}
-    assert f"candidate says hits 1000 for {answered}, where 1 is right" in explanations
-    assert f"candidate says length 1000 for {answered}, where 1 is right" in explanations
+    assert f"candidate reports hits 1000 for {answered}; the right number is 1" in explanations
+    assert f"candidate reports length 1000 for {answered}; the right number is 1" in explanations
 
 
 def test_counters_are_not_checked_where_nobody_can_tell_which_pool_answered() -> None:

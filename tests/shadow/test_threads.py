@@ -91,7 +91,7 @@ def test_eight_threads_lose_no_event(candidate: str, record_property: Callable[[
     assert (shared.log.by_kind, shared.log.by_side) == (alone.log.by_kind, alone.log.by_side)
     assert bool(shared.log.total) == (candidate == "fault:forgets-v")
     assert shared.candidate.account() == alone.candidate.account()
-    assert shared.number == alone.number
+    assert shared.counts.number == alone.counts.number
     record_property("threads", THREADS)
     record_property("calls", shared.operations.total())
 

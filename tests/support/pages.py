@@ -150,8 +150,8 @@ def _synthetic(seed: int, number: int) -> Divergence:
         reference="hit e9d2dbc5c537",
         candidate="hit 8cae31cdcd49",
         wrong=wrong,
-        explanation=f"legacy-evicting returned the value that operation {number} set in recur under key {key:#018x};"
-        f" operation {number + 1} set other bytes under it in recur",
+        explanation=f"legacy-evicting returned the value that operation {number} set under key {key:#018x} in recur;"
+        f" this key was last set by operation {number + 1} in recur",
         difference="layer 0, K: Tensor-likes are not equal!\n\nMismatched elements: 64 / 512 (12.5%)",
         exhibit=Exhibit(history=history, heat=heat) if number < 50 else None,
     )

@@ -102,7 +102,7 @@ class Drop:
         pool: where.
         key: which.
         slot: the slot that the key was removed on account of.
-        reason: why, as a clause: `slot 3 still named it as its owner`.
+        reason: why, as a clause: `it reused slot 3, which held the key`.
         spurious: whether the slot no longer held the key's value, so that nothing was gained by it.
     """
 

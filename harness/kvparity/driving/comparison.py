@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from kvparity.caches.protocol import CacheSpec
+    from kvparity.judging.outcome import Outcome
     from kvparity.operations import PoolId
     from kvparity.results.divergence import KnownDifference
-    from kvparity.shadow.side import Outcome
     from kvparity.traces.writer import TraceWriter
     from kvparity.values.difference import Tolerance
 

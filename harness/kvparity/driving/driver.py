@@ -96,7 +96,7 @@ def _has_room_for(tensor: torch.Tensor, fill: float) -> bool:
 
 def step(driver: Driver, shadow: ShadowCache, operation: Operation, number: int) -> None:
     """One operation under its number in the stream; what the reference raises is in the log already."""
-    shadow.next_number = number
+    shadow.counts.next_number = number
     try:
         driver.apply(operation)
     except BaseException as error:

@@ -1,48 +1,62 @@
-"""`Examiner`: holds what two caches did against what is right, and brings the rest before the judge.
+"""`Examiner`: compares what two caches did with what is right, and brings every disagreement before the judge.
 
-It is told of operations in their order, when the fingerprints of what was seen are known: that may be a while after the
-operations themselves. So it looks at nothing but what it is told.
+It reads events, in the order of their operations. An event may be examined long after its operation, when the
+fingerprints in it have been read from a device; so the examiner calls no cache and looks at no memory.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kvparity.caches.exceptions import describe_error
 from kvparity.evidence.coverage import Coverage, Exercised
-from kvparity.evidence.history import Event
+from kvparity.evidence.history import Event as HistoryEvent
+from kvparity.judging.events import (
+    CheckoutDone,
+    ClearDone,
+    Event,
+    GetDone,
+    KeyDropped,
+    LoanEnded,
+    LookupNotCompared,
+    SetDone,
+    WorkingCopyReturned,
+    WriteFailed,
+    new,
+)
 from kvparity.judging.judge import Judge, Lookup
 from kvparity.judging.oracle import IdealCache, LastSet, Truth
 from kvparity.operations import RECUR, Checkout, Clear, Get, PoolId, Set, Write, init
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Callable
 
     from kvparity.caches.protocol import CacheSpec
     from kvparity.evidence.history import Did, History
+    from kvparity.judging.outcome import Outcome
+    from kvparity.judging.side_record import SideRecord
     from kvparity.results.divergence import DivergenceLog
-    from kvparity.shadow.side import Outcome, SeenDrop, Side
     from kvparity.values.difference import Tolerance
 
 
 class Examiner:
-    """Knows the truth of each pool, and what each side's strategy should hold.
+    """Knows the last value set under each key, and what each side's strategy should hold.
 
     Args:
-        sides: the reference and the candidate.
+        records: of the reference and of the candidate.
         spec: the sizes of both.
         log: takes the divergences.
-        tolerance: how far a candidate's numbers may lie from right ones; None asks for equal bits.
+        tolerance: how far a candidate's numbers may differ from the right ones; None asks for equal bits.
         complete: False where the reference may hold entries from before, which the candidate never saw.
-        history: takes what was done to which key; None where that is not kept.
+        history: keeps what was done to each key; None keeps nothing.
 
     Attributes:
-        judge: decides where the sides part.
+        judge: decides where the sides disagree.
     """
 
     def __init__(
         self,
-        sides: tuple[Side, Side],
+        records: tuple[SideRecord, SideRecord],
         *,
         spec: CacheSpec,
         log: DivergenceLog,
@@ -50,203 +64,219 @@ class Examiner:
         complete: bool,
         history: History | None,
     ) -> None:
-        self._sides = sides
-        self._env_num = spec.env_num
+        self._records = records
+        self._init_pools = [init(env) for env in range(spec.env_num)]
         self._history = history
         self._truth = Truth.empty(spec, complete=complete)
-        mine, its = (IdealCache(spec, side.strategy) for side in sides)
+        reference, candidate = (IdealCache(spec, record.strategies.__getitem__) for record in records)
         # Where both sides declare the same strategies, one ideal serves both.
-        shared = its.strategies == mine.strategies
-        self._ideals = (mine, mine if shared else its)
-        self._ideal = mine
-        self._other_ideal = None if shared else its
-        self.judge = Judge(sides, truth=self._truth, ideals=self._ideals, log=log, tolerance=tolerance, history=history)
+        shared = candidate.strategies == reference.strategies
+        self._ideals = (reference, reference if shared else candidate)
+        self._ideal = reference
+        self._other_ideal = None if shared else candidate
+        self.judge = Judge(
+            records, truth=self._truth, ideals=self._ideals, log=log, tolerance=tolerance, history=history
+        )
+        self._examine: dict[type[Any], Callable[[Any], None]] = {
+            SetDone: self._set,
+            GetDone: self._get,
+            CheckoutDone: self._checkout,
+            LookupNotCompared: self._not_compared,
+            ClearDone: self._clear,
+            LoanEnded: self._loan_ended,
+            WorkingCopyReturned: self._working_copy_returned,
+            WriteFailed: self._write_failed,
+            KeyDropped: self._key_dropped,
+        }
 
-    def set(  # noqa: PLR0917  by position, for it is told of each set
-        self,
-        number: int,
-        pool: PoolId,
-        key: int,
-        priority: float | None,
-        fingerprint: bytes,
-        device: torch.device | None,
-        mine: BaseException | None,
-        its: BaseException | None,
-        after: Outcome | None,
-    ) -> None:
-        """A value of that fingerprint, on that device, was set.
+    def examine(self, event: Event) -> None:
+        """Examine what both sides did."""
+        self._examine[type(event)](event)
 
-        What each side raised; and how what the candidate was given to copy was after that, where it was looked at.
-        """
+    def coverage(self, *, kinds: list[str], kind_changes: int, working_copies: int) -> Coverage:
+        """What was exercised so far; the arguments are what only the caller can count, see `Coverage`."""
+        return _coverage_of(
+            self._truth, *self._ideals, kinds=kinds, kind_changes=kind_changes, working_copies=working_copies
+        )
+
+    # ------------------------------------------------------------------ one method per event
+
+    def _set(self, event: SetDone) -> None:
+        number, pool, key, priority, fingerprint, device, reference_error, candidate_error, source = event
         if self._history is not None:
-            self._history.note(Event(number, "set", pool, key, _did(mine, fingerprint), _did(its, fingerprint)))
-        if after is not None and after.fingerprint != fingerprint:
-            self.judge.source(number, pool, key)
-        if mine is not None or its is not None:
-            self.judge.errors(number, Set(pool=pool, key=key, value=None), mine, its)
-            if mine is not None and its is not None:
-                self._truth.pools[pool].forget(key)  # both refused it, and nobody knows how far they had come
+            did = fingerprint if reference_error is None else _raised(reference_error)
+            candidate_did = fingerprint if candidate_error is None else _raised(candidate_error)
+            self._history.note(new(HistoryEvent, (number, "set", pool, key, did, candidate_did)))
+        if source is not None and source.fingerprint != fingerprint:
+            self.judge.source_changed(number, pool, key)
+        if reference_error is not None or candidate_error is not None:
+            self.judge.errors(number, Set(pool=pool, key=key, value=None), reference_error, candidate_error)
+            if reference_error is not None and candidate_error is not None:
+                self._truth.pools[pool].forget(key)  # both refused it, and either may have stored a part of it
                 return
         self._truth.pools[pool].set(key, fingerprint, device, number)
         self._ideal.set(pool, key, number, priority)
         if self._other_ideal is not None:
             self._other_ideal.set(pool, key, number, priority)
 
-    def get(self, number: int, pool: PoolId, key: int, mine: Outcome, its: Outcome) -> None:
-        """A get, and both answers."""
+    def _get(self, event: GetDone) -> None:
+        number, pool, key, reference, candidate = event
         if self._history is not None:
-            did = _did(mine.error, mine.fingerprint), _did(its.error, its.fingerprint)
-            self._history.note(Event(number, "get", pool, key, *did))
-        held = self._ideal.get(pool, key)
-        held_by_its = held if self._other_ideal is None else self._other_ideal.get(pool, key)
-        if _agree(mine, its, self._truth.pools[pool].last_set.get(key)):
-            hit = mine.fingerprint is not None
-            for side, ideally in zip(self._sides, (held, held_by_its), strict=True):
-                side.saw(pool, hit=hit)
-                if hit != (ideally is not None):  # both left their ideal alike
-                    side.deviated.add(pool)
+            did = reference.fingerprint if reference.error is None else _raised(reference.error)
+            candidate_did = candidate.fingerprint if candidate.error is None else _raised(candidate.error)
+            self._history.note(new(HistoryEvent, (number, "get", pool, key, did, candidate_did)))
+        ideally = self._ideal.get(pool, key)
+        ideally_candidate = ideally if self._other_ideal is None else self._other_ideal.get(pool, key)
+        if _agree(reference, candidate, self._truth.pools[pool].last_set.get(key)):
+            hit = reference.fingerprint is not None
+            reference_record, candidate_record = self._records
+            reference_record.count_get(pool, hit=hit)
+            candidate_record.count_get(pool, hit=hit)
+            if hit != (ideally is not None):  # both sides left their ideal in the same way
+                reference_record.deviated.add(pool)
+            if hit != (ideally_candidate is not None):
+                candidate_record.deviated.add(pool)
         else:
             operation = Get(pool=pool, key=key)
-            self.judge.lookup(Lookup(number, operation, (pool,), (mine, its), (held, held_by_its)))
+            self.judge.lookup(Lookup(number, operation, (pool,), (reference, candidate), (ideally, ideally_candidate)))
 
-    def checkout(self, number: int, env: int, key: int, mine: Outcome, its: Outcome) -> None:
-        """A checkout, and both answers."""
+    def _checkout(self, event: CheckoutDone) -> None:
+        number, env, key, reference, candidate = event
+        init_pool = self._init_pools[env]
         if self._history is not None:
-            did = _did(mine.error, mine.fingerprint), _did(its.error, its.fingerprint)
-            self._history.note(Event(number, "checkout", init(env), key, *did))
-        held = self._ideal.checkout(env, key)
-        held_by_its = held if self._other_ideal is None else self._other_ideal.checkout(env, key)
-        last = None if held is None else self._truth.pools[held].last_set.get(key)
-        if held == held_by_its and _agree(mine, its, last):
-            hit = mine.fingerprint is not None
-            reference, candidate = self._sides
-            reference.saw_checkout(env, held if hit else None)
-            candidate.saw_checkout(env, held if hit else None)
-            if held is not None and not hit:  # both left their ideal alike
-                reference.deviated.add(held)
-                candidate.deviated.add(held)
-            if held != RECUR and last is not None:
-                self._note_ambiguity(init(env), key, last)
+            did = reference.fingerprint if reference.error is None else _raised(reference.error)
+            candidate_did = candidate.fingerprint if candidate.error is None else _raised(candidate.error)
+            self._history.note(new(HistoryEvent, (number, "checkout", init_pool, key, did, candidate_did)))
+        ideally = self._ideal.checkout(env, key)
+        ideally_candidate = ideally if self._other_ideal is None else self._other_ideal.checkout(env, key)
+        last = None if ideally is None else self._truth.pools[ideally].last_set.get(key)
+        if ideally == ideally_candidate and _agree(reference, candidate, last):
+            hit = reference.fingerprint is not None
+            reference_record, candidate_record = self._records
+            reference_record.count_checkout(env, ideally if hit else None)
+            candidate_record.count_checkout(env, ideally if hit else None)
+            if ideally is not None and not hit:  # both sides left their ideal in the same way
+                reference_record.deviated.add(ideally)
+                candidate_record.deviated.add(ideally)
+            if ideally != RECUR and last is not None:
+                self._note_ambiguity(init_pool, key, last)
         else:
-            operation = Checkout(env=env, key=key)
-            self.judge.lookup(Lookup(number, operation, (init(env), RECUR), (mine, its), (held, held_by_its)))
+            operation, pools = Checkout(env=env, key=key), (init_pool, RECUR)
+            self.judge.lookup(Lookup(number, operation, pools, (reference, candidate), (ideally, ideally_candidate)))
 
-    def mirrored(self, number: int, verb: str, pool: PoolId, key: int, mine: Outcome, its: Outcome) -> None:  # noqa: PLR0917
-        """A lookup at whose tensors nobody looked. An exception is a finding all the same."""
+    def _not_compared(self, event: LookupNotCompared) -> None:
+        """An exception is a finding even where nobody looked at the tensors."""
+        number, verb, pool, key, reference, candidate = event
         if self._history is not None:
-            self._history.note(Event(number, verb, pool, key, _unseen(mine), _unseen(its)))
-        held = _looked_up(self._ideal, verb, pool, key)
-        held_by_its = held if self._other_ideal is None else _looked_up(self._other_ideal, verb, pool, key)
+            did = _did_unseen(reference), _did_unseen(candidate)
+            self._history.note(HistoryEvent(number, verb, pool, key, *did))
         pools = (pool,) if verb == "get" else (pool, RECUR)
-        for side, answer, ideally in ((self._sides[0], mine, held), (self._sides[1], its, held_by_its)):
-            side.lost_track.update(pools)
-            if (answer.value is None) != (ideally is None):
-                side.deviated.update(pools)
-        if mine.error is not None or its.error is not None:
+        for record, outcome, ideal in zip(self._records, (reference, candidate), self._looked_up(event), strict=True):
+            record.lost_track.update(pools)
+            if (outcome.value is None) != (ideal is None):
+                record.deviated.update(pools)
+        if reference.error is not None or candidate.error is not None:
             operation = Get(pool=pool, key=key) if verb == "get" else Checkout(env=pool.env or 0, key=key)
-            self.judge.errors(number, operation, mine.error, its.error)
+            self.judge.errors(number, operation, reference.error, candidate.error)
 
-    def clear(
-        self,
-        number: int,
-        pool: PoolId,
-        covered: list[PoolId],
-        mine: BaseException | None,
-        its: BaseException | None,
-    ) -> None:
-        """A clear, of these pools; what each side raised."""
-        self._note(Event(number, "clear", pool, None, _did(mine, "cleared"), _did(its, "cleared")))
-        if mine is not None or its is not None:
-            self.judge.errors(number, Clear(pool=pool), mine, its)
-            if mine is not None and its is not None:
-                for each in covered:
-                    self._truth.pools[each].forget_all()  # the same
+    def _clear(self, event: ClearDone) -> None:
+        number, pool, pools, reference_error, candidate_error = event
+        if self._history is not None:
+            did = "cleared" if reference_error is None else _raised(reference_error)
+            candidate_did = "cleared" if candidate_error is None else _raised(candidate_error)
+            self._history.note(HistoryEvent(number, "clear", pool, None, did, candidate_did))
+        if reference_error is not None or candidate_error is not None:
+            self.judge.errors(number, Clear(pool=pool), reference_error, candidate_error)
+            if reference_error is not None and candidate_error is not None:
+                for each in pools:
+                    self._truth.pools[each].forget_all()  # either may have cleared a part of it
                 return
-        for each in covered:
+        for each in pools:
             self._truth.pools[each].clear(number)
             for ideal in (self._ideal, self._other_ideal):
                 if ideal is not None:
                     ideal.clear(each)
-        for side in self._sides:
-            side.forget_drops(pool)
+        for record in self._records:
+            record.forget_drops(pool)
 
-    def loan(self, number: int, pool: PoolId, key: int, lent: Outcome, now: Outcome) -> None:
-        """A get of the candidate lent that; how it is when the loan ends."""
-        if now.fingerprint != lent.fingerprint:
-            self.judge.loan(number, pool, key)
+    def _loan_ended(self, event: LoanEnded) -> None:
+        if event.now.fingerprint != event.lent.fingerprint:
+            self.judge.loan_changed(event.number, event.pool, event.key)
 
-    def working_copy(self, number: int, env: int, key: int, lent: Outcome, now: Outcome) -> None:
-        """A checkout of the candidate lent that to be written into; how it is when the consumer gives it back."""
-        if now.fingerprint != lent.fingerprint:
-            self.judge.working_copy(number, env, key, self._env_num)
+    def _working_copy_returned(self, event: WorkingCopyReturned) -> None:
+        if event.now.fingerprint != event.written.fingerprint:
+            self.judge.working_copy_changed(event.number, event.env, event.key, len(self._init_pools))
 
-    def unwritable(self, number: int, env: int, error: BaseException) -> None:
-        """A working copy of the candidate could not be written into."""
-        self.judge.errors(number, Write(env=env, fill=0), None, error)
+    def _write_failed(self, event: WriteFailed) -> None:
+        self.judge.errors(event.number, Write(env=event.env, fill=0), None, event.error)
 
-    def dropped(self, side: Side, seen: SeenDrop) -> None:
-        """A side reported that it dropped a key of its own accord."""
-        side.dropped(seen)
-        told = f"dropped for key {seen.for_key:#018x}: {seen.drop.reason}"
-        both = (told, "") if side is self._sides[0] else ("", told)
-        self._note(Event(seen.number, "drop", seen.drop.pool, seen.drop.key, *both))
-
-    def coverage(self, *, kinds: list[str], kind_changes: int, working_copies: int) -> Coverage:
-        """What was exercised so far."""
-        return coverage_of(
-            self._truth, *self._ideals, kinds=kinds, kind_changes=kind_changes, working_copies=working_copies
-        )
+    def _key_dropped(self, event: KeyDropped) -> None:
+        role, seen = event
+        (record,) = [record for record in self._records if record.role == role]
+        record.note_drop(seen)
+        if self._history is not None:
+            words = f"dropped for key {seen.for_key:#018x}: {seen.drop.reason}"
+            did = (words, "") if record is self._records[0] else ("", words)
+            self._history.note(HistoryEvent(seen.number, "drop", seen.drop.pool, seen.drop.key, *did))
 
     # ------------------------------------------------------------------ inside
 
-    def _note(self, event: Event) -> None:
-        if self._history is not None:
-            self._history.note(event)
+    def _looked_up(self, event: LookupNotCompared) -> tuple[PoolId | None, PoolId | None]:
+        """Where the ideal of each side has the key."""
+        found = [
+            ideal.get(event.pool, event.key) if event.verb == "get" else ideal.checkout(event.pool.env or 0, event.key)
+            for ideal in (self._ideal, self._other_ideal)
+            if ideal is not None
+        ]
+        return found[0], found[-1]
 
     def _note_ambiguity(self, source: PoolId, key: int, last: LastSet) -> None:
-        """Where recur holds the same bytes, nobody can tell from outside which of the two pools answered."""
+        """Where recur holds the same bytes, nobody outside can know which of the two pools answered."""
         other = self._truth.pools[RECUR].last_set.get(key)
         if other is not None and other.fingerprint == last.fingerprint:
-            for side in self._sides:
-                side.lost_track.update((source, RECUR))
-                side.deviated.update((source, RECUR))  # perhaps
+            for record in self._records:
+                record.lost_track.update((source, RECUR))
+                record.deviated.update((source, RECUR))  # possibly
 
 
-def _looked_up(ideal: IdealCache, verb: str, pool: PoolId, key: int) -> PoolId | None:
-    """Where `ideal` has the key."""
-    return ideal.get(pool, key) if verb == "get" else ideal.checkout(pool.env or 0, key)
-
-
-def _agree(mine: Outcome, its: Outcome, last: LastSet | None) -> bool:
-    """Whether both missed, or both returned what was last set, on the device that it was on."""
-    if mine.fingerprint is None or its.fingerprint is None:
-        return mine.fingerprint is its.fingerprint and mine.error is None and its.error is None
+def _agree(reference: Outcome, candidate: Outcome, last: LastSet | None) -> bool:
+    """Whether both missed, or both returned what was last set, on the device where it was set."""
+    if reference.fingerprint is None or candidate.fingerprint is None:
+        return reference.fingerprint is candidate.fingerprint and reference.error is None and candidate.error is None
     return (
         last is not None
-        and mine.fingerprint == last.fingerprint
-        and its.fingerprint == last.fingerprint
-        and mine.device == last.device
-        and its.device == last.device
+        and reference.fingerprint == last.fingerprint
+        and candidate.fingerprint == last.fingerprint
+        and reference.device == last.device
+        and candidate.device == last.device
     )
 
 
-def _unseen(answer: Outcome) -> Did:
-    """What is known of an answer at whose tensors nobody looked."""
-    return _did(answer.error, "miss" if answer.value is None else "hit, not compared")
+def _did_unseen(outcome: Outcome) -> Did:
+    """For the history: an answer whose tensors nobody looked at."""
+    if outcome.error is not None:
+        return _raised(outcome.error)
+    return "miss" if outcome.value is None else "hit, not compared"
 
 
-def _did(error: BaseException | None, otherwise: Did) -> Did:
-    """What goes into the history: words, for an exception would keep all that its callers had in their hands."""
-    return otherwise if error is None else f"raised {describe_error(error)}"
+def _raised(error: BaseException) -> str:
+    """For the history: an exception in words, because the object itself would keep all of its callers' variables."""
+    return f"raised {describe_error(error)}"
 
 
-def coverage_of(
-    truth: Truth, mine: IdealCache, its: IdealCache, *, kinds: list[str], kind_changes: int, working_copies: int
+def _coverage_of(
+    truth: Truth,
+    reference: IdealCache,
+    candidate: IdealCache,
+    *,
+    kinds: list[str],
+    kind_changes: int,
+    working_copies: int,
 ) -> Coverage:
-    """What operations exercised, by what is known of them: the truth, and the ideals of both sides' strategies."""
+    """What was exercised, according to the truth and to the ideals of both sides."""
     coverage = Coverage(kinds=list(kinds), kind_changes=kind_changes, working_copies=working_copies)
     for pool, contents in truth.pools.items():
-        ideal = mine.pools[pool]
+        ideal = reference.pools[pool]
         family = coverage.families.setdefault(pool.family, Exercised())
         family += Exercised(
             pools=1,
@@ -256,14 +286,14 @@ def coverage_of(
             resets=ideal.resets,
             hits=ideal.hits,
             misses=ideal.misses,
-            evictions={"reference": ideal.evictions, "candidate": its.pools[pool].evictions},
+            evictions={"reference": ideal.evictions, "candidate": candidate.pools[pool].evictions},
             clears=contents.clears,
         )
         if pool.family == "init":
             coverage.environments += 1
             coverage.environments_seen += bool(contents.sets or ideal.hits or ideal.misses)
-        for side, strategy in (("reference", mine.strategies[pool]), ("candidate", its.strategies[pool])):
-            names = coverage.strategies.setdefault(side, {}).setdefault(pool.family, [])
+        for role, strategy in (("reference", reference.strategies[pool]), ("candidate", candidate.strategies[pool])):
+            names = coverage.strategies.setdefault(role, {}).setdefault(pool.family, [])
             if strategy not in names:
                 names.append(strategy)
     return coverage

@@ -1,99 +1,109 @@
-"""Why a key was there or not, and whose bytes they are: the operation behind a divergence, in one sentence."""
+"""Why a key was there or not, and whose bytes were returned: the operation behind a divergence, in one sentence."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kvparity.caches.exceptions import describe_failure
-
 if TYPE_CHECKING:
-    from kvparity.judging.oracle import Contents, Ideal, Truth
+    import torch
+
+    from kvparity.judging.oracle import Contents, Ideal, LastSet, Truth
+    from kvparity.judging.side_record import SeenDrop, SideRecord
     from kvparity.operations import PoolId
-    from kvparity.shadow.side import Side
+
+NO_TRUTH = "what is right is not known: the key was set before watching began, or too long ago"
 
 
 class Whereabouts(NamedTuple):
     """One side's part in a difference of presence.
 
     Attributes:
-        side: the side.
+        record: of the side.
         ideal: the pool that follows the side's declared strategy.
-        holds: whether the side held the key.
+        holds: whether the side has the key.
     """
 
-    side: Side
+    record: SideRecord
     ideal: Ideal
     holds: bool
 
 
 def presence(sides: list[Whereabouts], contents: Contents, pool: PoolId, key: int) -> str:
-    """Why one side has `key` and the other has not; the sides that left their strategy, or both by design."""
-    strayed = [where for where in sides if where.holds != (key in where.ideal)]
+    """Why one side has `key` and the other does not: the sides that left their strategy, or both by design."""
+    strayed = [side for side in sides if side.holds != (key in side.ideal)]
     if strayed:
-        return "; ".join(_strayed(where, contents, pool, key) for where in strayed)
-    return "by design: " + "; ".join(_by_design(where, pool, key) for where in sides)
+        return "; ".join(_strayed(side, contents, pool, key) for side in strayed)
+    return "by design: " + "; ".join(_by_design(side, pool, key) for side in sides)
 
 
-def _strayed(where: Whereabouts, contents: Contents, pool: PoolId, key: int) -> str:
-    side, strategy = where.side, where.side.strategy(pool)
-    slots = side.spec.slots(pool)
-    last = contents.last_set.get(key)
-    if where.holds:
-        return f"{side.name} still holds it, though {_removal(where, pool, key)}"
-    dropped = side.last_drop(pool, key)
-    if dropped is not None and last is not None and dropped.number > last.number:
-        origin = ""
-        if not dropped.drop.spurious:
-            origin = f", sooner than {strategy} over {slots} slots would"
-        elif last.resets:
-            origin = f" since the re-set at operation {last.number}"
-        elif contents.cleared is not None:
-            origin = f" from before the clear at operation {contents.cleared}"
-        return (
-            f"dropped from {side.name} by the set of key {dropped.for_key:#018x} at operation {dropped.number}:"
-            f" {dropped.drop.reason}{origin}"
-        )
-    since = f" since operation {last.number}, which set it" if last else ""
-    return f"{side.name} lost it{since}, though {strategy} over {slots} slots still holds it"
-
-
-def _by_design(where: Whereabouts, pool: PoolId, key: int) -> str:
-    strategy, slots = where.side.strategy(pool), where.side.spec.slots(pool)
-    if where.holds:
-        return f"{where.side.name} holds it, as {strategy} over {slots} slots does"
-    return f"{where.side.name} has dropped it: {_removal(where, pool, key)}"
-
-
-def _removal(where: Whereabouts, pool: PoolId, key: int) -> str:
-    ideal = f"{where.side.strategy(pool)} over {where.side.spec.slots(pool)} slots"
-    removal = where.ideal.evicted.get(key)
-    if removal is None:
-        return f"{ideal} dropped it long ago"
-    if removal.for_key < 0:
-        return f"{ideal} evicted it to make room for a working copy"
-    return f"{ideal} evicted it at operation {removal.number} to make room for key {removal.for_key:#018x}"
-
-
-def wrong_bytes(side: Side, truth: Truth, pools: tuple[PoolId, ...], key: int, fingerprint: bytes | None) -> str:
-    """Whose bytes `side` returned for `key`, as far as they are still known."""
+def wrong_bytes(
+    record: SideRecord, truth: Truth, pools: tuple[PoolId, ...], key: int, fingerprint: bytes | None
+) -> str:
+    """Whose bytes a side returned for `key`, and what was right."""
     owner = truth.find(fingerprint, pools[-1]) if fingerprint else None
+    lasts = [(pool, truth.pools[pool].last_set.get(key)) for pool in pools]
+    right = [f"operation {last.number} in {pool}" for pool, last in lasts if last]
+    cleared = [f"operation {truth.pools[pool].cleared}" for pool in pools if truth.pools[pool].cleared is not None]
     if owner:
         pool, other, last = owner
-        whose = f"{side.name} returned the value that operation {last.number} set in {pool} under key {other:#018x}"
+        whose = f"operation {last.number} set under key {other:#018x} in {pool}"
+        returned = f"{record.name} returned the value that {whose}"
+    elif right:
+        returned = f"{record.name} returned data that no key holds now"
     else:
-        whose = f"{side.name} returned bytes that are no key's last value"
-    lasts = [(pool, truth.pools[pool].last_set.get(key)) for pool in pools]
-    known = [f"operation {last.number} set other bytes under it in {pool}" for pool, last in lasts if last]
-    if known:
-        return f"{whose}; {' and '.join(known)}"
-    cleared = [(pool, truth.pools[pool].cleared) for pool in pools if truth.pools[pool].cleared is not None]
+        returned = f"{record.name} returned {'old ' * bool(cleared)}data"
+    comma = "," * bool(owner)
+    if right:
+        return f"{returned}; this key was last set by {' and '.join(right)}"
     if cleared:
-        return f"{whose}, for a key that was not set since " + " and ".join(
-            f"the clear of {pool} at operation {number}" for pool, number in cleared
-        )
-    return f"{whose}, for a key that was never set there"
+        return f"{returned}{comma} for a key that was cleared at {' and '.join(cleared)} and not set again"
+    return f"{returned}{comma} for a key that was never set"
 
 
-def raised(errors: list[tuple[str, BaseException | None]]) -> str:
-    """Which sides raised, or returned what is no entry."""
-    return "; ".join(f"{name} {describe_failure(error)}" for name, error in errors if error is not None)
+def wrong_device(record: SideRecord, device: torch.device | None) -> str:
+    """The bytes are right, but elsewhere."""
+    return f"{record.name} returned the right bytes, but on {device or 'several devices'}, where they were not set"
+
+
+def _strayed(side: Whereabouts, contents: Contents, pool: PoolId, key: int) -> str:
+    record = side.record
+    if side.holds:
+        return f"{record.name} still holds a key that {_removal(side, pool, key)}"
+    last = contents.last_set.get(key)
+    dropped = record.last_drop(pool, key)
+    if dropped is not None and last is not None and dropped.number > last.number:
+        when = f"at operation {dropped.number}, while it set key {dropped.for_key:#018x}"
+        origin = _origin(side, last, contents.cleared, dropped, pool)
+        return f"{record.name} dropped this live key {when}: {dropped.drop.reason}{origin}"
+    which = f", which operation {last.number} set" if last else ""
+    return f"{record.name} lost this key{which}; {_strategy(side, pool)} still holds it"
+
+
+def _origin(side: Whereabouts, last: LastSet, cleared: int | None, dropped: SeenDrop, pool: PoolId) -> str:
+    if not dropped.drop.spurious:
+        return f"; {_strategy(side, pool)} would still hold it"
+    if last.resets:
+        return f"; the key was set again at operation {last.number}"
+    if cleared is not None:
+        return f"; the slot named it from before the clear at operation {cleared}"
+    return ""
+
+
+def _by_design(side: Whereabouts, pool: PoolId, key: int) -> str:
+    if side.holds:
+        return f"{side.record.name} holds the key, as {_strategy(side, pool)} does"
+    return f"{side.record.name} does not hold the key, which {_removal(side, pool, key)}"
+
+
+def _removal(side: Whereabouts, pool: PoolId, key: int) -> str:
+    strategy = _strategy(side, pool)
+    removal = side.ideal.evicted.get(key)
+    if removal is None:
+        return f"{strategy} evicted long ago"
+    if removal.for_key < 0:
+        return f"{strategy} evicted to make room for a working copy"
+    return f"{strategy} evicted at operation {removal.number} to make room for key {removal.for_key:#018x}"
+
+
+def _strategy(side: Whereabouts, pool: PoolId) -> str:
+    return f"{side.record.strategies[pool]} with {side.record.spec.slots(pool)} slots"

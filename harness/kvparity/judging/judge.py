@@ -1,12 +1,14 @@
-"""Where two sides part: what kind of difference it is, who is wrong, and why."""
+"""Where two sides part: what kind of difference it is, who is wrong, and why.
+
+The judge takes records of what was done and seen. It never calls a cache.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from kvparity.caches.exceptions import describe_error, describe_failure, reraise_if_interrupt
-from kvparity.caches.protocol import reports_drops
 from kvparity.evidence.history import Exhibit, Moment, heat_of
 from kvparity.judging import explain
 from kvparity.operations import WM, Get, place_of, verb_of
@@ -15,10 +17,17 @@ from kvparity.values.difference import Difference, Tolerance, compare
 from kvparity.values.entry import read
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kvparity.caches.protocol import PoolStats
     from kvparity.evidence.history import Heat, History
     from kvparity.judging.oracle import IdealCache, Truth
+    from kvparity.judging.outcome import Outcome
+    from kvparity.judging.side_record import SideRecord
     from kvparity.operations import Checkout, Operation, PoolId
-    from kvparity.shadow.side import Outcome, Side
+
+ReportedStats: TypeAlias = "Mapping[PoolId, PoolStats | BaseException]"
+"""What a cache says that it counted in each pool, or what it raised when it was asked."""
 
 RIGHT, MISS, STALE, MOVED, UNKNOWN, RAISED = "right", "miss", "stale", "moved", "unknown", "raised"
 
@@ -30,8 +39,8 @@ class Lookup(NamedTuple):
         number: of the operation.
         operation: a `Get` or a `Checkout`.
         pools: where it looks, in that order.
-        outcomes: what the reference and the candidate did.
-        ideal: where the ideal of the reference's, and of the candidate's strategies finds the key.
+        outcomes: of the reference and of the candidate.
+        ideal: the pool in which the ideal of the reference's strategies finds the key, and that of the candidate's.
     """
 
     number: int
@@ -41,16 +50,16 @@ class Lookup(NamedTuple):
     ideal: tuple[PoolId | None, PoolId | None]
 
 
-class Finding(NamedTuple):
-    """One side's answer, held against the truth.
+class AnswerCheck(NamedTuple):
+    """One side's answer, compared with the truth.
 
     Attributes:
-        verdict: `right`, `miss`, `stale` (wrong bytes), `moved` (right bytes on another device), `unknown` (no truth
-            is known for the key) or `raised`.
+        status: `right`, `miss`, `stale` (wrong bytes), `moved` (right bytes on another device), `unknown` (nobody knows
+            what is right for this key) or `raised`.
         source: the pool whose last set value it is.
     """
 
-    verdict: str
+    status: str
     source: PoolId | None = None
 
 
@@ -58,17 +67,20 @@ class Judge:
     """Turns disagreements of two sides into divergences.
 
     Args:
-        sides: the reference and the candidate.
+        records: of the reference and of the candidate.
         truth: what was last set under each key.
-        ideals: what the strategies of each should hold.
+        ideals: what the strategies of each side should hold.
         log: takes the divergences.
-        tolerance: how far a candidate's numbers may lie from right ones.
-        history: of keys, for those who want to see how a divergence came about; None where it is not kept.
+        tolerance: how far a candidate's numbers may differ from the right ones; None asks for equal bits.
+        history: of keys, to show how a divergence came about; None where it is not kept.
+
+    Attributes:
+        both_raised: operations in which both sides raised the same type of exception.
     """
 
     def __init__(
         self,
-        sides: tuple[Side, Side],
+        records: tuple[SideRecord, SideRecord],
         *,
         truth: Truth,
         ideals: tuple[IdealCache, IdealCache],
@@ -76,43 +88,50 @@ class Judge:
         tolerance: Tolerance | None,
         history: History | None = None,
     ) -> None:
-        self.sides = sides
+        self.both_raised = 0
+        self._records = records
         self._truth = truth
         self._ideals = ideals
         self._log = log
         self._tolerance = tolerance
         self._history = history
-        self._stats_told: set[tuple[str, PoolId, str]] = set()
-        self.both_raised = 0
+        self._reported_stats: set[tuple[str, PoolId, str]] = set()
 
     def lookup(self, lookup: Lookup) -> None:
         """Judge one lookup."""
-        findings = [
-            self._finding(lookup, outcome, ideal) for outcome, ideal in zip(lookup.outcomes, lookup.ideal, strict=True)
+        checks = [
+            self._check(lookup, outcome, ideal) for outcome, ideal in zip(lookup.outcomes, lookup.ideal, strict=True)
         ]
-        mine, its = findings
         difference = self._difference(lookup)
-        if its.verdict == STALE and self._tolerance is not None:
-            its = findings[1] = self._within_tolerance(lookup, findings)
-        self._count(lookup, findings)
-        if RAISED in (mine.verdict, its.verdict):
+        if checks[1].status == STALE and self._tolerance is not None:
+            checks[1] = self._within_tolerance(lookup, checks)
+        self._count(lookup, checks)
+        reference, candidate = checks
+        statuses = {reference.status, candidate.status}
+        if RAISED in statuses:
             self.errors(lookup.number, lookup.operation, *(outcome.error for outcome in lookup.outcomes))
-        if {mine.verdict, its.verdict} & {STALE, MOVED}:
-            self._wrong_bytes(lookup, findings, difference)
-        elif RAISED in (mine.verdict, its.verdict):
+        if statuses & {STALE, MOVED}:
+            self._wrong_bytes(lookup, checks, difference)
+        elif RAISED in statuses:
             return
-        elif UNKNOWN in (mine.verdict, its.verdict):
-            self._untold(lookup, findings, difference)
-        elif (mine.verdict == MISS) != (its.verdict == MISS) or mine.source != its.source:
-            self._presence(lookup, findings)
+        elif UNKNOWN in statuses:
+            self._without_truth(lookup, statuses, difference)
+        elif (reference.status == MISS) != (candidate.status == MISS) or reference.source != candidate.source:
+            self._presence(lookup, checks)
 
-    def errors(self, number: int, operation: Operation, mine: BaseException | None, its: BaseException | None) -> None:
+    def errors(
+        self,
+        number: int,
+        operation: Operation,
+        reference: BaseException | None,
+        candidate: BaseException | None,
+    ) -> None:
         """Judge an operation in which at least one side raised; both raising the same type is agreement."""
-        if type(mine) is type(its):
+        if type(reference) is type(candidate):
             self.both_raised += 1
             return
-        raised = [side for side, error in zip(self.sides, (mine, its), strict=True) if error is not None]
-        wrong = raised[0].role if len(raised) == 1 else "both"
+        errors = [(record, error) for record, error in zip(self._records, (reference, candidate), strict=True) if error]
+        wrong = errors[0][0].role if len(errors) == 1 else "both"
         pool, key = place_of(operation)
         self._log.add(
             Divergence(
@@ -121,63 +140,56 @@ class Judge:
                 pool=pool,
                 key=key,
                 kind="error",
-                reference=_raised(mine),
-                candidate=_raised(its),
+                reference=_describe(reference),
+                candidate=_describe(candidate),
                 wrong=wrong,
-                explanation=explain.raised(
-                    [(side.name, error) for side, error in zip(self.sides, (mine, its), strict=True)]
-                ),
+                explanation="; ".join(f"{record.name} {describe_failure(error)}" for record, error in errors),
                 exhibit=self._exhibit("error", wrong, key),
             )
         )
 
-    def working_copy(self, number: int, env: int, key: int, env_num: int) -> None:
-        """The candidate's working copy lent at operation `number` did not stay its consumer's."""
-        self._changed(
-            number,
-            "checkout",
-            WM,
-            key,
-            f"the working copy that {self.sides[1].name} lent to env {env} changed while"
-            f" it was the consumer's, which it is for {env_num} checkouts",
+    def working_copy_changed(self, number: int, env: int, key: int, env_num: int) -> None:
+        """The working copy that the candidate lent at operation `number` changed while its consumer owned it."""
+        explanation = (
+            f"the working copy that {self._candidate} lent to env {env} changed while the consumer owned it;"
+            f" the consumer owns it until {env_num} more checkouts have been made"
         )
+        self._changed(number, "checkout", WM, key, explanation)
 
-    def loan(self, number: int, pool: PoolId, key: int) -> None:
-        """What the candidate lent at operation `number` did not stay as it was."""
-        self._changed(
-            number, "get", pool, key, f"what {self.sides[1].name} lent changed before the next set or clear of {pool}"
-        )
+    def loan_changed(self, number: int, pool: PoolId, key: int) -> None:
+        """What the candidate lent at operation `number` changed before the loan ended."""
+        explanation = f"the value that {self._candidate} lent changed before the next set or clear of {pool}"
+        self._changed(number, "get", pool, key, explanation)
 
-    def source(self, number: int, pool: PoolId, key: int) -> None:
-        """The candidate wrote into what it was to copy."""
-        self._changed(number, "set", pool, key, f"{self.sides[1].name} wrote into the value that it was given to copy")
+    def source_changed(self, number: int, pool: PoolId, key: int) -> None:
+        """The candidate wrote into the value that it was given to copy."""
+        self._changed(number, "set", pool, key, f"{self._candidate} wrote into the value that it was given to copy")
 
-    def stats(self, number: int) -> None:
-        """Hold what each side says that it counted against what was seen of it. Each disagreement is told once."""
-        for side, ideal in zip(self.sides, self._ideals, strict=True):
-            for pool, seen in side.seen.items():
-                if pool.family == "wm":
-                    continue  # how often it is asked depends on how a cache makes its working copies
-                possible = {"length": range(side.spec.slots(pool) + 1)}
-                if pool not in side.lost_track:
-                    possible |= {"hits": _only(seen.hits), "misses": _only(seen.misses)}
-                if pool not in side.deviated:
-                    perfect = ideal.pools[pool]
-                    possible |= {"evictions": _only(perfect.evictions), "length": _only(len(perfect))}
-                try:
-                    stats = side.stats(pool)
-                    counted = {name: getattr(stats, name) for name in possible}
-                    wrong = [name for name, right in possible.items() if not _may_be(counted[name], right)]
-                except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
-                    raised = _raised(reraise_if_interrupt(error))
-                    self._disagrees(number, side, pool, name="stats", counted=raised, right="an answer is right")
+    def stats(self, number: int, reported: tuple[ReportedStats, ReportedStats]) -> None:
+        """Compare the statistics that each side reports with what was seen. Each disagreement is logged once.
+
+        Args:
+            number: of the last operation.
+            reported: by the reference and by the candidate.
+        """
+        for record, ideal, pools in zip(self._records, self._ideals, reported, strict=True):
+            for pool, stats in pools.items():
+                if isinstance(stats, BaseException):
+                    did = describe_failure(stats)
+                    explanation = f"{record.name} {did} when it was asked for the statistics of {pool}"
+                    self._wrong_stats(number, record, pool, "stats", did, explanation)
                     continue
-                for name in wrong:
-                    self._disagrees(
-                        number, side, pool, name=name, counted=str(counted[name]), right=_in_words(possible[name])
-                    )
+                for name, possible in _possible(record, ideal, pool).items():
+                    counted = getattr(stats, name)
+                    if counted is not None and counted not in possible:
+                        explanation = f"{record.name} reports {name} {counted} for {pool}; {_in_words(possible)}"
+                        self._wrong_stats(number, record, pool, name, str(counted), explanation)
 
     # ------------------------------------------------------------------ inside
+
+    @property
+    def _candidate(self) -> str:
+        return self._records[1].name
 
     def _changed(self, number: int, operation: str, pool: PoolId, key: int, explanation: str) -> None:
         self._log.add(
@@ -195,104 +207,103 @@ class Judge:
             )
         )
 
-    def _finding(self, lookup: Lookup, outcome: Outcome, ideal: PoolId | None) -> Finding:
+    def _check(self, lookup: Lookup, outcome: Outcome, ideal: PoolId | None) -> AnswerCheck:
         if outcome.error is not None:
-            return Finding(RAISED)
+            return AnswerCheck(RAISED)
         if outcome.fingerprint is None:
-            return Finding(MISS)
+            return AnswerCheck(MISS)
         key = lookup.operation.key
-        pools = sorted(lookup.pools, key=lambda pool: pool != ideal)  # where it should be comes first
+        pools = sorted(lookup.pools, key=lambda pool: pool != ideal)  # the pool where it should be comes first
         for pool in pools:
             last = self._truth.pools[pool].last_set.get(key)
             if last is not None and last.fingerprint == outcome.fingerprint:
-                return Finding(RIGHT if outcome.device == last.device else MOVED, pool)
+                return AnswerCheck(RIGHT if outcome.device == last.device else MOVED, pool)
         known = [key in self._truth.pools[pool].last_set or self._truth.pools[pool].complete for pool in lookup.pools]
-        return Finding(STALE if all(known) else UNKNOWN)
+        return AnswerCheck(STALE if all(known) else UNKNOWN)
 
     def _difference(self, lookup: Lookup) -> Difference | None:
-        mine, its = lookup.outcomes
-        hits = mine.fingerprint is not None and its.fingerprint is not None
-        alike = mine.fingerprint == its.fingerprint and mine.device == its.device is not None
-        return _compared(mine, its) if hits and not alike else None
+        reference, candidate = lookup.outcomes
+        hits = reference.fingerprint is not None and candidate.fingerprint is not None
+        alike = reference.fingerprint == candidate.fingerprint and reference.device == candidate.device is not None
+        return _compared(reference, candidate) if hits and not alike else None
 
-    def _within_tolerance(self, lookup: Lookup, findings: list[Finding]) -> Finding:
-        """What to think of a candidate's other bytes: the numbers that were set are only known from a right answer."""
-        mine, its = lookup.outcomes
-        reference, candidate = findings
-        if reference.verdict == RIGHT:
-            return reference if _compared(mine, its, tolerance=self._tolerance) is None else candidate
+    def _within_tolerance(self, lookup: Lookup, checks: list[AnswerCheck]) -> AnswerCheck:
+        """The check of a candidate's other bytes: which numbers were set is only known from a right answer."""
+        reference, candidate = checks
+        if reference.status == RIGHT:
+            difference = _compared(*lookup.outcomes, tolerance=self._tolerance)
+            return reference if difference is None else candidate
         key, ideal = lookup.operation.key, lookup.ideal[1]
         held = [pool for pool in lookup.pools if key in self._truth.pools[pool].last_set]
-        if not held or mine.fingerprint == its.fingerprint:
+        if not held or lookup.outcomes[0].fingerprint == lookup.outcomes[1].fingerprint:
             return candidate
-        return Finding(RIGHT, ideal if ideal in held else held[0])
+        return AnswerCheck(RIGHT, ideal if ideal in held else held[0])
 
-    def _count(self, lookup: Lookup, findings: list[Finding]) -> None:
-        for side, finding, ideal in zip(self.sides, findings, lookup.ideal, strict=True):
-            told = finding.verdict in (RIGHT, MISS, MOVED)
+    def _count(self, lookup: Lookup, checks: list[AnswerCheck]) -> None:
+        for record, check, ideal in zip(self._records, checks, lookup.ideal, strict=True):
+            known = check.status in (RIGHT, MISS, MOVED)
             if isinstance(lookup.operation, Get):
-                pool = lookup.operation.pool
-                if finding.verdict != RAISED:
-                    side.saw(pool, hit=finding.verdict != MISS)
-            elif told:
-                side.saw_checkout(lookup.operation.env, finding.source)
-            if not told:
-                side.lost_track.update(lookup.pools)
-            if not told or finding.source != ideal:
-                side.deviated.update(lookup.pools)
+                if check.status != RAISED:
+                    record.count_get(lookup.operation.pool, hit=check.status != MISS)
+            elif known:
+                record.count_checkout(lookup.operation.env, check.source)
+            if not known:
+                record.lost_track.update(lookup.pools)
+            if not known or check.source != ideal:
+                record.deviated.update(lookup.pools)
 
-    def _wrong_bytes(self, lookup: Lookup, findings: list[Finding], difference: Difference | None) -> None:
-        wrong = [side for side, found in zip(self.sides, findings, strict=True) if found.verdict in (STALE, MOVED)]
+    def _wrong_bytes(self, lookup: Lookup, checks: list[AnswerCheck], difference: Difference | None) -> None:
+        wrong = [
+            (record, outcome, check)
+            for record, outcome, check in zip(self._records, lookup.outcomes, checks, strict=True)
+            if check.status in (STALE, MOVED)
+        ]
         kind = "stale_hit"
         if len(wrong) == 1 and difference is not None and difference.kind in ("shape", "dtype", "device"):
             kind = difference.kind
-        elif len(wrong) == 1 and difference is not None and difference.kind == "size" and self._same_tensors(lookup):
+        elif len(wrong) == 1 and difference is not None and difference.kind == "size" and _same_tensors(lookup):
             kind = "size"
-        elif all(found.verdict == MOVED for found in findings if found.verdict in (STALE, MOVED)):
+        elif all(check.status == MOVED for _, _, check in wrong):
             kind = "device"
-        role = wrong[0].role if len(wrong) == 1 else "both"
+        role = wrong[0][0].role if len(wrong) == 1 else "both"
         explanation = ""
         if self._log.wants_explanation(kind, role):
             explanation = "; ".join(
-                explain.wrong_bytes(side, self._truth, lookup.pools, lookup.operation.key, outcome.fingerprint)
-                if found.verdict == STALE
-                else f"{side.name} returned the right bytes on {outcome.device or 'several devices'},"
-                " where they were not set"
-                for side, outcome, found in zip(self.sides, lookup.outcomes, findings, strict=True)
-                if found.verdict in (STALE, MOVED)
+                explain.wrong_bytes(record, self._truth, lookup.pools, lookup.operation.key, outcome.fingerprint)
+                if check.status == STALE
+                else explain.wrong_device(record, outcome.device)
+                for record, outcome, check in wrong
             )
         self._report(lookup, kind=kind, wrong=role, explanation=explanation, difference=difference)
 
-    def _same_tensors(self, lookup: Lookup) -> bool:
-        return _compared(*lookup.outcomes, sizes=False) is None
-
-    def _untold(self, lookup: Lookup, findings: list[Finding], difference: Difference | None) -> None:
-        """The sides differ, or not, over a key of which nobody knows what is right."""
+    def _without_truth(self, lookup: Lookup, statuses: set[str], difference: Difference | None) -> None:
+        """Nobody knows what is right for this key; the sides may still differ."""
         if difference is not None:
-            kind, what = difference.kind, "both sides hit and differ"
-        elif MISS in [finding.verdict for finding in findings]:
-            kind, what = "presence", "only one side holds it"
+            kind, what = difference.kind, "both caches hit and returned different values"
+        elif MISS in statuses:
+            kind, what = "presence", "only one cache has the key"
         else:
             return
-        explanation = f"{what}; the key was set before the first operation that was seen, or too long ago to be known"
-        self._report(lookup, kind=kind, wrong="unknown", explanation=explanation, difference=difference)
+        self._report(
+            lookup, kind=kind, wrong="unknown", explanation=f"{what}; {explain.NO_TRUTH}", difference=difference
+        )
 
-    def _presence(self, lookup: Lookup, findings: list[Finding]) -> None:
+    def _presence(self, lookup: Lookup, checks: list[AnswerCheck]) -> None:
         """One side found the key where the other did not."""
-        mine, its = findings
-        pool = next(pool for pool in lookup.pools if (mine.source == pool) != (its.source == pool))
+        reference, candidate = checks
+        pool = next(pool for pool in lookup.pools if (reference.source == pool) != (candidate.source == pool))
         strayed = [
-            side.role
-            for side, found, ideal in zip(self.sides, findings, lookup.ideal, strict=True)
-            if (found.source == pool) != (ideal == pool)
+            record.role
+            for record, check, ideal in zip(self._records, checks, lookup.ideal, strict=True)
+            if (check.source == pool) != (ideal == pool)
         ]
         wrong = "both" if len(strayed) > 1 else strayed[0] if strayed else "neither"
         explanation = ""
         if self._log.wants_explanation("presence", wrong):
             explanation = explain.presence(
                 [
-                    explain.Whereabouts(side=side, ideal=ideal.pools[pool], holds=found.source == pool)
-                    for side, ideal, found in zip(self.sides, self._ideals, findings, strict=True)
+                    explain.Whereabouts(record=record, ideal=ideal.pools[pool], holds=check.source == pool)
+                    for record, ideal, check in zip(self._records, self._ideals, checks, strict=True)
                 ],
                 self._truth.pools[pool],
                 pool,
@@ -310,7 +321,7 @@ class Judge:
         difference: Difference | None,
         pool: PoolId | None = None,
     ) -> None:
-        mine, its = lookup.outcomes
+        reference, candidate = lookup.outcomes
         self._log.add(
             Divergence(
                 number=lookup.number,
@@ -318,8 +329,8 @@ class Judge:
                 pool=str(pool) if pool else ", ".join(str(each) for each in lookup.pools),
                 key=lookup.operation.key,
                 kind=kind,
-                reference=str(mine),
-                candidate=str(its),
+                reference=str(reference),
+                candidate=str(candidate),
                 wrong=wrong,
                 explanation=explanation,
                 difference=str(difference or ""),
@@ -328,36 +339,38 @@ class Judge:
         )
 
     def _exhibit(self, kind: str, wrong: str, key: int | None, lookup: Lookup | None = None) -> Exhibit | None:
-        """What shows how the divergence came about, where it is one of the first of its kind and side."""
+        """What shows how the divergence came about, for the first ones of each kind and side."""
         if self._history is None or not self._log.wants_exhibit(kind, wrong):
             return None
         history, earlier, complete = self._history.of(key)
         history = tuple(sorted((*history, *self._ideal_drops(key)), key=lambda moment: moment.number))
         heat: Heat = ()
         if lookup is not None:
-            with suppress(Exception):  # tensors in which torch cannot take differences show none
-                mine, its = (read(outcome.value)[0] for outcome in lookup.outcomes)
-                heat = heat_of(mine, its)
+            with suppress(Exception):  # there is no map of tensors that torch cannot subtract
+                reference, candidate = (read(outcome.value)[0] for outcome in lookup.outcomes)
+                heat = heat_of(reference, candidate)
         return Exhibit(history=history, earlier=earlier, complete=complete, heat=heat)
 
     def _ideal_drops(self, key: int | None) -> list[Moment]:
-        """When the ideals of sides that do not say so themselves dropped `key` last."""
+        """When the ideals of sides that do not report drops themselves dropped `key` last."""
         drops: dict[tuple[int, PoolId], list[str]] = {}
-        for index, (side, ideal) in enumerate(zip(self.sides, self._ideals, strict=True)):
-            if key is None or reports_drops(side.cache):
+        for index, (record, ideal) in enumerate(zip(self._records, self._ideals, strict=True)):
+            if key is None or record.reports_drops:
                 continue
             for pool, held in ideal.pools.items():
                 removal = held.evicted.get(key)
                 if removal is not None:
-                    both = drops.setdefault((removal.number, pool), ["", ""])
-                    both[index] = f"{side.strategy(pool)} would drop it here"
-        return [Moment(number, "drop", str(pool), *both) for (number, pool), both in drops.items()]
+                    words = drops.setdefault((removal.number, pool), ["", ""])
+                    words[index] = f"{record.strategies[pool]} would drop it here"
+        return [Moment(number, "drop", str(pool), *words) for (number, pool), words in drops.items()]
 
-    def _disagrees(self, number: int, side: Side, pool: PoolId, *, name: str, counted: str, right: str) -> None:
-        if (side.role, pool, name) in self._stats_told:
+    def _wrong_stats(  # noqa: PLR0917
+        self, number: int, record: SideRecord, pool: PoolId, name: str, counted: str, explanation: str
+    ) -> None:
+        if (record.role, pool, name) in self._reported_stats:
             return
-        self._stats_told.add((side.role, pool, name))
-        says = f"{name} {counted}"
+        self._reported_stats.add((record.role, pool, name))
+        did = f"{name} {counted}"
         self._log.add(
             Divergence(
                 number=number,
@@ -365,36 +378,49 @@ class Judge:
                 pool=str(pool),
                 key=None,
                 kind="stats",
-                reference=says if side is self.sides[0] else "",
-                candidate=says if side is self.sides[1] else "",
-                wrong=side.role,
-                explanation=f"{side.name} says {says} for {pool}, where {right}",
+                reference=did if record is self._records[0] else "",
+                candidate=did if record is self._records[1] else "",
+                wrong=record.role,
+                explanation=explanation,
             )
         )
 
 
-def _compared(mine: Outcome, its: Outcome, **options: Any) -> Difference | None:
-    """In what two answers differ; one may be of a class of its own, whose code may do anything by now."""
+def _compared(reference: Outcome, candidate: Outcome, **options: Any) -> Difference | None:
+    """The first difference of two answers; one may be of a class of its own, whose code can do anything."""
     try:
-        return compare(mine.value, its.value, **options)
-    except BaseException as error:  # noqa: BLE001  observing whatever a cache does is the point
+        return compare(reference.value, candidate.value, **options)
+    except BaseException as error:  # noqa: BLE001  an answer that cannot be compared is a finding
         return Difference(
             kind="value", where="", message=f"they cannot be compared: {describe_error(reraise_if_interrupt(error))}"
         )
 
 
-def _raised(error: BaseException | None) -> str:
+def _same_tensors(lookup: Lookup) -> bool:
+    return _compared(*lookup.outcomes, sizes=False) is None
+
+
+def _describe(error: BaseException | None) -> str:
     return "did not raise" if error is None else describe_failure(error)
+
+
+def _possible(record: SideRecord, ideal: IdealCache, pool: PoolId) -> dict[str, range]:
+    """The numbers that a cache may report for `pool`, by field of `PoolStats`."""
+    possible = {"length": range(record.spec.slots(pool) + 1)}
+    if pool not in record.lost_track:
+        counts = record.counts[pool]
+        possible |= {"hits": _only(counts.hits), "misses": _only(counts.misses)}
+    if pool not in record.deviated:
+        perfect = ideal.pools[pool]
+        possible |= {"evictions": _only(perfect.evictions), "length": _only(len(perfect))}
+    return possible
 
 
 def _only(number: int) -> range:
     return range(number, number + 1)
 
 
-def _may_be(counted: Any, possible: range) -> bool:
-    """Whether a side may have counted that; it need not count."""
-    return counted is None or counted in possible
-
-
 def _in_words(possible: range) -> str:
-    return f"{possible[0]} is right" if len(possible) == 1 else f"{possible[0]} to {possible[-1]} are possible"
+    if len(possible) == 1:
+        return f"the right number is {possible[0]}"
+    return f"a number from {possible[0]} to {possible[-1]} is possible"

@@ -82,7 +82,7 @@ class KnownDifference:
     """A difference that somebody has looked at and accepts. It is still counted and reported, never called a match.
 
     Attributes:
-        pattern: a glob over `kind pool: explanation`, for example `presence init[3]: *still named it as its owner*`.
+        pattern: a glob over `kind pool: explanation`, such as `presence init[3]: *still named this key as its owner*`.
             `*` and `?` stand for anything, brackets for themselves.
         side: who must be the one that is wrong, one of `SIDES`, or `any`.
         reason: why it is accepted.

@@ -83,9 +83,39 @@ class Evidence:
         )
         self._pace.added()
         took_s = time.perf_counter() - self.began - elapsed_s
-        # The less of two: one look that the machine interrupted would cost a run all that were to come.
+        # Charge the smaller of the two times, so that one interrupted look cannot use up the whole budget.
         self._looking_s += min(took_s, self._last_look_s)
         self._last_look_s = took_s
+
+
+class Sampler:
+    """Times each `SAMPLE_EVERY`-th operation of both sides, and then adds a point to the timeline where one is due.
+
+    Args:
+        evidence: keeps the times and the timeline.
+        sides: the reference and the candidate.
+        log: the divergences, whose counts are in the timeline.
+    """
+
+    def __init__(self, evidence: Evidence, sides: tuple[Side, Side], log: DivergenceLog) -> None:
+        self._evidence = evidence
+        self._sides = sides
+        self._log = log
+
+    def start(self, kind: str, operations: int) -> None:
+        """Time the operation that comes now."""
+        for side in self._sides:
+            side.stopwatch = self._evidence.watch(side.role, kind)
+        self._evidence.look(operations, self._sides, self._log)
+
+    def stop(self) -> None:
+        """Time no further operations."""
+        for side in self._sides:
+            side.stopwatch = None
+
+    def add_point(self, operations: int) -> None:
+        """Add a point to the timeline."""
+        self._evidence.add_point(operations, self._sides, self._log)
 
 
 def _grouped(pools: dict[str, dict[str, int | None]]) -> dict[str, dict[str, int | None]]:

@@ -1,4 +1,4 @@
-"""What the candidate is given to copy: one object, overwritten by each set as a producer's is."""
+"""What the candidate is given to copy: one entry object that every set overwrites, as LightZero's own producer does."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ if TYPE_CHECKING:
 _SPOILT = 113.0
 
 
-class Handover:
-    """Copies each value into one object, so that a candidate that keeps what it was given is found out.
+class Producer:
+    """Copies each value into one reused object. A candidate that keeps a reference to it instead of a copy is caught.
 
     Attributes:
-        kinds: what values looked like, each kind once: layers, shapes, dtypes, devices.
+        kinds: the layers, shapes, dtypes and devices of all values, each combination once.
         kind_changes: how often a value was of another kind than the one before it.
     """
 
     def __init__(self) -> None:
-        self._given: Given | None = None
+        self._entry: ReusedEntry | None = None
         self.kinds: list[str] = []
         self._last_kind = ""
         self.kind_changes = 0
 
-    def take(self, value: Any) -> Given:
-        """The object, which now holds what `value` holds.
+    def take(self, value: Any) -> ReusedEntry:
+        """Return the reused object, which now holds a copy of `value`.
 
         Raises:
-            NotKeysValuesError: `value` is no entry.
+            NotKeysValuesError: `value` is not a valid entry.
         """
-        earlier = self._given
+        earlier = self._entry
         tensors, sizes = read(value)
-        if earlier is not None and earlier.takes(tensors, sizes):
+        if earlier is not None and earlier.overwrite(tensors, sizes):
             return earlier
-        self._given = Given.of(value, tensors, sizes)
-        self._note_kind(self._given.value)
+        self._entry = ReusedEntry.of(value, tensors, sizes)
+        self._note_kind(self._entry.value)
         if earlier is not None:
-            # The new value is of another kind and got an object of its own: who kept this one is found out too.
+            # The new value is of another kind and has its own object. A candidate that kept this one is caught, too.
             with suppress(Exception):  # whatever a candidate made of it
                 earlier.spoil()
-        return self._given
+        return self._entry
 
     def _note_kind(self, value: KeysValues) -> None:
         kind = kind_of(value)
@@ -55,13 +55,13 @@ class Handover:
             self.kinds.append(kind)
 
 
-class Given:
-    """The object, and the parts that it was made of, which a candidate may have taken from it.
+class ReusedEntry:
+    """The reused object, with its parts: a candidate may have taken them out of it.
 
     Attributes:
         value: the object.
-        row: what all its tensors are slices of; None where these are several.
-        sizes: valid lengths of the value that was copied last.
+        row: `[2 * L, N, H, T, D]`, of which all its tensors are slices; None where there is no such row.
+        sizes: the valid lengths, in tokens, of the value that was copied last.
     """
 
     def __init__(self, value: KeysValues) -> None:
@@ -76,19 +76,19 @@ class Given:
         ]
 
     @classmethod
-    def of(cls, value: Any, tensors: list[torch.Tensor], sizes: list[int]) -> Given:
-        """A new one, which holds what `value` holds, in its memory layout.
+    def of(cls, value: Any, tensors: list[torch.Tensor], sizes: list[int]) -> ReusedEntry:
+        """A new object with a copy of `value`, in the same memory layout.
 
         Raises:
-            NotKeysValuesError: `value` is no entry.
+            NotKeysValuesError: `value` is not a valid entry.
         """
         in_order = [tensor.is_contiguous() for tensor in tensors if isinstance(tensor, torch.Tensor)]
         if all(in_order) or len(in_order) < len(tensors):
             return cls(clone(value))
         return cls(KeysValues([tensor.detach().clone() for tensor in tensors], sizes))
 
-    def takes(self, tensors: list[torch.Tensor], sizes: list[int]) -> bool:
-        """Copy these over the object, and put it together again; or tell that they are of another kind or layout."""
+    def overwrite(self, tensors: list[torch.Tensor], sizes: list[int]) -> bool:
+        """Copy `tensors` over the object and restore its parts; False, and nothing done, for another kind or layout."""
         row = self.row
         if row is None:
             return False

@@ -1,79 +1,67 @@
-"""Fingerprints of entries on a GPU: they stay there, and are read in batches, one transfer for hundreds of lookups.
-
-To read one fingerprint, the CPU would have to wait until the GPU has done all that it was asked for before; done at
-every lookup, that would be most of a search. So what was done and seen is written into a docket, with `Pending` in the
-place of fingerprints, and examined in its order when a batch has been read.
-"""
+"""`ExaminationQueue`: events that wait until their fingerprints have been read from a GPU."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from kvparity.shadow.side import Outcome
+from kvparity.judging.outcome import Outcome
 from kvparity.values.device_fingerprints import BATCH, DeviceFingerprints, Pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kvparity.judging.examiner import Examiner
+    from kvparity.judging.events import Event
 
-_MOST_ENTRIES = 4 * BATCH
+_MOST_EVENTS = 4 * BATCH
 
 
-class Docket:
-    """What was done and seen, in its order, until the fingerprints in it are read and it can be examined.
+class ExaminationQueue:
+    """Keeps events in their order, with `Pending` in the place of fingerprints, until a batch has been read.
+
+    To read one fingerprint, the CPU would have to wait until the GPU has done everything that it was asked for before.
+    If that were done at every lookup, it would take most of the time of a search.
 
     Args:
-        fingerprints: takes them.
+        fingerprints: takes the fingerprints and reads them in batches.
+        examine: is given each event, complete and in order.
     """
 
-    def __init__(self, fingerprints: DeviceFingerprints) -> None:
+    def __init__(self, fingerprints: DeviceFingerprints, examine: Callable[[Event], None]) -> None:
         self._fingerprints = fingerprints
-        self._entries: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._examine = examine
+        self._events: list[Event] = []
 
-    def enter(self, examine: Callable[..., None], *facts: Any) -> None:
-        """Have `examine` called with these facts, in turn. At once, where nothing is pending."""
-        self._entries.append((examine, tuple([_without_memory(fact) for fact in facts])))
+    def add(self, event: Event) -> None:
+        """Have `event` examined when its turn comes: at once, where no fingerprint is pending."""
+        self._events.append(_map(_without_memory, event))
         pending = len(self._fingerprints.pending)
-        if not pending or pending >= self._fingerprints.batch or len(self._entries) >= _MOST_ENTRIES:
+        if not pending or pending >= self._fingerprints.batch or len(self._events) >= _MOST_EVENTS:
             self.settle()
 
     def settle(self) -> None:
-        """Read what is pending, and have everything examined that was entered."""
-        entries, self._entries = self._entries, []
+        """Read what is pending, in one transfer, and have all events examined."""
+        events, self._events = self._events, []
         self._fingerprints.read()
-        for examine, facts in entries:
-            examine(*[_settled(fact) for fact in facts])
+        for event in events:
+            self._examine(_map(_read, event))
 
 
-class Later:
-    """The face of an examiner: whatever it is told is entered in a docket.
-
-    Args:
-        docket: has it examined in its turn.
-        examiner: examines it.
-    """
-
-    def __init__(self, docket: Docket, examiner: Examiner) -> None:
-        self._docket = docket
-        self._examiner = examiner
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return partial(self._docket.enter, getattr(self._examiner, name))
+def _map(function: Callable[[Any], Any], event: Event) -> Event:
+    """The event, with `function` of each of its fields."""
+    return type(event)(*map(function, event))
 
 
-def _without_memory(fact: Any) -> Any:
-    """An outcome that does not hold on to an entry: it would keep the memory of hundreds."""
-    if type(fact) is not Outcome or fact.value is None:
-        return fact
-    return fact._replace(value=True if fact.fingerprint is None else fact.fingerprint)
+def _without_memory(field: Any) -> Any:
+    """An outcome that does not refer to its entry: hundreds of them would keep the memory of as many entries."""
+    if type(field) is not Outcome or field.value is None:
+        return field
+    return field._replace(value=True if field.fingerprint is None else field.fingerprint)
 
 
-def _settled(fact: Any) -> Any:
-    """The fact with the fingerprint in its place."""
-    if type(fact) is Pending:
-        return fact.fingerprint
-    if type(fact) is Outcome and fact.fingerprint is not None:
-        return fact._replace(fingerprint=cast("Pending", fact.fingerprint).fingerprint)
-    return fact
+def _read(field: Any) -> Any:
+    """The field with its fingerprint, which has been read by now."""
+    if type(field) is Pending:
+        return field.fingerprint
+    if type(field) is Outcome and field.fingerprint is not None:
+        return field._replace(fingerprint=cast("Pending", field.fingerprint).fingerprint)
+    return field

@@ -1,4 +1,4 @@
-"""`ShadowCache`: two caches behind the face of one, which serves one of them and checks every lookup of both."""
+"""`ShadowCache`: two caches behind the face of one. It serves one of them and compares every lookup of both."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class ShadowCache(Mirror):
-    """Two caches behind the face of one. What a caller gets is the reference's own answer, exceptions included.
+    """Two caches behind the face of one. The caller gets the reference's own answer, exceptions included.
 
-    Each operation goes to the reference and then to the candidate, as `Mirror` says, whose arguments these are, too.
-    The candidate can change neither what the caller gets nor what the caller gave. Only one that serves gives the
-    answers, and where that fails, it is the reference's.
+    Each operation goes to the reference and then to the candidate. The arguments are those of `Mirror`. The candidate
+    can change neither what the caller gets nor what the caller gave. Only a candidate that serves gives the answers,
+    and where it fails, the reference's answer is used.
 
-    What the reference lends is lent as the reference lends it: whether another thread may overwrite that is up to it.
+    Entries are lent as the reference lends them: whether another thread may overwrite them depends on the reference.
 
     Attributes:
         raised: the last exception of the reference that was passed on.
@@ -34,12 +34,11 @@ class ShadowCache(Mirror):
             Exception: whatever the reference raises, after the candidate had its turn.
         """
         with self.lock:
-            number = self._begin("set", pool)
-            taken = self._take(pool, key, value)
-            mine = self.reference.set(pool, key, value, priority)
-            self._candidate_sets(number, pool, key, priority, taken, mine)
-            if mine is not None:
-                self._raise(mine)
+            begun = self.begin_set(pool, key, value)
+            error = self.reference.set(pool, key, value, priority)
+            self.finish_set(begun, priority, error)
+            if error is not None:
+                self._raise(error)
 
     def get(self, pool: PoolId, key: int) -> Any | None:
         """Look `key` up on both sides, compare, and return the reference's answer.
@@ -48,10 +47,10 @@ class ShadowCache(Mirror):
             Exception: whatever the reference raises, after the candidate had its turn.
         """
         with self.lock:
-            number = self._begin("get", pool)
-            reference, compared = self.reference, self._compares_next()
-            mine = (reference.ask if compared else reference.peek)(reference.cache.get, pool, key)
-            self._candidate_gets(number, pool, key, mine, compared=compared)
+            number = self.begin("get", pool)
+            compared = self.counts.compares_next()
+            outcome = (self.reference.ask if compared else self.reference.peek)("get", pool, key)
+            self.finish_get(number, pool, key, outcome, compared)
             return self._answer()
 
     def checkout(self, env: int, key: int) -> Any | None:
@@ -61,10 +60,10 @@ class ShadowCache(Mirror):
             Exception: whatever the reference raises, after the candidate had its turn.
         """
         with self.lock:
-            number = self._begin("checkout", init(env))
-            reference, compared = self.reference, self._compares_next()
-            mine = (reference.ask if compared else reference.peek)(reference.cache.checkout, env, key)
-            self._candidate_checks_out(number, env, key, mine, compared=compared)
+            number = self.begin("checkout", init(env))
+            compared = self.counts.compares_next()
+            outcome = (self.reference.ask if compared else self.reference.peek)("checkout", env, key)
+            self.finish_checkout(number, env, key, outcome, compared)
             return self._answer()
 
     @one_at_a_time
@@ -74,20 +73,20 @@ class ShadowCache(Mirror):
         Raises:
             Exception: whatever the reference raises, after the candidate had its turn.
         """
-        number, pools = self._begin_clear(pool)
-        mine = self.reference.clear(pool)
-        self._candidate_clears(number, pool, pools, mine)
-        if mine is not None:
-            self._raise(mine)
+        begun = self.begin_clear(pool)
+        error = self.reference.clear(pool)
+        self.finish_clear(begun, error)
+        if error is not None:
+            self._raise(error)
 
     def _answer(self) -> Any | None:
         """What the caller gets: the reference's answer or exception, unless a candidate serves and did not fail."""
-        mine, its = self.answers
-        if self._candidate_serves and its.error is None:
-            return its.value
-        if mine.error is not None and mine.value is None:
-            self._raise(mine.error)
-        return mine.value
+        reference, candidate = self.answers
+        if self._candidate_serves and candidate.error is None:
+            return candidate.value
+        if reference.error is not None and reference.value is None:
+            self._raise(reference.error)
+        return reference.value
 
     def _raise(self, error: BaseException) -> NoReturn:
         """Pass on what the reference raised."""

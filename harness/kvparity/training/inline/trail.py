@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from kvparity.shadow.producer import Given
+from kvparity.shadow.producer import ReusedEntry
 from kvparity.values.entry import read
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Trail:
         self.mirror = mirror
         self.longest = longest
         self._waiting: deque[tuple[_Modes, Callable[[], None]]] = deque()
-        self._spare_copies: list[Given] = []  # copies of values that were set, to be overwritten
+        self._spare_copies: list[ReusedEntry] = []  # copies of values that were set, to be overwritten
         self._copied_bytes = 0
 
     def set(self, pool: PoolId, key: int, value: Any, priority: float | None, error: BaseException | None) -> None:
@@ -95,18 +95,20 @@ class Trail:
     def _wait(self, operation: Callable[[], None]) -> None:
         self._waiting.append((_modes(), operation))
 
-    def _set(self, pool: PoolId, key: int, copy: Given, priority: float | None, error: BaseException | None) -> None:
+    def _set(
+        self, pool: PoolId, key: int, copy: ReusedEntry, priority: float | None, error: BaseException | None
+    ) -> None:
         self.mirror.mirror_set(pool, key, copy.value, priority, error)
         if copy.row is not None:
             self._copied_bytes -= copy.row.nbytes
             self._spare_copies.append(copy)
 
-    def _copy(self, value: Any) -> Given:
+    def _copy(self, value: Any) -> ReusedEntry:
         """A copy that stays as it is until the candidate's turn has come."""
         tensors, sizes = read(value)
         copy = self._spare_copies.pop() if self._spare_copies else None
-        if copy is None or not copy.takes(tensors, sizes):
-            copy = Given.of(value, tensors, sizes)
+        if copy is None or not copy.overwrite(tensors, sizes):
+            copy = ReusedEntry.of(value, tensors, sizes)
         row = copy.row
         if row is not None:
             self._copied_bytes += row.nbytes
