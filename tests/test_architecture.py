@@ -1,4 +1,4 @@
-"""Who may import whom, what the facade exports, and how large a file may grow."""
+"""Who may import whom, on which floor each room lies, what the facade exports, and how large a file may grow."""
 
 from __future__ import annotations
 
@@ -26,12 +26,33 @@ ARROWS = {
     "kvparity_scenarios": {"kvparity_scenarios", "kvparity"},
 }
 OURS = {*ARROWS, "tests", "benchmarks"}
+# The rooms of the harness, from the ground up: what lies on one floor imports from floors below it only.
+FLOORS = (
+    ("errors", "importing", "operations", "text"),
+    ("caches", "evidence", "files", "values"),
+    ("registry", "results"),
+    ("judging", "settings", "traces"),
+    ("shadow",),
+    ("driving", "training"),
+    ("bench", "search", "verdict"),
+    ("campaign", "report"),
+    ("commands", "pytest_plugin"),
+    ("cli", "contract"),
+    ("__main__",),
+)
+MOST_FLOORS = 13
 FILES = [path.relative_to(ROOT) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 ENTRY_POINTS = [
     metadata.EntryPoint(name=name, value=value, group=group)
     for group, points in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"].items()
     for name, value in points.items()
 ]
+
+HARNESS = ROOT / "harness"
+MODULES = {
+    ".".join(path.relative_to(HARNESS).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((HARNESS / "kvparity").rglob("*.py"))
+}
 
 each_file = pytest.mark.parametrize("path", FILES, ids=str)
 
@@ -63,6 +84,75 @@ def test_imports_follow_the_arrows(path: Path) -> None:
     """The harness knows no particular cache, and caches know neither each other nor the scenarios."""
     package = path.parts[1]
     assert imported((ROOT / path).read_text(encoding="utf-8"), package) & OURS <= ARROWS[package]
+
+
+def imports_of(source: str) -> set[str]:
+    """The modules of the harness that a module imports, for type checkers only included."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found.update(name if name in MODULES else node.module for name in names)
+    return found & set(MODULES)
+
+
+GRAPH = {name: imports_of(path.read_text(encoding="utf-8")) - {name} for name, path in MODULES.items()}
+
+
+def room_of(module: str) -> str:
+    """`kvparity.shadow.side` lies in `shadow`; the facade, `kvparity` itself, in no room."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def circle_in(graph: dict[str, set[str]]) -> list[str]:
+    """Modules of which each imports the next one, and the last one the first; empty where there is no circle."""
+    done: set[str] = set()
+
+    def walk(module: str, way: list[str]) -> list[str]:
+        if module in way:
+            return way[way.index(module) :]
+        if module in done:
+            return []
+        for each in sorted(graph[module]):
+            circle = walk(each, [*way, module])
+            if circle:
+                return circle
+        done.add(module)
+        return []
+
+    return next((circle for circle in (walk(module, []) for module in sorted(graph)) if circle), [])
+
+
+def test_a_circle_is_found() -> None:
+    """Wherever in the graph it is; what only leads into it is no part of it."""
+    assert circle_in({"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"b"}}) == ["b", "d"]
+    assert circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Not even for their types."""
+    assert circle_in(GRAPH) == []
+
+
+def test_every_room_has_its_floor() -> None:
+    """And no floor has a room that is not there."""
+    rooms = sorted(room for floor in FLOORS for room in floor)
+    assert rooms == sorted({room_of(module) for module in MODULES} - {""})
+    assert len(FLOORS) <= MOST_FLOORS
+
+
+def test_no_import_leads_up() -> None:
+    """Nor to another room of the same floor: each pair that does is shown."""
+    floor_of = {room: number for number, floor in enumerate(FLOORS) for room in floor} | {"": -1}
+    offending = [
+        f"{module} -> {imported}"
+        for module, imports in GRAPH.items()
+        for imported in sorted(imports)
+        if room_of(module) != room_of(imported) and floor_of[room_of(module)] <= floor_of[room_of(imported)]
+    ]
+    assert offending == []
 
 
 @each_file
