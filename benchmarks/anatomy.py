@@ -1,11 +1,13 @@
 """Where the time of a shadowed search goes: microseconds of each part of one step.
 
-    python benchmarks/anatomy.py [--repeats 30] [--markdown]
+A step is one checkout and one set, with the consumer's writes between them, as in `benchmarks/lines/searching.py`.
+Each part is timed in place, in processor time, so it finds in the processor's caches what it finds in a real run. The
+cost of reading the clock is subtracted. Disturbances only ever add time, so each figure is the lower quartile of the
+repeats. "the rest" is the remainder of the shadow's two calls: the oracle, the judge's quick check, the lock, the
+counters, and the clock's own effect.
 
-A step is one checkout and one set, with the consumer's writes between, as in `benchmarks/lines/searching.py`. Each
-part is timed where it happens, with what it finds in the processor's caches there, in processor time; what the clock
-itself takes is subtracted. Each figure is the lower quartile over repeats, since all that disturbs only adds. "the
-books" is what is left of the two calls of the shadow: the oracle, the judge's quick look, the lock, the counters.
+Example:
+    python benchmarks/anatomy.py --repeats 40 --markdown
 """
 
 from __future__ import annotations
@@ -31,16 +33,16 @@ if TYPE_CHECKING:
 
     from kvparity.shadow.mirror import ShadowCache
 
-ALONE, WHOLE, BOOKS = "the search on the original alone", "the search in shadow", "the books"
+ALONE, WHOLE, REST = "the search on the original alone", "the search in shadow", "the rest"
 PARTS = (
-    "original: checkout", "original: set", "candidate: checkout", "candidate: set", "copy handed to the candidate",
-    "fingerprint of what is set", "fingerprint of the original's answer", "fingerprints of the candidate's",
+    "original: checkout", "original: set", "candidate: checkout", "candidate: set", "copy made for the candidate",
+    "fingerprint of what is set", "fingerprint of the original's answer", "fingerprints of the candidate's answers",
     "writes into the candidate's working copy",
 )  # fmt: skip
 
 
 class Parts:
-    """Times what it is put around; `whole` are the shadow's own calls, which contain all the others."""
+    """Times each part of a shadow's calls. `WHOLE` are the calls themselves, which contain all the other parts."""
 
     def __init__(self) -> None:
         self.taken: Counter[str] = Counter()
@@ -48,7 +50,7 @@ class Parts:
         self._clock_s = min(-time.thread_time() + time.thread_time() for _ in range(1000))
 
     def timed(self, part: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        """`work`, of which the time is added to `part`."""
+        """Wrap `work` so that its time is added to `part`."""
 
         def watched(*arguments: Any, **options: Any) -> Any:
             began = time.thread_time()
@@ -61,7 +63,7 @@ class Parts:
         return watched
 
     def watch(self, shadow: ShadowCache) -> None:
-        """Put it around every part."""
+        """Wrap every part of `shadow`."""
         places: tuple[tuple[str, Any, str], ...] = (
             (PARTS[0], shadow.reference.cache, "checkout"),
             (PARTS[1], shadow.reference.cache, "set"),
@@ -79,15 +81,15 @@ class Parts:
             setattr(owner, name, self.timed(part, getattr(owner, name)))
 
     def of_a_step(self) -> dict[str, float]:
-        """Microseconds of each part; forgets them."""
+        """Return the microseconds of each part per step, and start again from zero."""
         taken = {part: seconds / STEPS * US for part, seconds in self.taken.items()}
-        taken[BOOKS] = taken.pop(WHOLE) - sum(taken.values())
+        taken[REST] = taken.pop(WHOLE) - sum(taken.values())
         self.taken.clear()
         return taken
 
 
 def anatomy(entry: str, repeats: int) -> dict[str, float]:
-    """Microseconds of a step alone and in shadow, and of each part of the latter."""
+    """Microseconds of a step: alone, in shadow, and each part of the latter."""
     producer, original, shadow, watched = Producer(entry), legacy(), shadowed(), shadowed()
     for cache in (original, shadow, watched):
         cycles(cache, producer)
@@ -102,19 +104,19 @@ def anatomy(entry: str, repeats: int) -> dict[str, float]:
             seen.append({ALONE: alone, WHOLE: whole, **parts.of_a_step()})
     finally:
         kvparity.shadow.mirror.scribble = scribble
-    return {part: statistics.quantiles([each[part] for each in seen], n=4)[0] for part in (ALONE, WHOLE, *PARTS, BOOKS)}
+    return {part: statistics.quantiles([each[part] for each in seen], n=4)[0] for part in (ALONE, WHOLE, *PARTS, REST)}
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=30, help="default 30")
-    parser.add_argument("--markdown", action="store_true", help="as in docs/performance.md")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=30, help="repeats of the measurement (default 30)")
+    parser.add_argument("--markdown", action="store_true", help="print the table as in docs/performance.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with torch.no_grad():
         taken = {entry: anatomy(entry, options.repeats) for entry in GEOMETRIES}
-    rows = [(part, *(f"{taken[entry][part]:.1f}" for entry in taken)) for part in (ALONE, WHOLE, *PARTS, BOOKS)]
+    rows = [(part, *(f"{taken[entry][part]:.1f}" for entry in taken)) for part in (ALONE, WHOLE, *PARTS, REST)]
     if options.markdown:
         print(f"| us of a step | {' | '.join(taken)} |\n| --- |{' --: |' * len(taken)}")
         for row in rows:

@@ -1,15 +1,19 @@
-"""A campaign by one process, by two and by two workers of Ray: is it the same, and in what share of the time?
+"""A campaign in one process, with two local workers, and with two Ray workers: same result, and how much faster?
 
-    python benchmarks/campaign.py [--examples 2000] [--repeats 3] [--engine local ray] [--trace TRACE ...] [--keep]
+Each measurement runs the whole command as a user types it, including the start of the processes and of Ray. The
+variants take turns, so that other work on the machine affects all of them alike. The share is two workers' time divided
+by one process's time; the script prints the median over the turns. At most 0.62 is the target on two idle cores. The
+processor time is printed too: it says what the work costs even if other programs use the machine. (For Ray it is that
+of the command, without the workers.)
 
-Each is the whole command as a user types it, start of processes and of Ray included. One after the other in turn, so
-that what else the machine does falls on all alike; the share is the median of the turns' own. With two cores and
-nothing else to do it should be at most 0.62: the load says whether there was something else. Processor time tells more
-than the clock then: what the work costs, whoever else there is (of Ray, that of the command without its workers).
+Before each turn the script measures how much processor time two busy loops get, compared with one: 2.0 on two idle
+cores. Below 1.8 the share says nothing, whatever it is.
 
-Before each turn it asks how much processor two busy loops get here for that of one: 2.0 on two idle cores. Below 1.8
-the share tells nothing, whatever it is: exit status 3. 1 where the result is another one, or the share too large.
-With `--keep` the figures go to benchmarks/records/campaign.json, from which benchmarks/reliability.py takes its rows.
+Exit status: 0 if the target is met; 1 if a result differs or the share is too large; 3 if the machine was too busy.
+With `--keep` the figures go to benchmarks/records/campaign.json, which benchmarks/reliability.py reads.
+
+Example:
+    python benchmarks/campaign.py --examples 2000 --repeats 3 --engine local
 """
 
 from __future__ import annotations
@@ -35,14 +39,14 @@ ENOUGH = 1.8
 
 
 def command(options: argparse.Namespace) -> list[str]:
-    """What is measured."""
+    """The arguments of kvparity that are measured."""
     if options.trace:
         return ["replay", *options.trace]
     return ["fuzz", "--examples", str(options.examples), "--seed", "0"]
 
 
 def two_for_one() -> float:
-    """How much processor two busy loops get, together, for that of one."""
+    """How much processor time two busy loops get together, divided by what one gets."""
     loop = "import time\nwhile time.process_time() < 2: pass"
 
     def taken_s(loops: int) -> float:
@@ -56,7 +60,7 @@ def two_for_one() -> float:
 
 
 def timed(work: list[str], who: list[str], folder: Path) -> tuple[float, float, dict[str, Any]]:
-    """Wall time and processor time of the whole command, and its result without what is of the moment."""
+    """Wall time and processor time of the whole command, and its result without times and paths."""
     result = folder / "result.json"
     caches = [
         "--reference",
@@ -78,13 +82,15 @@ def _used_s() -> float:
 
 
 def main() -> int:
-    """Measure and print; see above for the exit status."""
-    parser = argparse.ArgumentParser(description="One process against two.")
-    parser.add_argument("--examples", type=int, default=2000, help="of the fuzzing (default 2,000)")
-    parser.add_argument("--trace", nargs="*", default=[], help="replay these instead")
-    parser.add_argument("--repeats", type=int, default=3, help="turns (default 3)")
-    parser.add_argument("--engine", nargs="*", choices=("local", "ray"), default=["local", "ray"])
-    parser.add_argument("--keep", action="store_true", help="in benchmarks/records/campaign.json")
+    """Measure and print. The module's docstring lists the exit statuses."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", type=int, default=2000, help="examples of the fuzzing (default 2,000)")
+    parser.add_argument("--trace", nargs="*", default=[], metavar="TRACE", help="replay these and do not fuzz")
+    parser.add_argument("--repeats", type=int, default=3, help="number of turns (default 3)")
+    parser.add_argument(
+        "--engine", nargs="*", choices=("local", "ray"), default=["local", "ray"], help="(default both)"
+    )
+    parser.add_argument("--keep", action="store_true", help="write the figures to benchmarks/records/campaign.json")
     options = parser.parse_args()
     work = command(options)
     shares: dict[str, list[float]] = {engine: [] for engine in options.engine}

@@ -1,14 +1,17 @@
-"""What kvparity finds: each cache of the gallery of faults, by each scenario, a recorded real training and fuzzing.
+"""What kvparity finds: every faulty cache of the gallery, against every scenario, a real recording, and fuzzing.
 
-    python benchmarks/detection.py [--steps 5000] [--examples 300] [--seed 0] [--json FILE] [--markdown] [FAULT ...]
+Each faulty cache is compared with the refactored cache of the same eviction strategy. A cell of the table is the number
+of operations after which the comparison found what the fault declares (corruption; or behaviour, or worse) and blamed
+the candidate. `behaviour` means that a corruption was seen only as behaviour. `-` means that nothing was found. `BLAME`
+means that a divergence blamed somebody other than the candidate.
 
-A fault is compared with the refactored cache of its own eviction strategy. A cell is the number of operations after
-which the comparison found what the fault declares (corruption; or behaviour, or worse), and blamed the candidate.
-`behaviour` stands where a corruption was only seen as behaviour, and `-` where nothing was found. `BLAME` marks a
-comparison in which anybody but the candidate was blamed, whatever else was found.
+If a fault names a method, that method runs for at least the number of operations and with the seed that the fault asks
+for. Fuzzing stops at the first finding that counts, or after `--examples`.
 
-A method that a fault names gets the number of operations that the fault asks for, if that is more than `--steps`, and
-the seed that the fault asks for. Fuzzing ends with the first finding that counts, or after `--examples`.
+Exit status: 1 if a fault was not found, was blamed on another side, or took more than a minute.
+
+Example:
+    python benchmarks/detection.py --steps 2000 by-reference forgets-v
 """
 
 from __future__ import annotations
@@ -41,19 +44,19 @@ if TYPE_CHECKING:
 
 TRACE = "cartpole-unizero"
 FUZZ = "fuzz"
-THREADS = "threads"  # of such faults only tests/judging/test_linearity.py finds anything
+THREADS = "threads"  # only tests/judging/test_linearity.py finds these faults
 LIMIT_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One fault and one method.
+    """One fault with one method.
 
     Attributes:
-        severity: of the worst that was found; None where nothing was.
-        after: operations until the first divergence as severe as the fault declares; None where there is none.
-        misblamed: divergences that do not blame the candidate.
-        divergences: all.
+        severity: the worst severity that was found; None if nothing was found.
+        after: the operations until the first divergence that is as severe as the fault declares; None without one.
+        misblamed: the number of divergences that do not blame the candidate.
+        divergences: the number of all divergences.
     """
 
     fault: str
@@ -68,7 +71,7 @@ class Cell:
 
     @property
     def caught(self) -> bool:
-        """Whether what the fault declares was found, or worse, and nobody else was blamed."""
+        """Whether what the fault declares was found, or worse, and only the candidate was blamed."""
         return self.after is not None and not self.misblamed
 
     def __str__(self) -> str:
@@ -80,12 +83,12 @@ class Cell:
 
 
 def methods() -> list[str]:
-    """The scenarios, and the bundled trace where it is installed."""
+    """The names of the scenarios, of the bundled trace if it is installed, and of fuzzing."""
     return [*installed(SCENARIOS), *(name for name in installed(TRACES) if name == TRACE), FUZZ]
 
 
 def drive(name: str, fault: type[Fault], method: str, *, steps: int, examples: int, seed: int) -> Cell:
-    """One fault through one method."""
+    """Compare one fault by one method."""
     comparison = Comparison(f"refactored-{fault.eviction}", f"{FAULT_PREFIX}{name}")
     if method in fault.methods:
         steps, seed = max(steps, fault.steps), fault.seed or seed
@@ -124,7 +127,7 @@ def _after(result: Result, severity: str) -> int | None:
 
 
 def table(rows: dict[str, list[Cell]]) -> Table:
-    """For people: a row for each fault, a column for each method."""
+    """The table for a terminal: a row for each fault, a column for each method."""
     drawn = Table(title="operations until found", caption=total_line(rows))
     drawn.add_column("fault", no_wrap=True)
     for method in next(iter(rows.values()), []):
@@ -141,7 +144,7 @@ def table(rows: dict[str, list[Cell]]) -> Table:
 
 
 def markdown(rows: dict[str, list[Cell]]) -> str:
-    """The same for a document."""
+    """The same table as Markdown."""
     heads = ["fault", "severity", *(cell.method for cell in next(iter(rows.values()), []))]
     lines = [heads, ["---", "---", *("--:" for _ in heads[2:])]]
     lines += [[f"`{name}`", cells[0].declared, *map(str, cells)] for name, cells in rows.items()]
@@ -149,7 +152,7 @@ def markdown(rows: dict[str, list[Cell]]) -> str:
 
 
 def total_line(rows: dict[str, list[Cell]]) -> str:
-    """What it comes to."""
+    """One line that sums up the table."""
     cells = [cell for row in rows.values() for cell in row]
     caught = sum(any(cell.caught for cell in row) for row in rows.values())
     kills = sum(cell.caught for cell in cells)
@@ -161,14 +164,16 @@ def total_line(rows: dict[str, list[Cell]]) -> str:
 
 
 def main() -> int:
-    """Measure and print; 1 where a fault was not caught, was blamed on another side, or took too long."""
-    parser = argparse.ArgumentParser(description="What kvparity finds of the gallery of faulty caches.")
-    parser.add_argument("fault", nargs="*", choices=[*FAULTS, []], metavar="FAULT", help="all without a name")
+    """Measure and print. The module's docstring lists the exit statuses."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "fault", nargs="*", choices=[*FAULTS, []], metavar="FAULT", help="names of faulty caches (default all)"
+    )
     parser.add_argument("--steps", type=int, default=5000, help="operations of each comparison (default 5,000)")
-    parser.add_argument("--examples", type=int, default=300, help="of fuzzing (default 300)")
-    parser.add_argument("--seed", type=int, default=0, help="of the scenarios (default 0)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the cells there as well")
-    parser.add_argument("--markdown", action="store_true", help="print the table for a document")
+    parser.add_argument("--examples", type=int, default=300, help="examples of fuzzing (default 300)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the scenarios (default 0)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the cells to FILE")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     torch.set_num_threads(1)
     names: Iterable[str] = options.fault or [name for name in FAULTS if FAULTS[name].methods != (THREADS,)]

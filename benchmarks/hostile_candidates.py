@@ -1,12 +1,14 @@
-"""Real trainings with hostile guests: do they finish, are their losses those of a training alone, what is reported?
+"""Real trainings with hostile candidates: do they finish, are their losses unchanged, and what is reported?
 
+The script trains LightZero's CartPole UniZero alone. Then it trains under `kvparity shadow` with a correct candidate,
+with a wrong one, and with each of `scenarios/kvparity_scenarios/hostile.py`. Each candidate first shadows and then
+serves. Run it in an environment with LightZero (`scenarios/kvparity_scenarios/recorded/requirements.txt`).
+
+Exit status: 1 if a training did not finish, or if a training changed that its own caches served.
+
+Example:
     cc -shared -fPIC -o still_clock.so examples/still_clock.c
-    LD_PRELOAD=$PWD/still_clock.so python benchmarks/hostile_candidates.py [--steps 400] [--markdown] [CANDIDATE ...]
-
-Trains LightZero's CartPole UniZero alone, and then under `kvparity shadow` with a sound candidate, a wrong one and each
-of `scenarios/kvparity_scenarios/hostile.py`, which first shadow and then serve. Ends with status 1 where a training did
-not finish, or where one was changed whose own caches served it. In an environment with LightZero
-(`scenarios/kvparity_scenarios/recorded/requirements.txt`).
+    LD_PRELOAD=$PWD/still_clock.so python benchmarks/hostile_candidates.py --steps 400
 """
 
 from __future__ import annotations
@@ -30,36 +32,36 @@ if TYPE_CHECKING:
     from kvparity.results.result import Result
 
 ROOT = Path(__file__).resolve().parent.parent
-OTHERS = ("refactored-fifo", "fault:by-reference")  # a sound one, and one that answers wrongly
+OTHERS = ("refactored-fifo", "fault:by-reference")  # a correct cache, and a wrong one
 LOSS = "learner/weighted_total_loss"
-LAST_WORDS = "losses sha256"  # of the example, when it has trained to its end
-UNHURRIED = ("fault:leaks",)  # of these time is not limited: memory is what they are to be found by
+LAST_WORDS = "losses sha256"  # the example prints this at its end
+UNHURRIED = ("fault:leaks",)  # no limit of time: these must be found by their memory
 HEADINGS = ("candidate", "serves", "trained", "losses", "reported", "taken out")
 
 
 class Training(NamedTuple):
-    """One training: whether it came to its end, and its curves."""
+    """One training: whether it finished, and its curves."""
 
     finished: bool
     curves: Curves
 
 
 class Run(NamedTuple):
-    """One training with a guest: how it ended, its curves, and what was reported of the guest."""
+    """One training with a candidate: how it ended, its curves, and what was reported of the candidate."""
 
     candidate: str
     serve: str
     training: Training
     result: Result
 
-    def bore(self, alone: Training) -> bool:
-        """Whether it went on to its end and, where its own caches served, to the last bit as it does alone."""
+    def unharmed(self, alone: Training) -> bool:
+        """Whether it finished and, if its own caches served, whether its curves equal those of the training alone."""
         return self.training.finished and (
             self.serve == "candidate" or compare_curves(alone.curves, self.training.curves).alike
         )
 
     def row(self, alone: Training) -> tuple[str, ...]:
-        """For people."""
+        """The cells of its row."""
         training = self.training
         likeness = compare_curves(alone.curves, training.curves)
         iterations = f"{len(training.curves.get(LOSS, [])):,} iterations"
@@ -72,7 +74,7 @@ class Run(NamedTuple):
 
 
 def reported(result: Result) -> str:
-    """What was found, and the first of it."""
+    """What was found, and the first operation with a divergence."""
     if not result.total:
         return f"nothing in {result.gets_compared:,} lookups"
     first = min(result.first.values(), key=lambda divergence: divergence.number)
@@ -81,7 +83,7 @@ def reported(result: Result) -> str:
 
 
 def taken_out(result: Result) -> str:
-    """When, and why."""
+    """When the guard took the candidate out, and why."""
     training = result.training
     if training is None or training.stopped is None:
         return "no"
@@ -91,7 +93,7 @@ def taken_out(result: Result) -> str:
 
 
 def train(folder: Path, arguments: list[str], *, steps: int) -> Training:
-    """Run the example by `python` with these arguments before it."""
+    """Run the example with `python ARGUMENTS`."""
     script, curves = str(ROOT / "benchmarks" / "observed_cartpole.py"), folder / "curves.jsonl"
     command = [sys.executable, *arguments, script, str(folder), str(steps)]
     with (folder / "output.log").open("w", encoding="utf-8") as output:
@@ -103,7 +105,7 @@ def train(folder: Path, arguments: list[str], *, steps: int) -> Training:
 
 
 def shadowed(candidate: str, serve: str, folder: Path, *, steps: int) -> Run:
-    """The training with a guest."""
+    """Run the training with a candidate."""
     result = folder / "result.json"
     shadow = ["-m", "kvparity", "shadow", "--quiet", "--json", str(result), "--candidate", candidate]
     shadow += ["--max-share", "none"] if candidate in UNHURRIED else []
@@ -112,11 +114,11 @@ def shadowed(candidate: str, serve: str, folder: Path, *, steps: int) -> Run:
 
 
 def main() -> int:
-    """Measure, print, and say whether every training bore its guest."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("candidate", nargs="*", metavar="CANDIDATE", help="all without a name")
-    parser.add_argument("--steps", type=int, default=400, help="of the environment (default 400)")
-    parser.add_argument("--markdown", action="store_true", help="print the table for a document")
+    """Measure and print. The module's docstring lists the exit statuses."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("candidate", nargs="*", metavar="CANDIDATE", help="names of candidates (default all)")
+    parser.add_argument("--steps", type=int, default=400, help="steps of the environment (default 400)")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     candidates = options.candidate or [*OTHERS, *(f"fault:{name}" for name in HOSTILE)]
     with tempfile.TemporaryDirectory() as temporary:
@@ -128,18 +130,18 @@ def main() -> int:
 
         alone = train(folder("alone"), [], steps=options.steps)
         if not alone.finished or LOSS not in alone.curves:
-            sys.exit("the training alone did not come to its end: nothing to compare with")
+            sys.exit("the training alone did not finish, so there is nothing to compare with")
         runs = [
             shadowed(candidate, serve, folder(f"{candidate}-{serve}"), steps=options.steps)
             for serve in ("reference", "candidate")
             for candidate in candidates
         ]
     show([run.row(alone) for run in runs], markdown=options.markdown)
-    borne = [run.bore(alone) for run in runs]
+    unharmed = [run.unharmed(alone) for run in runs]
     print(
-        f"{sum(borne)} of {len(runs)} trainings bore their guest; alone it had {len(alone.curves[LOSS]):,} iterations"
+        f"{sum(unharmed)} of {len(runs)} trainings were not harmed; alone it had {len(alone.curves[LOSS]):,} iterations"
     )
-    return 0 if all(borne) else 1
+    return 0 if all(unharmed) else 1
 
 
 def show(rows: list[tuple[str, ...]], *, markdown: bool) -> None:

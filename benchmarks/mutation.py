@@ -1,10 +1,13 @@
-"""Mutants of the comparison, and what its own tests make of them.
-
-    python benchmarks/mutation.py [--survivors]
+"""Mutation tests of the comparison: change its code in small ways, and see whether its tests notice.
 
 Needs `pip install -c constraints.txt -e '.[mutation]'`, and about a quarter of an hour on one core. `[tool.mutmut]` in
-pyproject.toml says what is mutated and which tests are run. `--survivors` shows the last run's mutants that no test
-noticed, and runs nothing. The exit status is 1 where fewer than 90 % of a file's mutants were killed.
+pyproject.toml lists the files that are changed and the tests that run. docs/mutation.md discusses the results.
+
+Exit status: 1 if the tests noticed fewer than 90 % of the changes in any file.
+
+Example:
+    python benchmarks/mutation.py
+    python benchmarks/mutation.py --survivors
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ WANTED = 0.9
 
 
 def mutmut(*arguments: str) -> str:
-    """What mutmut prints; its progress goes to the terminal."""
+    """Run mutmut and return what it prints; `mutmut run` shows its progress on the terminal instead."""
     done = subprocess.run(  # noqa: S603
         [str(Path(sys.executable).with_name("mutmut")), *arguments],
         cwd=ROOT,
@@ -36,7 +39,7 @@ def mutmut(*arguments: str) -> str:
 
 
 def figures() -> dict[str, tuple[int, int]]:
-    """Per file, its mutants and how many of them a test noticed."""
+    """For each file: the number of its mutants, and how many of them a test noticed."""
     found = {}
     for path in sorted(MUTANTS.glob("harness/*.meta")):
         codes = json.loads(path.read_text("utf-8"))["exit_code_by_key"].values()
@@ -46,7 +49,7 @@ def figures() -> dict[str, tuple[int, int]]:
 
 
 def survivors() -> None:
-    """Each as the lines that it removes and adds."""
+    """Print each mutant that no test noticed, as the lines that it removes and adds."""
     for line in mutmut("results").splitlines():
         name, _, status = line.strip().rpartition(": ")
         print(f"{name} ({status})")
@@ -56,9 +59,9 @@ def survivors() -> None:
 
 
 def main() -> None:
-    """Run, or show what the last run left."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--survivors", action="store_true", help="of the last run; nothing is run")
+    """Run the mutation tests, or show what the last run left."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--survivors", action="store_true", help="of the last run, and run nothing")
     options = parser.parse_args()
     if options.survivors:
         survivors()

@@ -1,9 +1,11 @@
-"""examples/cartpole_unizero.py, with each loss and each reward kept to the last bit, and the time that it took.
+"""examples/cartpole_unizero.py, observed: each loss and each reward to the last bit, and the time that it took.
 
-    python benchmarks/observed_cartpole.py FOLDER [--own-learner] [STEPS [SIMULATIONS]]
+Benchmarks that compare trainings run it, alone or under `kvparity shadow`. It writes curves.jsonl and times.json into
+the folder that is its first argument. Time counts from when everything is imported. With `--own-learner` the learner
+has LightZero's batches and updates.
 
-For the benchmarks that hold one training against another; `kvparity shadow` runs it like any other script. Time counts
-from when everything is imported. With --own-learner batches and updates of the learner are as LightZero has them.
+Example:
+    python benchmarks/observed_cartpole.py observed --own-learner 400
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ LEARNER = ("batch_size", "update_per_collect", "replay_buffer_size")
 
 
 def keep_learner() -> None:
-    """Train with LightZero's own settings of the learner, whatever a script makes of them."""
+    """Make the example use LightZero's own settings of the learner."""
     entry, config = (importlib.import_module(name) for name in (IMPORTED_BY_IT[0], IMPORTED_BY_IT[-1]))
     train, own = entry.train_unizero, {name: config.main_config.policy.get(name) for name in LEARNER}
 

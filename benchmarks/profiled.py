@@ -1,10 +1,11 @@
 """A shadowed search under Python's profiler, and what it allocates.
 
-    python benchmarks/profiled.py [--entry "8 KB"] [--top 12]
+Prints the own time of each function in microseconds per step (one checkout, one set, the consumer's writes). The
+profiler makes calls of Python functions several times slower, so compare the functions with each other and do not add
+them up. Also prints how many tensors torch allocates per step, after each slot has been written once.
 
-Own time of each function, in microseconds of a step (one checkout, one set, the consumer's writes): the profiler makes
-calls of Python functions several times as slow, so shares compare and sums do not. And how many tensors a step has
-torch allocate, once each slot has been written.
+Example:
+    python benchmarks/profiled.py --entry "8 KB" --top 12
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def functions(entry: str, top: int) -> list[tuple[str, float, float]]:
-    """Those with the most own time: name, calls and microseconds of a step."""
+    """The functions with the most own time: name, calls per step, microseconds per step."""
     shadow, producer, profile = shadowed(), Producer(entry), cProfile.Profile()
     cycles(shadow, producer)
     profile.enable()
@@ -57,16 +58,16 @@ def _named(file: str, line: int, function: str) -> str:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--entry", choices=list(GEOMETRIES), default=SMALL, help="its size; default 8 KB")
-    parser.add_argument("--top", type=int, default=12, help="so many functions; default 12")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--entry", choices=list(GEOMETRIES), default=SMALL, help="size of the entries (default 8 KB)")
+    parser.add_argument("--top", type=int, default=12, help="number of functions to print (default 12)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with torch.no_grad():
-        print("  calls      us  of a step")
+        print("  calls      us  per step")
         for name, calls, us in functions(options.entry, options.top):
             print(f"{calls:>7.2f} {us:>7.2f}  {name}")
-        print(f"{tensors(options.entry):.2f} allocations of tensors in a step")
+        print(f"{tensors(options.entry):.2f} allocations of tensors per step")
 
 
 if __name__ == "__main__":

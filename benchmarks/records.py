@@ -1,4 +1,4 @@
-"""Takes too long to measure for every table: kept in `benchmarks/records`, with when, where and by which command."""
+"""Figures that take too long to measure each time: stored in `benchmarks/records`, with date, machine and command."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ FOLDER = Path(__file__).parent / "records"
 
 
 def kept(name: str) -> dict[str, dict[str, Any]]:
-    """The figures of a benchmark, by what they are about; none where nothing was kept."""
+    """The stored figures of a benchmark, by what they are about; empty if nothing is stored."""
     path = FOLDER / f"{name}.json"
     figures: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return figures
 
 
 def keep(name: str, figures: dict[str, dict[str, Any]]) -> None:
-    """Put these figures of a benchmark in the place of earlier ones about the same; others stay."""
+    """Store figures of a benchmark. They replace earlier ones about the same; others stay."""
     origin = provenance(sys.argv[1:])
     stamp = {
         "measured": origin.began,

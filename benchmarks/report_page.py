@@ -1,6 +1,8 @@
-"""How large the HTML report of ten million operations gets, and how soon a browser has it open.
+"""How large the HTML report of ten million operations is, and how fast a browser opens it.
 
-Needs what the tests of the page need: `pip install -e '.[browser]'` and a Chromium. Run from the checkout:
+Needs what the tests of the page need: `pip install -e '.[browser]'` and a Chromium.
+
+Example, from the checkout:
 
     python benchmarks/report_page.py
 """
@@ -21,26 +23,26 @@ from kvparity.report import write_page
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from support.pages import large  # what the tests open, too
+from support.pages import large  # the tests open the same result
 
 OPENED = 7
 
 
 class Moment(NamedTuple):
-    """How long after a page was asked for: by the clock, and of processor time, which other work does not stretch."""
+    """The time since the page was requested: wall time, and processor time, which other work does not change."""
 
     elapsed_s: float
     cpu_s: float
 
 
 def cpu_s(session: CDPSession) -> float:
-    """Processor time of all of the browser's processes so far."""
+    """The processor time of all of the browser's processes so far."""
     processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
     return sum(process["cpuTime"] for process in processes)
 
 
 def opened(browser: Browser, page: Path) -> list[Moment]:
-    """When the list of divergences is there and answers, and when the first chart is drawn."""
+    """When the list of divergences answers, and when the first chart is drawn."""
     session, tab = browser.new_browser_cdp_session(), browser.new_page()
     began, before = time.perf_counter(), cpu_s(session)
     moments = []
@@ -55,7 +57,7 @@ def opened(browser: Browser, page: Path) -> list[Moment]:
 
 
 def main() -> None:
-    """Print a table."""
+    """Print the figures."""
     result = large()
     with tempfile.TemporaryDirectory() as name:
         began = time.perf_counter()
@@ -70,7 +72,7 @@ def main() -> None:
         print(f"page {page.stat().st_size / 1e6:.2f} MB, written in {written:.1f} s")
         for at, what in enumerate(("the list answers", "the first chart is drawn")):
             elapsed, cpu = (statistics.median(column) for column in zip(*[each[at] for each in times], strict=True))
-            print(f"{what} after {elapsed:.2f} s, {cpu:.2f} s of them processor time (medians of {OPENED})")
+            print(f"{what} after {elapsed:.2f} s, {cpu:.2f} s of processor time (medians of {OPENED})")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,23 @@
-"""Endurance: scenarios for a long time. Does memory grow, do operations slow down?
+"""Endurance: run scenarios for hours. Does memory grow? Do operations become slower?
 
-    python benchmarks/soak.py [--hours 3] [--operations 10000000] [--candidate NAME] [--alone] [--keep] [SCENARIO ...]
+Each scenario runs in a process of its own, through the shadow (both caches and the comparison), or with `--alone`
+through the candidate only. It runs for `--operations`, or for its share of `--hours`. The slopes are measured over the
+second half of the run, when pools and bookkeeping are full, each with a 95 % interval: by how many bytes per 1,000 sets
+the allocated memory (after a garbage collection) and the process grow, and by how many nanoseconds of processor time an
+operation becomes slower per 1,000 operations. It is processor time because a run of hours rarely has a machine to
+itself.
 
-Each scenario runs in a process of its own, through the shadow (both caches and the comparison) or, with --alone,
-through the candidate only, for so many operations or its share of the hours. Over the second half of a run, when pools
-and books are full, it tells with 95 % intervals: by how many bytes what is allocated (after a garbage collection) and
-the process grow in 1,000 sets, and by how many nanoseconds of processor time an operation takes longer after 1,000
-more. Processor time, because a run of hours seldom has a machine to itself.
+Allocated memory is what glibc's malloc has given out and not got back, to the byte: Python's objects, which
+PYTHONMALLOC=malloc takes from there, and the memory of tensors, which Python does not know about. What the scenario
+itself holds is measured by a second run without a cache, and subtracted. Needs Linux with glibc 2.33 or later.
 
-What is allocated is what glibc's malloc has given out and not got back, to the byte: Python's objects, which are made
-to come from there (PYTHONMALLOC=malloc), and the memory of tensors, which Python knows nothing of. What the scenario
-holds is not counted: the same operations, to no cache, tell how much it is. Linux with glibc 2.33 or later.
+It is a leak if the whole interval of allocated memory is above 512 bytes per 1,000 sets.
 
-With `--keep` the figures go to benchmarks/records/soak.json, from which benchmarks/reliability.py takes its rows.
+Exit status: 1 if there is a leak; 3 if an interval is too wide to tell, and then a longer run makes it narrower. With
+`--keep` the figures go to benchmarks/records/soak.json, which benchmarks/reliability.py reads.
 
-A leak is what grows by more than 0.5 KiB in 1,000 sets, with its whole interval. Exit status: 1 where there is one,
-3 where an interval is too wide to tell, which a longer run makes narrower.
+Example:
+    python benchmarks/soak.py --hours 3 mcts revisit
 """
 
 from __future__ import annotations
@@ -51,8 +53,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LEAK_BYTES = 512.0  # in 1,000 sets
-EVERY = 2_000  # operations from one look to the next
+LEAK_BYTES = 512.0  # per 1,000 sets
+EVERY = 2_000  # operations between two measurements
 LEAK, STEADY, UNKNOWN = "LEAK", "steady", "too short to tell"
 
 
@@ -60,7 +62,7 @@ _SAID = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", 
 
 
 class MallInfo2(ctypes.Structure):
-    """What glibc's malloc says of itself."""
+    """The struct in which glibc's malloc reports its own counts."""
 
     _fields_ = tuple((name, ctypes.c_size_t) for name in _SAID)
 
@@ -71,7 +73,7 @@ if mallinfo2:
 
 
 def allocated_bytes() -> int | None:
-    """What malloc has given out and not got back; None where it does not say."""
+    """Bytes that malloc has given out and not got back; None if malloc does not report them."""
     if mallinfo2 is None:
         return None
     said = mallinfo2()
@@ -79,7 +81,7 @@ def allocated_bytes() -> int | None:
 
 
 def apart(function: Callable[..., T], *arguments: Any) -> T:
-    """What it returns in a process of its own, in which all of Python's objects come from malloc."""
+    """Call `function` in a process of its own, in which all of Python's objects come from malloc."""
     os.environ["PYTHONMALLOC"] = "malloc"
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)
@@ -87,13 +89,15 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Soaked:
-    """What was seen of one run, at one moment after another.
+    """What was measured in one run, at one moment after another.
 
     Attributes:
-        operations: done by then; `sets` of them.
-        allocated: bytes given out by malloc; `resident` those of the process in RAM; None where nobody can tell.
-        pace_ns: of processor time for an operation, since the moment before.
-        elapsed_s: in all.
+        operations: operations done by then.
+        sets: sets among them.
+        allocated: bytes that malloc had given out; None if it does not report them.
+        resident: bytes of the process in RAM; None if the system does not report them.
+        pace_ns: nanoseconds of processor time per operation since the moment before.
+        elapsed_s: seconds of the whole run.
     """
 
     operations: Sequence[int]
@@ -104,24 +108,24 @@ class Soaked:
     elapsed_s: float
 
     def less(self, other: Soaked) -> Soaked:
-        """The same without what was allocated in another run of the same operations."""
+        """The same, without what was allocated in another run of the same operations."""
         both = zip(self.allocated, other.allocated, strict=True)
-        allocated = [None if mine is None or its is None else mine - its for mine, its in both]
+        allocated = [None if ours is None or theirs is None else ours - theirs for ours, theirs in both]
         return replace(self, allocated=allocated)
 
     @property
     def leak(self) -> Growth | None:
-        """Bytes that are allocated and not given back, in 1,000 sets."""
+        """Bytes per 1,000 sets that are allocated and not given back."""
         return growth_of(self.sets, self.allocated)
 
     @property
     def process_growth(self) -> Growth | None:
-        """Bytes by which the process grows in 1,000 sets, whoever holds them."""
+        """Bytes per 1,000 sets by which the process grows."""
         return growth_of(self.sets, self.resident)
 
     @property
     def drift(self) -> Growth | None:
-        """Nanoseconds by which an operation takes longer after 1,000 more."""
+        """Nanoseconds by which an operation becomes slower per 1,000 operations."""
         return growth_of(self.operations, self.pace_ns)
 
     @property
@@ -137,30 +141,30 @@ class Nothing:
     """A cache that holds nothing, not even for a moment."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Nothing is kept."""
+        """Store nothing."""
 
     def get(self, pool: PoolId, key: int) -> None:
-        """A miss."""
+        """Return a miss."""
 
     def checkout(self, env: int, key: int) -> None:
-        """A miss."""
+        """Return a miss."""
 
     def clear(self, pool: PoolId) -> None:
-        """Nothing was there."""
+        """Do nothing."""
 
 
 def soak(
     cache: Cache, operations: Iterable[Operation], *, count: int, every: int = EVERY, seconds: float = float("inf")
 ) -> Soaked:
-    """Drive `cache` through the first `count` operations, or as many as there are or the seconds allow.
+    """Drive `cache` through the first `count` operations, or fewer if they or the seconds run out.
 
-    It is looked at after each `every` of them. What was seen goes where there is room for all of it from the start:
-    notes that grow would be found as a leak.
+    Measures after every `every` operations. All memory for the measurements is allocated before the start: a list that
+    grows would be found as a leak.
     """
     driver, resident, sets, points = Driver(cache), Resident(), 0, 0
     notes = {name: array("q", bytes(8 * (count // every))) for name in ("sets", "allocated", "resident", "pace_ns")}
     gc.collect()
-    gc.freeze()  # what is there already is looked through no more
+    gc.freeze()  # collections need not look through what is there already
     began, last = time.perf_counter(), time.process_time_ns()
     try:
         for done, operation in enumerate(islice(operations, count), start=1):
@@ -193,7 +197,7 @@ def _or_none(number: int) -> int | None:
 
 
 def run(name: str, options: argparse.Namespace, seconds: float) -> Soaked:
-    """One scenario, in this process."""
+    """Run one scenario in this process."""
     torch.set_num_threads(1)
     scenario = load_scenario(name)
     spec: CacheSpec = scenario.spec
@@ -206,7 +210,7 @@ def run(name: str, options: argparse.Namespace, seconds: float) -> Soaked:
 
 
 def told(name: str, seen: Soaked) -> str:
-    """One line for people."""
+    """One line that sums up a run."""
     parts = [f"{name}: {seen.operations[-1] if seen.operations else 0:,} operations in {seen.elapsed_s:.0f} s"]
     for title, growth, unit in (
         ("allocated", seen.leak, "B/1,000 sets"),
@@ -219,7 +223,7 @@ def told(name: str, seen: Soaked) -> str:
 
 
 def figures(seen: Soaked) -> dict[str, Any]:
-    """What is kept of a run."""
+    """The figures of a run that are stored."""
     growths = {"allocated": seen.leak, "process": seen.process_growth, "pace": seen.drift}
     return {
         "operations": seen.operations[-1] if seen.operations else 0,
@@ -230,23 +234,25 @@ def figures(seen: Soaked) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Soak and print; see above for the exit status."""
-    parser = argparse.ArgumentParser(description="Does memory grow, do operations slow down?")
-    parser.add_argument("scenario", nargs="*", help="all without a name")
-    parser.add_argument("--hours", type=float, default=3.0, help="for all of them together (default 3)")
-    parser.add_argument("--operations", type=int, default=10_000_000, help="of each at most (default 10,000,000)")
-    parser.add_argument("--reference", default="legacy-evicting")
-    parser.add_argument("--candidate", default="refactored-fifo")
-    parser.add_argument("--alone", action="store_true", help="the candidate without a shadow")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", action="store_true", help="in benchmarks/records/soak.json")
+    """Soak and print. The module's docstring lists the exit statuses."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenario", nargs="*", help="names of scenarios (default all)")
+    parser.add_argument("--hours", type=float, default=3.0, help="hours for all scenarios together (default 3)")
+    parser.add_argument(
+        "--operations", type=int, default=10_000_000, help="operations per scenario, at most (default 10,000,000)"
+    )
+    parser.add_argument("--reference", default="legacy-evicting", metavar="NAME", help="(default %(default)s)")
+    parser.add_argument("--candidate", default="refactored-fifo", metavar="NAME", help="(default %(default)s)")
+    parser.add_argument("--alone", action="store_true", help="run the candidate only, without reference and comparison")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the scenarios (default 0)")
+    parser.add_argument("--keep", action="store_true", help="write the figures to benchmarks/records/soak.json")
     options = parser.parse_args()
     if mallinfo2 is None:
-        parser.error("this needs glibc 2.33 or later, whose malloc says what it has given out")
+        parser.error("this needs glibc 2.33 or later, whose malloc reports what it has given out")
     names = options.scenario or list(installed(SCENARIOS))
     verdicts = []
     for name in names:
-        # A process of its own: what an earlier scenario left behind is not this one's.
+        # A process of its own, so that memory left behind by an earlier scenario does not count.
         seen = apart(run, name, options, 3600 * options.hours / len(names))
         print(told(name, seen), flush=True)
         if options.keep:

@@ -1,14 +1,15 @@
-"""Every target of speed and size: ratios, side by side in one process.
+"""Every target of speed and size, as ratios that are measured side by side in one process.
 
-    python benchmarks/targets.py [--only LINE] [--repeats 15] [--json FILE]
+Each row of the table is one line at one size of entry. It divides one measurement by another that is made right after
+it in the same repeat; the modules of `benchmarks/lines/` say what is divided by what. The lines take turns, so that
+other work on the machine affects all of them alike. A ratio is the median over the repeats, and lines that take long
+are repeated less often. Times are processor time, unless the line says otherwise. One thread, and `torch.no_grad()`, as
+in LightZero's inference.
 
-Each row is one line at one size of entry. It divides one measurement by another, made right after it in the same
-repeat; `benchmarks/lines/` says for each line what exactly is divided by what. The lines take turns, so that whatever
-else the machine does meets all alike; a ratio is the median of the ratios of its repeats, and lines that take long are
-repeated less often. Times are processor time, unless a line says otherwise. One thread, and `torch.no_grad()`, as
-LightZero's inference.
+Exit status: 1 if a target is missed.
 
-Ends with status 1 where a target is not met. `--only` takes one line, and may be given several times.
+Example:
+    python benchmarks/targets.py --only set --only "search cycle" --repeats 5
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 
     from lines import Row
 
-WIDTH = 120  # of the table, wherever it goes
+WIDTH = 120  # characters of the table, also where there is no terminal
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """The rows for people."""
+    """The table for a terminal."""
     drawn = Table(title="ratios, the median of repeats in turns")
     drawn.add_column("line", no_wrap=True)
     for heading in ("entry", "ratio", "quartiles", "at most", "met", "over", "under", "repeats"):
@@ -57,17 +58,17 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None, *, effort: Effort | None = None) -> int:
-    """Measure, print, and write the JSON where one is asked for; see above for the exit status."""
-    parser = argparse.ArgumentParser(description="Every target of speed and size.")
+    """Measure, print, and write the JSON if `--json` asks for it. The module's docstring lists the exit statuses."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--only",
         action="append",
         metavar="LINE",
         choices=[line.name for line in ALL],
-        help="this line; may be repeated",
+        help="measure only this line; may be repeated",
     )
-    parser.add_argument("--repeats", type=int, default=15, help="how often each line is measured (default 15)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
+    parser.add_argument("--repeats", type=int, default=15, help="measurements of each line (default 15)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     options = parser.parse_args(arguments)
     if options.repeats < 1:
         parser.error(f"--repeats {options.repeats} is too few: a median needs at least 1")

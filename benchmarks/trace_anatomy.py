@@ -1,10 +1,11 @@
 """Where the time of a replay and of a recording goes: microseconds of each part, in processor time.
 
-    python benchmarks/trace_anatomy.py [--entry '8 KB'] [--repeats 7]
+For one operation of a simulated search: driving both caches in a bare loop; opening its trace; reading it; driving a
+shadow of both from memory; replaying it. For one step of a search (a checkout, and a set of new bytes): in shadow; in
+shadow and recorded, as far as the recorded thread pays; and what the writing thread does.
 
-Of one operation of a simulated search: driving both caches by a bare loop; opening its trace; reading it; driving a
-shadow of both from memory; replaying it. Of one step of a search (a checkout and a set of other bytes than ever
-before): in shadow; the same recorded, as far as the recorded thread does it; and what the writing thread does.
+Example:
+    python benchmarks/trace_anatomy.py --entry "98 KB"
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _OPERATIONS = 4_000
 
 
 def replay(entry: str, repeats: int) -> Iterator[tuple[str, float]]:
-    """Each part, and its microseconds for one operation."""
+    """Each part of a replay, with its microseconds per operation."""
     with trace_of(search(entry), _OPERATIONS) as path:
         with Trace(path) as trace:
             operations = [recorded.operation for recorded in trace]
@@ -67,7 +68,7 @@ def replay(entry: str, repeats: int) -> Iterator[tuple[str, float]]:
 
 
 def record(entry: str, repeats: int) -> Iterator[tuple[str, float]]:
-    """Each part, and its microseconds for one step."""
+    """Each part of a recording, with its microseconds per step."""
     producer, shadow = Producer(entry, STEPS), shadowed()
     taken: list[tuple[float, float, float]] = []
     with TemporaryDirectory() as folder:
@@ -75,7 +76,7 @@ def record(entry: str, repeats: int) -> Iterator[tuple[str, float]]:
             alone, items = cycles(shadow, producer), []
             writer = writing.TraceWriter(Path(folder) / f"{repeat}", served_by=REFERENCE)
             put = writer._put
-            writer._put = items.append  # type: ignore[method-assign]  # nothing is written meanwhile
+            writer._put = items.append  # type: ignore[method-assign]  # nothing is written during the measurement
             recorded = cycles(Recorded(shadow, writer), producer)
             writer._put = put  # type: ignore[method-assign]
             writer.close()
@@ -93,9 +94,9 @@ def record(entry: str, repeats: int) -> Iterator[tuple[str, float]]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Where the time of a replay and of a recording goes.")
-    parser.add_argument("--entry", choices=list(GEOMETRIES), default="8 KB", help="size of the values (default 8 KB)")
-    parser.add_argument("--repeats", type=int, default=7, help="of each (default 7)")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--entry", choices=list(GEOMETRIES), default="8 KB", help="size of the entries (default 8 KB)")
+    parser.add_argument("--repeats", type=int, default=7, help="measurements of each part (default 7)")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with torch.no_grad():

@@ -1,18 +1,20 @@
-"""What shadowing costs a real training: whole runs in turn, as ratios to the run alone in the same round.
+"""What shadowing costs a real training: whole runs in turns, as ratios to the training alone in the same round.
 
-    LD_PRELOAD=$PWD/still_clock.so python benchmarks/training_cost.py [--rounds 5] [--own-learner] [--side-by-side] ...
+Each round trains LightZero's CartPole UniZero four times: alone; shadowed; shadowed with the candidate doing each
+operation at once; shadowed and recorded. Every second round runs in the opposite order. With `--side-by-side` each of
+the last three runs at the same time as one alone, each on a core of its own, and they exchange their cores: a machine
+that is slower at some times is then slower for both. (The thread of a recording has no core of its own then.)
 
-Each round trains LightZero's CartPole UniZero alone, shadowed, shadowed with the candidate doing each operation at
-once, and shadowed and recorded, every other round in the opposite order. With --side-by-side each of the others runs at
-the same time as one alone, on a core each, taking turns with the cores: a machine that is slower at one time than at
-another is so for both. (A recording's own thread has no core to go to then.) The learner of the example has batches of
-8, so that a training takes seconds and is mostly search: the worst case for a shadow. With --own-learner it has
-LightZero's batches of 256 and as many updates as LightZero does.
+The learner of the example has batches of 8, so a training takes seconds and consists mostly of searches. That is the
+worst case for a shadow. With `--own-learner` it has LightZero's batches of 256 and as many updates as LightZero makes.
 
-Time is the training's own, without imports. CPU time says what shadowing costs also where others use the machine; wall
-time is what is waited for. Beside the ratios stands the harness's own account: the time that it measured in its own
-calls, and that without the candidate's calls, which will be the model's own after the switch. In an environment with
-LightZero (`scenarios/kvparity_scenarios/recorded/requirements.txt`).
+Time is the training's own, without imports. CPU time says what shadowing costs even if other programs use the machine;
+wall time is what you wait for. The table also shows kvparity's own account: the time that it measured in its own calls,
+and the same without the candidate's calls, which replace the model's own after the switch. Run it in an environment
+with LightZero (`scenarios/kvparity_scenarios/recorded/requirements.txt`).
+
+Example:
+    LD_PRELOAD=$PWD/still_clock.so python benchmarks/training_cost.py --rounds 5 --side-by-side
 """
 
 from __future__ import annotations
@@ -41,7 +43,14 @@ ALONE, SHADOWED, AT_ONCE, RECORDED = "alone", "shadowed", "shadowed, each operat
 
 
 class Took(NamedTuple):
-    """One training, in seconds; by the harness's own account, what it took of them, and what of that the candidate."""
+    """The times of one training.
+
+    Attributes:
+        wall_s: wall time.
+        cpu_s: processor time.
+        account_s: the time in kvparity's calls, by its own account.
+        candidate_s: the part of it in the candidate's calls.
+    """
 
     wall_s: float
     cpu_s: float
@@ -50,7 +59,7 @@ class Took(NamedTuple):
 
 
 def train(kind: str, folder: Path, options: argparse.Namespace, core: int | None = None) -> Took:
-    """One training in a process of its own, on that core."""
+    """Run one training in a process of its own, on core `core`."""
     folder.mkdir(parents=True)
     result, trace = folder / "result.json", folder / "new.kvtrace"
     shadow = ["-m", "kvparity", "shadow", "--quiet", "--max-share", "none", "--candidate", options.candidate]
@@ -72,7 +81,7 @@ def train(kind: str, folder: Path, options: argparse.Namespace, core: int | None
 
 
 def in_turn(number: int, kinds: list[str], folder: Path, options: argparse.Namespace) -> dict[str, tuple[Took, Took]]:
-    """A round: one alone, and one of each kind, one after the other."""
+    """One round, one training after the other: the first of each pair is the one alone."""
     order = [ALONE, *kinds][:: 1 if number % 2 == 0 else -1]
     took = {kind: train(kind, folder / kind, options) for kind in order}
     return {kind: (took[ALONE], took[kind]) for kind in kinds}
@@ -81,7 +90,7 @@ def in_turn(number: int, kinds: list[str], folder: Path, options: argparse.Names
 def side_by_side(
     number: int, kinds: list[str], folder: Path, options: argparse.Namespace
 ) -> dict[str, tuple[Took, Took]]:
-    """A round: one of each kind, and one alone at the same time."""
+    """One round, each kind at the same time as one training alone: the first of each pair is the one alone."""
     cores = sorted(os.sched_getaffinity(0))[:2][:: 1 if number % 2 == 0 else -1]
     pairs = {}
     with ThreadPoolExecutor(2) as both:
@@ -94,12 +103,12 @@ def side_by_side(
 
 def main() -> int:
     """Measure, and print the ratios."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="default 5")
-    parser.add_argument("--steps", type=int, default=400, help="of the environment (default 400)")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds (default 5)")
+    parser.add_argument("--steps", type=int, default=400, help="steps of the environment (default 400)")
     parser.add_argument(OWN_LEARNER, action="store_true", help="LightZero's batches of 256, not the example's of 8")
-    parser.add_argument("--side-by-side", action="store_true", help="each beside one alone, at the same time")
-    parser.add_argument("--candidate", default=DEFAULT_CANDIDATE, metavar="NAME")
+    parser.add_argument("--side-by-side", action="store_true", help="run each at the same time as one alone")
+    parser.add_argument("--candidate", default=DEFAULT_CANDIDATE, metavar="NAME", help="(default %(default)s)")
     options = parser.parse_args()
     pairs: dict[str, list[tuple[Took, Took]]] = {kind: [] for kind in (SHADOWED, AT_ONCE, RECORDED)}
     with tempfile.TemporaryDirectory() as temporary:
@@ -118,12 +127,12 @@ def main() -> int:
             spread([(took.account_s - took.candidate_s) / took.wall_s for _, took in both]),
             f"{statistics.median(alone.wall_s for alone, _ in both):.1f}",
         )
-    Console(width=150).print(f"more than alone, of {options.rounds} rounds the median, least and most", table, sep="\n")
+    Console(width=150).print(f"more than alone: median of {options.rounds} rounds, least and greatest", table, sep="\n")
     return 0
 
 
 def spread(shares: list[float]) -> str:
-    """The median, and between what all lie."""
+    """The median, with the least and the greatest value."""
     return f"{statistics.median(shares):+.1%} ({min(shares):+.1%} to {max(shares):+.1%})"
 
 

@@ -1,11 +1,12 @@
-"""Which part of shadowing costs a real training what: the same training, with one part after the other left out.
+"""What each part of shadowing costs a real training: the same training, with one part after the other left out.
 
-    LD_PRELOAD=$PWD/still_clock.so python benchmarks/training_parts.py [--rounds 3] [--own-learner] [--steps 400]
+The figures are kvparity's own account, per operation. A part that is left out in one row is left out in all rows below
+it. The last row is what remains: the guard, the counts, and the way from the model to the shadow. A shadow with a part
+left out finds nothing, or nonsense; the training itself is the same. Run it in an environment with LightZero, as
+`benchmarks/training_cost.py`, which measures what shadowing costs in total.
 
-By the harness's own account, for each operation. What is left out of a run is left out of all that follow it in the
-table; the last row is what is left: the guard, the counts, and the way from the model to the shadow. A shadow that
-leaves something out finds nothing, or nonsense; the training is the same. In an environment with LightZero, as
-`benchmarks/training_cost.py`, which says what shadowing costs in all.
+Example:
+    LD_PRELOAD=$PWD/still_clock.so python benchmarks/training_parts.py --rounds 3
 """
 
 from __future__ import annotations
@@ -37,22 +38,22 @@ from observed_cartpole import OWN_LEARNER
 SCRIPT = Path(__file__).resolve().parent / "observed_cartpole.py"
 WITHOUT = "--without"
 PARTS = {
-    "examiner": "holding both sides against what is right",
+    "examiner": "checking both sides against what is right",
     "fingerprints": "fingerprints of what is set and of both answers",
     "candidate": "the candidate's own work, and writes into its working copies",
-    "handover": "the copies that are kept for the candidate, and that it is given",
+    "handover": "the copies that the candidate is given",
 }
 
 
 def leave_out(parts: int) -> None:
-    """So many of the parts do nothing from now on."""
+    """Make the first `parts` parts do nothing from now on."""
     leave = [_no_examiner, _no_fingerprints, _no_candidate, _no_handover]
     for each in leave[:parts]:
         each()
 
 
 def nothing(*_: Any, **__: Any) -> None:
-    """Does nothing."""
+    """Do nothing."""
 
 
 def _no_examiner() -> None:
@@ -88,7 +89,7 @@ def _no_handover() -> None:
 
 
 def account(parts: int, folder: Path, options: argparse.Namespace) -> tuple[float, float]:
-    """Of a training with so many parts left out: microseconds of an operation, and the share of wall time."""
+    """Run a training without the first `parts` parts: microseconds per operation, and the share of wall time."""
     folder.mkdir(parents=True)
     result = folder / "result.json"
     command = [sys.executable, __file__, WITHOUT, str(parts), "shadow", "--quiet", "--max-share", "none"]
@@ -103,11 +104,11 @@ def account(parts: int, folder: Path, options: argparse.Namespace) -> tuple[floa
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3, help="default 3")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
     parser.add_argument(OWN_LEARNER, action="store_true", help="LightZero's batches of 256, not the example's of 8")
-    parser.add_argument("--steps", type=int, default=400, help="of the environment (default 400)")
+    parser.add_argument("--steps", type=int, default=400, help="steps of the environment (default 400)")
     options = parser.parse_args()
     seen: list[list[tuple[float, float]]] = [[] for _ in range(len(PARTS) + 1)]
     with tempfile.TemporaryDirectory() as temporary:

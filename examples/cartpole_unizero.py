@@ -1,10 +1,14 @@
-"""LightZero 0.2.0 trains CartPole UniZero on a CPU, for some seconds, and prints a digest of its losses.
+"""LightZero 0.2.0 trains UniZero on CartPole for a few seconds on a CPU, and prints a digest of its losses.
 
-    python cartpole_unizero.py [STEPS [SIMULATIONS]]
+The first argument is the number of steps of the environment (default 200). If there is a second one, each search has
+that many simulations, and the batches and the learning rate are such that the model learns enough for searches to
+branch.
 
-STEPS are those of the environment. With SIMULATIONS of a search, batches and learning rate are such that the model
-learns enough for searches to branch. This knows nothing of kvparity: run it with `python`, then with `kvparity shadow`,
-and the digest stays the same. `scenarios/kvparity_scenarios/recorded/requirements.txt` has what to install.
+This script knows nothing of kvparity. Run it with `python`, then with `kvparity shadow`: the digest is the same.
+`scenarios/kvparity_scenarios/recorded/requirements.txt` lists what to install.
+
+Example:
+    python cartpole_unizero.py 2500 100
 """
 
 import hashlib
@@ -28,18 +32,18 @@ reset_env, reset_cache, forward_learn = CartPoleEnv.reset, Cache.reset, UniZeroP
 
 
 def seeded_reset(self, *, seed=None, options=None):
-    """LightZero's CartPole resets unseeded, and no two trainings would be alike."""
+    """Seed each reset: LightZero's CartPole does not, and then no two trainings are alike."""
     return reset_env(self, seed=next(seeds) if seed is None else seed, options=options)
 
 
 def zeroed_reset(self):
-    """LightZero's caches begin with whatever was in memory: zeros instead, for the same reason."""
+    """Fill the caches with zeros: LightZero's begin with whatever was in memory."""
     reset_cache(self)
     self._cache.zero_()
 
 
 def logged_learn(self, data):
-    """Keep the loss of each iteration."""
+    """Record the loss of each iteration."""
     log = forward_learn(self, data)
     losses.append(float(log["weighted_total_loss"]))
     return log

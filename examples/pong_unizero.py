@@ -1,11 +1,13 @@
-"""LightZero 0.2.0 trains Atari Pong UniZero on a CPU, for some minutes, and prints a digest of its losses.
+"""LightZero 0.2.0 trains UniZero on Atari Pong for a few minutes on a CPU, and prints a digest of its losses.
 
-    python pong_unizero.py [STEPS [SIMULATIONS]]
-
-LightZero's own Pong: its configuration with fewer environments and smaller batches, its model as large as it is. To
-`scenarios/kvparity_scenarios/recorded/requirements.txt` add `examples/pong-requirements.txt`; the game itself comes
-with ale-py. This knows nothing of kvparity: run it with `python`, then with `kvparity shadow`, and the digest stays the
+The arguments are the steps of the environment (default 200) and the simulations of a search (default 25). This is
+LightZero's own Pong, with fewer environments and smaller batches; the model has its full size. Install
+`scenarios/kvparity_scenarios/recorded/requirements.txt` and `examples/pong-requirements.txt`; the game itself comes
+with ale-py. This script knows nothing of kvparity. Run it with `python`, then with `kvparity shadow`: the digest is the
 same.
+
+Example:
+    python pong_unizero.py 400 50
 """
 
 import hashlib
@@ -34,7 +36,7 @@ reset_cache, forward_learn, train_unizero = Cache.reset, UniZeroPolicy._forward_
 
 
 class Pong(gym.Env):
-    """The game as gym 0.25 wants it: that is what LightZero wraps, and ale-py is made for gymnasium by now."""
+    """The game with the interface of gym 0.25, which LightZero wraps. ale-py has the interface of gymnasium."""
 
     metadata: ClassVar = {"render_modes": ["rgb_array"]}
 
@@ -51,40 +53,40 @@ class Pong(gym.Env):
         self.reward_range = (-np.inf, np.inf)
 
     def reset(self, *, seed=None, options=None):
-        """A new game; the screen. The seed was given when the game was loaded."""
+        """Start a new game and return the screen. The seed was set when the game was loaded."""
         del seed, options
         self.ale.reset_game()
         return self.ale.getScreenRGB()
 
     def step(self, action):
-        """One frame: the screen, the reward, whether the game is over, and what else there is to know."""
+        """Play one frame: returns the screen, the reward, whether the game is over, and extra information."""
         reward = self.ale.act(self.actions[action])
         return self.ale.getScreenRGB(), reward, self.ale.game_over(), {"lives": self.ale.lives()}
 
     def get_action_meanings(self):
-        """Their names."""
+        """Return the names of the actions."""
         return [action.name for action in self.actions]
 
     def seed(self, seed=None):
-        """As of `reset`."""
+        """Set the seed."""
         return [seed]
 
 
 def zeroed_reset(self):
-    """LightZero's caches begin with whatever was in memory: zeros instead, so that runs can be compared."""
+    """Fill the caches with zeros, so that runs can be compared: LightZero's begin with whatever was in memory."""
     reset_cache(self)
     self._cache.zero_()
 
 
 def logged_learn(self, data):
-    """Keep the loss of each iteration."""
+    """Record the loss of each iteration."""
     log = forward_learn(self, data)
     losses.append(float(log["weighted_total_loss"]))
     return log
 
 
 def train_small(configs, *, seed, model_path, max_env_step):
-    """LightZero's configuration, made for a CPU and some minutes."""
+    """Train with LightZero's configuration, made smaller for a CPU."""
     del model_path, max_env_step
     main_config, create_config = configs
     policy, env = main_config.policy, main_config.env

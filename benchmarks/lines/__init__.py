@@ -1,4 +1,4 @@
-"""The lines of `benchmarks/targets.py`: a module for each group, each saying what is divided by what."""
+"""The lines of `benchmarks/targets.py`. Each module has one group and says what is divided by what."""
 
 from lines import footprint, growing, recorded, searching, shadowing
 from lines.measuring import Effort, Line, Ratio, Row, measure

@@ -1,4 +1,4 @@
-"""The entries that everything is measured with, and the one object that a producer hands over."""
+"""The entries that everything is measured with, and the producer's object that every set gets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 SMALL, MIDDLE, LARGE = "8 KB", "98 KB", "245 KB"
 GEOMETRIES = {
-    SMALL: Geometry(),  # CartPole's
-    MIDDLE: Geometry(num_heads=8, head_dim=96),  # Atari's
+    SMALL: Geometry(),  # CartPole
+    MIDDLE: Geometry(num_heads=8, head_dim=96),  # Atari
     LARGE: Geometry(num_heads=8, head_dim=96, max_tokens=20),
 }
 SPEC = CacheSpec(env_num=8, num_simulations=25, init_pool_size=200)
@@ -24,16 +24,16 @@ ANY_SIZE = ""
 
 
 def each(*targets: float | None) -> Mapping[str, float | None]:
-    """The targets for entries of 8, 98 and 245 KB; one for all three."""
+    """The targets for entries of 8, 98 and 245 KB: one number for all three."""
     return dict(zip(GEOMETRIES, targets if len(targets) > 1 else targets * len(GEOMETRIES), strict=True))
 
 
 class Producer:
-    """The one object that every set is handed, with sets of tensors that are put into it in turn.
+    """The one object that every set gets, pointed at other tensors in turn.
 
     Args:
-        entry: its size.
-        turns: how many sets of tensors, all of other numbers.
+        entry: the size of the entries.
+        turns: the number of sets of tensors, all with different values.
     """
 
     def __init__(self, entry: str, turns: int = 2) -> None:
@@ -44,7 +44,7 @@ class Producer:
         self.value = KeysValues(self._turns[0], [geometry.max_tokens // 2] * tensors)
 
     def produce(self, turn: int) -> KeysValues:
-        """The object, its tensors re-pointed."""
+        """Return the object, pointed at the next tensors."""
         tensors = iter(self._turns[turn % len(self._turns)])
         for layer in self.value._keys_values:
             layer._k_cache._cache = next(tensors)

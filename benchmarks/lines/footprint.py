@@ -1,13 +1,13 @@
-"""What a process pays: the processor time of an import, and memory.
+"""The processor time of an import, and the memory of a shadow run.
 
 | line | over | under |
 | --- | --- | --- |
-| import | `from kvparity import *`, which loads all that the harness exports, torch included | `import torch`; each in a process of its own |
-| memory | by how much a shadow run raises its process's memory at most, from torch being imported on | tensors that both caches hold at its end, and 100 MB |
+| import | `from kvparity import *`, which loads everything that kvparity exports, torch included | `import torch`; each in a process of its own |
+| memory | by how much a shadow run raises its process's peak memory, counted from the import of torch | the tensors that both caches hold at its end, and 100 MB |
 
-`import harness` by itself loads nothing but a list of names, so that it is not what is measured. The shadow run is
-the simulated search with entries of that size, in a process of its own: its scenario, its evidence, and what the
-operating system gives a process beyond what it asks for are all in the figure.
+`import kvparity` alone loads only a list of names, so it is not measured. The shadow run is the simulated search with
+entries of that size, in a process of its own. The figure includes its scenario, its evidence, and memory that the operating
+system gives a process beyond what it asks for.
 """  # noqa: E501  a table
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def _import(_: str, __: Effort) -> Iterator[Ratio]:
 
 
 def shadow_run_mb(entry: str, steps: int) -> tuple[float, float]:
-    """By how much a shadow run raises this process's memory at most, and the tensors of both caches; in MB."""
+    """By how much a shadow run raises this process's peak memory, and the size of both caches' tensors, in MB."""
     before = resident_bytes() or 0
     scenario = search(entry)
     shadow = Comparison(REFERENCE, CANDIDATE).shadow(scenario.spec, evidence=Evidence())
     driver = Driver(shadow)
     for number, operation in enumerate(islice(scenario.operations(0), steps)):
         step(driver, shadow, operation, number)
-    # Linux counts as getrusage's ru_maxrss what the parent had when it began this process.
+    # Not getrusage's ru_maxrss: on Linux that includes what the parent had when it started this process.
     [peak] = [int(line.split()[1]) * _KB for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
     pools = [pool for side in (shadow.reference, shadow.candidate) for pool in side.account().values()]
     return (peak - before) / 1e6, sum(pool["size_bytes"] or 0 for pool in pools) / 1e6

@@ -2,12 +2,12 @@
 
 | line | over | under |
 | --- | --- | --- |
-| a million operations | an operation of the scenario `mcts`, driven as `kvparity run` drives it, after 1,000,000 of them | the same after 10,000, of another session |
-| pool, STRATEGY | an operation on a `KVCachePool` of 100,000 slots, entries of 8 KB | the same of 100 slots |
-| shadowed pool, STRATEGY | an operation on a `ShadowCache` of two refactored caches with 100,000 slots in `recur`, tiny entries | the same of 100 slots |
+| a million operations | an operation of the scenario `mcts`, driven as `kvparity run` drives it, after 1,000,000 operations | the same after 10,000, in another session |
+| pool, STRATEGY | an operation on a `KVCachePool` of 100,000 slots, entries of 8 KB | the same with 100 slots |
+| shadowed pool, STRATEGY | an operation on a `ShadowCache` of two refactored caches with 100,000 slots in `recur`, tiny entries | the same with 100 slots |
 
-The scenario's own work is not counted. An operation on a pool is, by turns, the set of a new key, which evicts, and
-the get of a held one; both pools are full before. Each set has a priority, which only the strategy of that name heeds.
+The scenario's own work does not count. Operations on a pool alternate: the set of a new key, which evicts, and the get of a
+held key; both pools are full before. Each set has a priority, which only the strategy PRIORITY uses.
 """  # noqa: E501  a table
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _FEW_SLOTS = 100
 
 
 class Session:
-    """The scenario `mcts` through both caches, as `Comparison.scenario` does it."""
+    """The scenario `mcts` through both caches, as `Comparison.scenario` runs it."""
 
     def __init__(self) -> None:
         scenario = load_scenario("mcts")
@@ -52,7 +52,7 @@ class Session:
         self._done = 0
 
     def go_on(self, operations: int) -> float:
-        """Microseconds of each of the next operations, without the scenario's own."""
+        """Microseconds of each of the next operations, without the scenario's own work."""
         taken = 0.0
         for begin in range(0, operations, _PART):
             part = list(islice(self._operations, min(_PART, operations - begin)))
@@ -75,12 +75,12 @@ def _operations(_: str, effort: Effort) -> Iterator[Ratio]:
 
 
 class Churn:
-    """Sets of new keys into a full pool of so many slots, and gets of held ones.
+    """Sets of new keys into a full pool, and gets of held keys.
 
     Args:
         store: sets a key with a priority.
         lookup: gets a key.
-        slots: of the pool, which is filled here.
+        slots: the number of slots of the pool, which is filled here.
     """
 
     def __init__(self, store: Callable[[int, float], object], lookup: Callable[[int], object], slots: int) -> None:

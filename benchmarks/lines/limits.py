@@ -1,10 +1,11 @@
-"""What bounds a large pool: what a set and a get cannot do without, done without any pool.
+"""What bounds a large pool: the unavoidable work of a set and of a get, done without any pool.
 
+Each piece of work is done among 100 entries of 8 KB and among 100,000, in turns: a copy into the next row, as FIFO
+does; a copy into a random row, as eviction by priority does; reading where an entry has its tensors and sizes; a heap
+of priorities whose smallest element is replaced. The entries of a large pool do not fit into the processor's caches.
+
+Example:
     python benchmarks/lines/limits.py
-
-Each is done among 100 entries of 8 KB and among 100,000, in turns: the copy into the next row, as first in, first out
-does; into a random row, as eviction by priority does; reading where an entry has its tensors and sizes; a heap of
-priorities, of which the least leaves for a new one. The entries of a large pool lie in no cache of the processor's.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _TIMES, _REPEATS = 4_000, 15
 
 
 def us(work: Callable[[int], object], places: Sequence[int]) -> float:
-    """Microseconds of doing it at one place."""
+    """Microseconds of `work` at one place."""
     began = time.thread_time()
     for place in places:
         work(place)
@@ -35,7 +36,7 @@ def us(work: Callable[[int], object], places: Sequence[int]) -> float:
 
 
 class Entries:
-    """So many entries, and all that is done to them."""
+    """A number of entries, and the work that is done with them."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -47,7 +48,7 @@ class Entries:
         self._heap = sorted((self._draw.random(), age, age) for age in range(count))
 
     def measure(self) -> dict[str, float]:
-        """Microseconds of each."""
+        """Microseconds of each piece of work."""
         in_order = [place % self._count for place in range(self._next, self._next + _TIMES)]
         self._next += _TIMES
         anywhere = [self._draw.randrange(self._count) for _ in range(_TIMES)]

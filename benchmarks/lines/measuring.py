@@ -1,4 +1,4 @@
-"""How a line is measured: two things in turns, all lines in turns, and the median of the ratios of the turns."""
+"""How a line is measured: two things in turns, all lines in turns, and the median of the ratios."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ US = 1e6
 
 
 class Ratio(NamedTuple):
-    """One measurement: what is looked at, and what it is divided by, in the unit of its line."""
+    """One measurement: the figure, and what it is divided by, in the unit of its line."""
 
     over: float
     under: float
@@ -22,15 +22,15 @@ class Ratio(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How much is done for one measurement; less than this is for tests.
+    """How much is done for one measurement; tests do less than the defaults.
 
     Attributes:
-        operations: after which a long session is looked at.
-        young: after which a short one is.
-        slots: of a large pool.
-        traced: operations of a trace that is replayed.
-        trace_bytes: of tensors, in a trace whose size is looked at.
-        steps: of the shadow run whose memory is looked at.
+        operations: after how many operations a long session is measured.
+        young: after how many a short one is.
+        slots: the slots of a large pool.
+        traced: the operations of a trace that is replayed.
+        trace_bytes: the bytes of tensors in a trace whose size is measured.
+        steps: the steps of the shadow run whose memory is measured.
     """
 
     operations: int = 1_000_000
@@ -47,12 +47,12 @@ class Line:
 
     Attributes:
         name: as in the table and for `--only`.
-        target: the most that the ratio may be, by size of entry; None where a ratio is for information. The sizes
-            are those at which it is measured: an empty one where size does not matter.
-        begin: begins to measure at a size: without end, one measurement each time that it is asked.
-        unit: of both numbers.
-        most: repeats, where one takes long or comes out the same each time.
-        warm_up: measurements before the first that counts.
+        target: the greatest ratio that meets the target, by size of entry; None if the ratio is for information only.
+            Its keys are the sizes that are measured: an empty string where size does not matter.
+        begin: starts to measure at a size. Returns an endless iterator that measures once for each item.
+        unit: of both figures.
+        most: the greatest number of repeats, for lines that take long or always come out the same.
+        warm_up: measurements before the first one that counts.
     """
 
     name: str
@@ -65,12 +65,13 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What came out for one line at one size.
+    """The result of one line at one size.
 
     Attributes:
-        ratio: the median over repeats, between the quartiles `low` and `high`.
-        met: whether the ratio is within its target; None where there is none.
-        over: the median of what was looked at, and `under` of what it was divided by, in `unit`.
+        ratio: the median over the repeats, between the quartiles `low` and `high`.
+        met: whether the ratio is within its target; None if there is no target.
+        over: the median of the figure.
+        under: the median of what it was divided by.
     """
 
     line: str
@@ -87,7 +88,7 @@ class Row:
 
 
 def measure(lines: Sequence[Line], effort: Effort, *, repeats: int) -> list[Row]:
-    """Every line at every size, in turns: whatever else the machine does meets all alike."""
+    """Measure every line at every size, in turns, so that other work on the machine affects all of them alike."""
     races = [(line, entry, line.begin(entry, effort)) for line in lines for entry in line.target]
     taken: list[list[Ratio]] = [[] for _ in races]
     for turn in range(repeats + max((line.warm_up for line in lines), default=0)):
@@ -119,7 +120,7 @@ def _row(line: Line, entry: str, ratios: list[Ratio]) -> Row:
 
 
 def timed(work: Callable[[], object], times: int, *, clock: Callable[[], float] = time.thread_time) -> float:
-    """Microseconds of one of `times` parts of what `work` does; this thread's own, whatever else the machine does."""
+    """Microseconds per part of `work`, which has `times` parts, in processor time of this thread."""
     began = clock()
     work()
     return (clock() - began) / times * US

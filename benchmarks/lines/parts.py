@@ -1,9 +1,10 @@
-"""What a set and a lookup consist of: each part alone in a loop, all of it in the processor's caches.
+"""What a set and a lookup consist of: each part alone in a loop, with everything in the processor's caches.
 
+Microseconds, the least of many loops, because disturbances only ever add time. An entry has four tensors. Those that
+are set lie apart, as a producer's do; those of a slot are the slices of one row.
+
+Example:
     python benchmarks/lines/parts.py
-
-Microseconds, the least of many loops, since all that disturbs only adds. An entry has four tensors; those that are
-set lie apart, as a producer's do, and a slot's are the slices of one row.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _TIMES, _LOOPS, _SLOTS = 1_000, 60, 50
 
 
 def least(work: Callable[[], object]) -> float:
-    """Microseconds of doing it once."""
+    """Microseconds of `work`, the least of many loops."""
     taken = []
     for _ in range(_LOOPS):
         began = time.thread_time()
@@ -40,7 +41,7 @@ def least(work: Callable[[], object]) -> float:
 
 
 def parts(entry: str) -> dict[str, float]:
-    """Of entries of one size."""
+    """Microseconds of each part, for entries of one size."""
     value, (tensors, _) = Producer(entry).value, read(Producer(entry).value)
     row, other = clone(value), clone(value)
     whole, slot, look = row._row, Slot(), HostFingerprints().look
@@ -59,7 +60,7 @@ def parts(entry: str) -> dict[str, float]:
     def memmove() -> None:
         octets[:] = others
 
-    for seen in (value, row) * 3:  # a view is made of what is looked at again
+    for seen in (value, row) * 3:  # an entry that is hashed again gets a view of its memory
         look(seen)
     return {
         "the original's set": least(lambda: ring.set(next(keys), value)),

@@ -2,12 +2,11 @@
 
 | line | over | under |
 | --- | --- | --- |
-| replay | an operation of a trace, from opening the file to the result, by `Comparison.trace` | the same operation, from memory, done to the same two caches by a bare loop: no file, no shadow, no look |
-| trace | bytes of the file, of a session whose values have nothing in common | tensor bytes of its distinct values |
-| trace, growing | the same of a simulated search, whose contexts grow token by token | the same |
+| replay | an operation of a trace, from opening the file to the result, by `Comparison.trace` | the same operation, from memory, on the same two caches in a bare loop: no file, no shadow, no comparison |
+| trace | bytes of the file, for a session whose values have nothing in common | tensor bytes of its distinct values |
+| trace, growing | the same for a simulated search, whose contexts grow token by token | the same |
 
-The bare loop has the same `Driver`, which does the producer's and the consumer's work once for both caches, as in
-a replay.
+The bare loop uses the same `Driver`, which does the producer's and the consumer's work once for both caches, as in a replay.
 """  # noqa: E501  a table
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ REFERENCE, CANDIDATE = "legacy-evicting", "refactored-fifo"
 
 
 class Pair:
-    """Two caches that are told the same; the first answers."""
+    """Two caches that get the same operations; the first one answers."""
 
     def __init__(self, reference: Cache, candidate: Cache) -> None:
         self._reference = reference
@@ -74,7 +73,7 @@ class Pair:
 
 
 def search(entry: str) -> Scenario:
-    """The scenario `mcts`, with entries of that size."""
+    """The scenario `mcts` with entries of that size."""
 
     def produce(spec: CacheSpec, rng: Random) -> Iterator[Operation]:
         habits = Habits(env_num=spec.env_num, simulations=spec.num_simulations, geometries=(GEOMETRIES[entry],))
@@ -87,7 +86,7 @@ def search(entry: str) -> Scenario:
 
 @contextmanager
 def trace_of(scenario: Scenario, steps: int) -> Iterator[Path]:
-    """The trace of its first steps, as `kvparity run --record` makes it."""
+    """The trace of the scenario's first steps, as `kvparity run --record` writes it."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "benchmark.kvtrace"
         with TraceWriter(path, served_by=REFERENCE) as writer:
@@ -132,7 +131,7 @@ def unlike(entry: str) -> Scenario:
 
 def _size(scenario: Callable[[str], Scenario], entry: str, effort: Effort) -> Iterator[Ratio]:
     values = effort.trace_bytes // size_bytes(Producer(entry).value)
-    operations = values if scenario is unlike else 4 * values  # of a search, each fourth is a set
+    operations = values if scenario is unlike else 4 * values  # in a search every fourth operation is a set
     with trace_of(scenario(entry), operations) as path:
         stored = path.stat().st_size
         with Trace(path) as trace:

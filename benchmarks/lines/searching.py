@@ -2,12 +2,12 @@
 
 | line | over | under |
 | --- | --- | --- |
-| set | `KVCacheManager.set_init_cache`, half of the sets evict | the same of `legacy-evicting` |
-| set (released) | the same | the same of LightZero 0.2.0, which checks and evicts nothing: for information |
-| get | `KVCacheManager.get_init_cache` of a held key | the same of `legacy-evicting` |
+| set | `KVCacheManager.set_init_cache`; half of the sets evict | the same with `legacy-evicting` |
+| set (released) | the same | the same with LightZero 0.2.0, which checks and evicts nothing: for information |
+| get | `KVCacheManager.get_init_cache` of a held key | the same with `legacy-evicting` |
 | search cycle | `cycles` on `refactored-fifo` | `cycles` on `legacy-evicting` |
 
-`legacy-evicting` checks here the kind of each tensor, which its original does not.
+`legacy-evicting` checks shape and dtype of each tensor here; the code that it models does not.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from kvparity_legacy.rings import RingCache
     from lines.measuring import Effort
 
-POOL = init(0)  # sets and gets are timed here, where both sides are called with the pool as first argument
+POOL = init(0)  # of sets and gets: both sides take the pool as first argument here
 SETS = 2 * SPEC.init_pool_size  # half of the sets evict
-STEPS = SPEC.num_simulations * SPEC.env_num  # of one cycle
+STEPS = SPEC.num_simulations * SPEC.env_num  # steps of one cycle
 
 
 def legacy() -> EvictingCache:
@@ -48,7 +48,7 @@ def refactored() -> Cache:
 
 
 def sets(store: Callable[[int, Any], object], producer: Producer) -> float:
-    """Microseconds of one set; the producer's own work is not counted."""
+    """Microseconds of one set, without the producer's own work."""
     value = producer.produce(0)
 
     def work() -> None:
@@ -75,11 +75,11 @@ def cycles(
 ) -> float:
     """Microseconds of one step of a search, cache work only.
 
-    That is: look up in two pools, make a working copy, append two tokens (an action, an observation) to K and V
-    of each of its layers, and set the child from the producer. Without `new_tokens` the copy stays as it is.
+    A step is: look in two pools, make a working copy, append two tokens (an action, an observation) to K and V of each
+    of its layers, and set the child from the producer. Without `new_tokens` the copy stays as it is.
 
-    Every environment's root is in its init pool, and every node's parent is the one set just before, as LightZero's
-    searches begin.
+    Every environment's root is in its init pool, and the parent of every node is the node that was set just before, as
+    in the first searches of LightZero.
     """
     for env in range(SPEC.env_num):
         cache.set(init(env), env, producer.produce(env))

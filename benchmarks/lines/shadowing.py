@@ -1,19 +1,19 @@
-"""What looking costs: fingerprints, and the cycle of a search in shadow.
+"""What comparing costs: fingerprints, and the cycle of a search in shadow.
 
 | line | over | under |
 | --- | --- | --- |
 | fingerprint | `fingerprint` of an entry whose tensors lie apart, as the original lends it | xxh3-128 of as many bytes in one buffer |
-| fingerprint, row | the same of an entry in one row, as the refactored cache lends it | the same |
-| shadowed cycle | `cycles` on a `ShadowCache` of both caches: every set, get and working copy checked and blamed | `cycles` on `legacy-evicting` alone |
+| fingerprint, row | the same for an entry in one row, as the refactored cache lends it | the same |
+| shadowed cycle | `cycles` on a `ShadowCache` of both caches: every set, get and working copy is checked | `cycles` on `legacy-evicting` alone |
 | shadowed cycle, bare | the same without the consumer's writes, which cost both the same: for information | the same |
-| shadowed cycle, 1 in 16 | as the first, `compare_every=16`: all is mirrored, one lookup in 16 is compared | the same |
-| recorded cycle | `cycles` on such a shadow, each operation and answer recorded into a trace | `cycles` on one that is not |
+| shadowed cycle, 1 in 16 | like the first, with `compare_every=16`: all is mirrored, one lookup in 16 is compared | the same |
+| recorded cycle | `cycles` on such a shadow, with each operation and answer recorded into a trace | `cycles` on one that is not recorded |
 | recorded cycle, queue full | the same, while a recorder writes all the time: for information | the same |
 
-Both of the last are timed by the clock on the wall, and take other bytes with each set, which is the most that there can
-be to write. A cycle is 409 operations, and a recorder's queue is full at 510: then its program waits for it. In the first
-line the recorder has had a full queue before and is at rest, so that the queue takes it all, and what is written is
-written after it; in the second it goes on with the last cycle's while the next one runs.
+The last two lines are timed in wall time. Every set in them has new bytes, so that there is as much to write as possible. A
+cycle has 409 operations; a recorder's queue is full at 510, and then the program waits for it. In `recorded cycle` the
+recorder's queue has been full before and is empty now: it takes the whole cycle, which is written after the measurement. In
+`queue full` the recorder still writes the previous cycle while the next one runs.
 """  # noqa: E501  a table
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ if TYPE_CHECKING:
     from kvparity.operations import PoolId
     from lines.measuring import Effort
 
-_ENTRIES = 16  # looked at in turn, so that no cache of the processor's holds but one
+_ENTRIES = 16  # used in turn, so that the processor's caches do not hold them all
 _LOOKS = 20
-_QUEUE = 3 * _BATCH_OPERATIONS - 1  # and the stream
+_QUEUE = 3 * _BATCH_OPERATIONS - 1  # less one for the stream
 _AT_REST_S = 0.01  # of processor time
 
 
 def shadowed(*, compare_every: int = 1) -> ShadowCache:
-    """Both caches, empty, one in the shadow of the other."""
+    """A shadow of both caches, empty."""
     return ShadowCache(reference=legacy(), candidate=refactored(), spec=SPEC, compare_every=compare_every)
 
 
 class Recorded:
-    """A shadow of which a writer takes down what a search does, as a replay's does."""
+    """A shadow that a writer records, as a replay's is."""
 
     def __init__(self, shadow: ShadowCache, writer: TraceWriter) -> None:
         self._shadow = shadow
@@ -62,7 +62,7 @@ class Recorded:
         self._stream = writer.stream("benchmark", SPEC)
 
     def warm_up(self, producer: Producer) -> None:
-        """Fill the queue and wait until all is written: as in a long session, its memory was used before."""
+        """Fill the queue and wait until everything is written: in a long session its memory was used before."""
         for turn in range(_QUEUE):
             self._writer.record(self._stream, Set(pool=RECUR, key=turn, value=producer.produce(turn)))
         busy = -1.0
@@ -84,11 +84,11 @@ class Recorded:
         return copy
 
     def get(self, pool: PoolId, key: int) -> Any | None:
-        """A search does none."""
+        """Get nothing: a search does none."""
         return self._shadow.get(pool, key)
 
     def clear(self, pool: PoolId) -> None:
-        """Before a search, which is all that is recorded."""
+        """Clear without recording it, before a search."""
         self._shadow.clear(pool)
 
 
@@ -121,7 +121,7 @@ def _shadowed(entry: str, _: Effort, *, compare_every: int = 1, new_tokens: int 
 
 
 def _recorded(entry: str, _: Effort, *, before: int = 0) -> Iterator[Ratio]:
-    """`before`: cycles that the recorder has taken down just before; without any it is at rest."""
+    """`before`: the number of cycles that the recorder has just taken; without any its queue is empty."""
     producer = Producer(entry, STEPS)
     plain, shadow = shadowed(), shadowed()
     with TemporaryDirectory() as folder:
