@@ -51,8 +51,8 @@ class Rank:
             number, of = -1, 0
         if not 0 <= number < of:
             raise UsageError(
-                f"RANK={said['RANK']} and WORLD_SIZE={said['WORLD_SIZE']}: expected 0 <= RANK < WORLD_SIZE, both integers;"
-                " unset both to run a single process"
+                f"RANK={said['RANK']} and WORLD_SIZE={said['WORLD_SIZE']}: expected 0 <= RANK < WORLD_SIZE, both"
+                " integers; unset both to run a single process"
             )
         return cls(number=number, of=of)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from kvparity.caches.exceptions import Raised, attempt, describe_error, reraise_if_interrupt
 from kvparity.errors import DivergedError, NotKeysValuesError
 from kvparity.operations import ALL, Checkout, Clear, Get, Set, Write
@@ -13,8 +11,8 @@ from kvparity.registry import build_cache, build_with
 from kvparity.shadow.evidence import Evidence
 from kvparity.shadow.mirror import Mirror
 from kvparity.training.inline.trail import OPERATIONS, Trail
-from kvparity.training.lightzero.tap import Served
-from kvparity.values.entry import check, read
+from kvparity.training.inline.usable_answers import UsableAnswers
+from kvparity.values.entry import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from kvparity.results.adding import ShadowTotals
     from kvparity.results.divergence import DivergenceLog
     from kvparity.training.inline.guard import Guard
-    from kvparity.training.lightzero.tap import OwnOutcome, Tap
+    from kvparity.training.lightzero.tap import OwnOutcome, Served, Tap
     from kvparity.training.options import Options
 
 _SIZE_EVERY = 1024  # operations
@@ -71,7 +69,7 @@ class ShadowedModel:
         self._log = log
         self._lock = lock
         self._judge = judge
-        self._serves = options.serve == "candidate"
+        self._answers = UsableAnswers() if options.serve == "candidate" else None
         with guard.leaving_no_trace():
             built = (
                 build_cache(candidate, spec)
@@ -92,7 +90,6 @@ class ShadowedModel:
         self._totals: ShadowTotals | None = None
         self._trail: Trail | None = Trail(mirror, longest=1 if options.at_once else OPERATIONS)
         self._next_size_check = _SIZE_EVERY
-        self._entry_kind: list[tuple[torch.Size, torch.dtype, torch.device]] | None = None
         self.under_way = False
 
     def hear(self, operation: Operation, own: OwnOutcome) -> Served | None:
@@ -123,9 +120,11 @@ class ShadowedModel:
                 if not trail or not (trail.due or isinstance(operation, Clear)):
                     return None
                 self._catch_up(trail)
-                served = self._answer_to_serve(trail.mirror, operation) if self._serves else None
-                # With all caches empty, nothing is lost by looking away until they are so again.
-                self._paused = isinstance(operation, Clear) and budget.is_short and not self._serves and tap.empty
+                answers = self._answers
+                # A pause begins and ends when all caches are empty, so that the candidate lacks no entry after it.
+                self._paused = answers is None and isinstance(operation, Clear) and budget.is_short and tap.empty
+                is_lookup = isinstance(operation, Get | Checkout)
+                return None if answers is None or not is_lookup else answers.serve(trail.mirror.answers[1])
         except DivergedError:
             raise
         except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
@@ -135,7 +134,6 @@ class ShadowedModel:
                 guard.stop("an interrupt came in the middle of an operation")
                 raise
             return None
-        return served
 
     def give_up(self, error: BaseException) -> None:
         """The harness itself failed."""
@@ -215,8 +213,8 @@ class ShadowedModel:
             case Set():
                 if own.error is not None and not _is_entry(operation.value):
                     return  # likewise
-                if self._serves:
-                    self._entry_kind = _kind_of(operation.value)
+                if self._answers is not None:
+                    self._answers.expect(operation.value)
                 trail.set(operation.pool, operation.key, operation.value, operation.priority, own.error)
             case Clear():
                 trail.clear(operation.pool, own.error)
@@ -241,19 +239,6 @@ class ShadowedModel:
             self.under_way = False
             guard.finish(visit, left=len(trail))
         self._judge()
-
-    def _answer_to_serve(self, mirror: Mirror, operation: Operation) -> Served | None:
-        """The candidate's answer to a lookup, where it can be used in the place of the model's own."""
-        candidate = mirror.answers[1]
-        if candidate.error is not None or not isinstance(operation, Get | Checkout):
-            return None
-        if candidate.value is None or (
-            self._entry_kind is not None
-            and _is_usable(candidate.value)
-            and _kind_of(candidate.value) == self._entry_kind
-        ):
-            return Served(candidate.value)
-        return None
 
     def _check_size(self, mirror: Mirror) -> None:
         if mirror.next_number < self._next_size_check:
@@ -284,19 +269,3 @@ def _is_entry(value: Any) -> bool:
     except NotKeysValuesError:
         return False
     return True
-
-
-def _is_usable(value: Any) -> bool:
-    """Whether a consumer finds in it what it would in an entry of its own: plain tensors, and numbers as sizes."""
-    tensors, sizes = read(value)
-    return all([type(size) is int for size in sizes]) and not any(
-        [type(tensor) is not torch.Tensor or tensor.requires_grad for tensor in tensors]
-    )
-
-
-def _kind_of(value: Any) -> list[tuple[torch.Size, torch.dtype, torch.device]] | None:
-    """What a consumer needs an entry to be like; None where its sizes are none."""
-    tensors, sizes = read(value)
-    if not all([0 <= size <= tensor.shape[2] for tensor, size in zip(tensors, sizes, strict=True)]):
-        return None
-    return [(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors]
