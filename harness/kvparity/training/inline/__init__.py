@@ -1,1 +1,1 @@
-"""A candidate in the process of the training that it shadows."""
+"""Shadowing a training from inside its process."""

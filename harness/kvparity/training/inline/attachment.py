@@ -1,4 +1,4 @@
-"""`attach`: one line that makes a candidate shadow the caches of a real training, from inside it."""
+"""`attach`: makes a candidate shadow the caches of a real training, from inside its process."""
 
 from __future__ import annotations
 
@@ -29,18 +29,21 @@ _P = ParamSpec("_P")
 
 
 class Attachment:
-    """World models whose caches are shadowed, until detached. Also a context manager.
+    """World models whose caches are shadowed, until `detach`. Also a context manager.
 
-    A model is shadowed from the moment at which all its caches are empty: LightZero empties them before each
-    collection of data. At such moments it pauses where the time that shadowing may take runs short, and goes on later;
-    a candidate that serves never pauses, and has ten times that share.
+    Shadowing a model begins when all its caches are empty: LightZero empties them before each collection of data. It
+    pauses, and goes on, at such moments only, if the time that it may take runs short. A candidate that serves never
+    pauses, and may take ten times the share.
 
     Args:
-        options: the candidate, and how it is held against the model's own caches.
+        options: the candidate, and how it is compared with the models' own caches.
         clock: seconds of wall time.
 
     Attributes:
-        found: the divergences, as far as they were examined.
+        options: the candidate, and how it is compared with the models' own caches.
+        found: the divergences that were examined so far.
+        guard: takes the candidate out if it costs too much.
+        lock: held while the divergences or the guard are in use.
     """
 
     def __init__(self, options: Options, *, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -48,7 +51,7 @@ class Attachment:
         self.found = DivergenceLog(options.known)
         limits = options.limits if options.serve == "reference" else options.limits.where_it_serves()
         self.guard = Guard(limits, clock=clock)
-        self.lock = threading.RLock()  # the log and the guard are all models' own
+        self.lock = threading.RLock()  # all models share the log and the guard
         self._shadows: dict[str, ShadowedModel] = {}
         self._models: dict[str, weakref.ref[Any]] = {}
         self._dead_models: deque[str] = deque()
@@ -59,7 +62,7 @@ class Attachment:
 
     @property
     def log(self) -> DivergenceLog:
-        """The divergences of all operations so far; `found` lacks those that wait for their fingerprints."""
+        """The divergences of all operations so far. Operations that wait to be examined are examined first."""
         with self.lock:
             for shadow in list(self._shadows.values()):
                 shadow.settle()
@@ -67,14 +70,14 @@ class Attachment:
 
     @property
     def stopped(self) -> str | None:
-        """Why the candidate was taken out; None where it was not."""
+        """Why the candidate was taken out; None if it was not."""
         return self.guard.stopped
 
     def add(self, name: str, world_model: Any) -> None:
         """Shadow another world model.
 
         Raises:
-            UnusableCacheError: it is no world model that is known here, or the candidate cannot be built for it.
+            UnusableCacheError: kvparity does not know such a world model, or the candidate cannot be built for it.
         """
         self._release_dead_models()
         tap = tap_of(world_model)
@@ -87,9 +90,9 @@ class Attachment:
         tap.join(shadow)
 
     def detach(self) -> None:
-        """Give every model its own attributes back, and let go of the candidate. What was found stays."""
+        """Give every model its own attributes back, and free the candidate. What was found stays."""
         if os.getpid() != self._process:
-            return  # a fork has left the models alone already, and perhaps locked what another thread had locked
+            return  # in a fork nobody shadows the models, and a lock may be held by a thread that is gone
         shadows = list(self._shadows.values())
         try:
             for shadow in shadows:
@@ -102,14 +105,18 @@ class Attachment:
             self.guard.end()
 
     def result(self, *, workload: str = "training", interrupted: bool = False) -> Result:
-        """What it came to, so far or in the end. The candidate catches up, and is asked what it counted.
+        """The result so far, or at the end. The candidate does what waits for it, and is asked for its statistics.
 
-        To be called in the thread of the training, since that is the candidate's.
+        Call it in the thread of the training, because the candidate is called in that thread only.
+
+        Args:
+            workload: what the report calls the training.
+            interrupted: whether the training was interrupted.
         """
         return self._build_result(ShadowedModel.totals, workload=workload, interrupted=interrupted)
 
     def result_so_far(self) -> Result:
-        """The same without what the candidate has not done yet, and without its own counts: in any thread."""
+        """The result so far, without operations that wait and without the candidate's statistics. For any thread."""
         return self._build_result(ShadowedModel.totals_so_far, workload="training", interrupted=False)
 
     def _build_result(
@@ -139,10 +146,10 @@ class Attachment:
             )
 
     def judge(self) -> None:
-        """Do what is to be done about divergences that came since the last time.
+        """Do what the options say about divergences that are new since the last call.
 
         Raises:
-            DivergedError: that is to stop the training.
+            DivergedError: there is a new divergence that is not known, and `on_divergence` is `raise`.
         """
         log = self.found
         if log.total == self._judged_total:
@@ -164,7 +171,7 @@ class Attachment:
             self.guard.stop(f"it diverged: {_describe(first)}")
 
     def _note_dead_model(self, name: str) -> None:
-        """A model is no more. Wherever the garbage collector comes, it must not wait."""
+        """A model was garbage-collected. This may happen at any moment and in any thread, so it must not wait."""
         self._dead_models.append(name)
         if self.lock.acquire(blocking=False):
             try:
@@ -173,7 +180,7 @@ class Attachment:
                 self.lock.release()
 
     def _release_dead_models(self) -> None:
-        """Let go of the caches of models that are no more, unless in the middle of an operation."""
+        """Free the caches of models that were garbage-collected, unless an operation is under way."""
         while not any(shadow.under_way for shadow in list(self._shadows.values())):
             try:
                 name = self._dead_models.popleft()
@@ -187,13 +194,13 @@ class Attachment:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.detach()
         if kind is None and self.options.on_divergence == "raise":
-            self.judge()  # what was found since the last batch of fingerprints
+            self.judge()  # what was found when the last fingerprints were read
 
 
 def _with(
     options: Callable[_P, Options],
 ) -> Callable[[Callable[[Any, Options], Attachment]], Callable[Concatenate[Any, _P], Attachment]]:
-    """A function of a target and of options that takes the options one by one, with their names, types and defaults."""
+    """Make a function of a target and `Options` take the options one by one, with their names, types and defaults."""
 
     def decorate(attach: Callable[[Any, Options], Attachment]) -> Callable[Concatenate[Any, _P], Attachment]:
         def attach_with(target: Any, /, *arguments: _P.args, **named: _P.kwargs) -> Attachment:
@@ -214,8 +221,8 @@ def attach(target: Any, options: Options) -> Attachment:
     """Shadow the caches of a policy's world models, or of one world model; `Options` explains the options.
 
     Raises:
-        UsageError: an option has no such value.
-        UnusableCacheError: there is no world model that is known here, or the candidate cannot be built.
+        UsageError: an option has a value that is not allowed.
+        UnusableCacheError: kvparity does not know such a policy or world model, or the candidate cannot be built.
     """
     models = world_models_in(target)
     attachment = Attachment(options)
@@ -229,4 +236,5 @@ def attach(target: Any, options: Options) -> Attachment:
 
 
 def _describe(divergence: Divergence) -> str:
+    """A divergence in one line."""
     return f"{divergence.kind} in {divergence.pool}, wrong: {divergence.wrong}: {divergence.explanation}"

@@ -1,4 +1,4 @@
-"""`ShadowedModel`: hears what one world model does, and makes a candidate do the same in its shadow."""
+"""`ShadowedModel`: hears what one world model does with its caches, and makes a candidate do the same."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
     from kvparity.training.lightzero.tap import OwnOutcome, Served, Tap
     from kvparity.training.options import Options
 
-_SIZE_EVERY = 1024  # operations
+_SIZE_EVERY = 1024  # operations between two times that the candidate is asked for its size
 _TIMELINE_SHARE = 0.001  # of wall time
-_SLOW_S = 0.05  # for several operations
+_SLOW_S = 0.05  # a candidate that takes longer for a batch of operations gets them one by one
 
 
 class ShadowedModel:
-    """One world model's shadow. What goes wrong in it opens the guard, and never reaches the model.
+    """A world model and the candidate that shadows it. A failure opens the guard and never reaches the model.
 
     Args:
         tap: reports what the model does.
         options: the candidate, and how it is compared with the model's own caches.
-        guard: takes the candidate out where it costs too much; all models of a training share it.
+        guard: takes the candidate out if it costs too much; all models of a training share it.
         log: takes the divergences of all models.
         lock: held while the guard and the log are in use.
-        judge: called when the candidate has done some operations; does what the options ask for at a divergence.
+        judge: called after the candidate has done some operations; does what the options say about divergences.
 
     Attributes:
         passed_over: lookups that came while shadowing paused.
         under_way: whether an operation is under way.
 
     Raises:
-        UnusableCacheError: the candidate cannot be built with these sizes.
+        UnusableCacheError: the candidate cannot be built with the sizes of the model's pools.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class ShadowedModel:
             log=log,
             serve=options.serve,
             compare_every=options.compare_every,
-            # The model's own caches did their part already, and nobody waits for the timeline of a long run.
+            # The reference is not timed: the model's own caches have done each operation before.
             evidence=Evidence(timed=("candidate",), share=_TIMELINE_SHARE),
         )
         self._totals: ShadowTotals | None = None
@@ -93,10 +93,13 @@ class ShadowedModel:
         self.under_way = False
 
     def hear(self, operation: Operation, own: OwnOutcome) -> Served | None:
-        """Do the same to the candidate; its answer, where it serves.
+        """See `Listener.hear`: the candidate does the same operation, now or later.
+
+        Returns:
+            The candidate's answer if it serves and the model can use it; otherwise None.
 
         Raises:
-            DivergedError: the training is to stop at a divergence, and there was one.
+            DivergedError: there was a divergence, and the options say to stop the training then.
         """
         guard, trail, tap = self._guard, self._trail, self._tap
         budget = guard.time
@@ -136,12 +139,12 @@ class ShadowedModel:
             return None
 
     def give_up(self, error: BaseException) -> None:
-        """The harness itself failed."""
+        """Take the candidate out because kvparity itself failed."""
         self._guard.stop(f"kvparity itself failed: {describe_error(error)}")
 
     def totals(self) -> ShadowTotals:
-        """What came of it so far. A candidate that was taken out is not asked any more what it counted."""
-        trail = self._trail  # which may go meanwhile: the garbage collector finds dead models at any moment
+        """What was seen so far. The candidate is asked for its statistics, unless it was taken out."""
+        trail = self._trail  # kept here: if the model is garbage-collected meanwhile, the attribute becomes None
         if trail is None:
             return self.totals_so_far()
         self.settle()
@@ -153,7 +156,7 @@ class ShadowedModel:
             return trail.mirror.totals()
 
     def totals_so_far(self) -> ShadowTotals:
-        """The same, as far as it was examined. The candidate is not asked: any thread may."""
+        """What was examined so far. The candidate is not asked, so any thread may call this."""
         trail = self._trail
         if trail is None:
             assert self._totals is not None
@@ -161,12 +164,12 @@ class ShadowedModel:
         return trail.mirror.totals_so_far()
 
     def leave(self) -> None:
-        """Listen no more."""
+        """Stop listening to the model."""
         if self._tap is not None:
             self._tap.leave(self)
 
     def settle(self) -> None:
-        """Have everything done and examined that waits for it; a device may fail to hand fingerprints over."""
+        """Let the candidate do what waits, and examine everything. If that fails, as a device may, open the guard."""
         with self._lock:
             trail = self._trail
             if trail is not None and not self.under_way:
@@ -175,20 +178,20 @@ class ShadowedModel:
                     self.give_up(settled.error)
 
     def drop_candidate(self) -> None:
-        """Let go of the candidate, which was taken out or whose model is no more. What was seen of it stays."""
+        """Free the candidate, and keep what was seen of it. Does nothing while an operation is under way."""
         with self._lock:
             if self._trail is not None and not self.under_way:
                 self._totals, self._trail = self.totals(), None
 
     def forget_model(self) -> None:
-        """The model is no more: let go of its own caches, too."""
+        """The model was garbage-collected: free the candidate, and the model's own caches."""
         self.drop_candidate()
         self._tap = None
 
     # ------------------------------------------------------------------ inside
 
     def _can_resume(self, operation: Operation) -> bool:
-        """Whether there is time again, and all caches are empty: then the candidate's are emptied, too."""
+        """Whether a pause ends with this operation: there is time again, and it has emptied all caches."""
         if isinstance(operation, Get | Checkout):
             self.passed_over += 1
         tap = self._tap
@@ -203,16 +206,18 @@ class ShadowedModel:
         trail.mirror.settle()
 
     def _append(self, trail: Trail, operation: Operation, own: OwnOutcome) -> None:
-        """What is to be done, and what the model's own cache did."""
+        """Note the operation for the candidate, with what the model's own cache did."""
         if own.error is not None and _is_unknown_environment(operation, trail.mirror.spec):
-            return  # the model's own cache refused it, too
+            return  # the model's own cache refused it, and the candidate need not see it
         if self._skipped_operations:
-            self._skipped_operations = False  # all caches are empty now, and the candidate's must be, too
+            self._skipped_operations = (
+                False  # the pause ended: the model's caches are empty, and the candidate's must be, too
+            )
             trail.clear(ALL, None)
         match operation:
             case Set():
                 if own.error is not None and not _is_entry(operation.value):
-                    return  # likewise
+                    return  # the same
                 if self._answers is not None:
                     self._answers.expect(operation.value)
                 trail.set(operation.pool, operation.key, operation.value, operation.priority, own.error)
@@ -224,7 +229,7 @@ class ShadowedModel:
                 trail.checkout(operation.env, operation.key, own.value, own.error)
 
     def _catch_up(self, trail: Trail) -> None:
-        """The candidate's turn, as far as it does the right thing: what else it does is judged at once."""
+        """Let the candidate do what waits, up to the first divergence, which is judged at once."""
         guard, log, now = self._guard, self._log, self._guard.time.now
         before = log.total
         self.under_way = True
@@ -233,7 +238,7 @@ class ShadowedModel:
         try:
             trail.catch_up(lambda: log.total != before or now() > enough)
             if now() > enough:
-                trail.longest = 1  # so that the guard can take it out after any of its operations
+                trail.longest = 1  # so that the guard can take it out after each operation
             self._check_size(trail.mirror)
         finally:
             self.under_way = False
@@ -250,13 +255,13 @@ class ShadowedModel:
 
 
 def _is_unknown_environment(operation: Operation, spec: CacheSpec) -> bool:
-    """Whether it is about an environment that there is not."""
+    """Whether the operation names an environment that does not exist."""
     env = operation.env if isinstance(operation, Checkout | Write) else operation.pool.env
     return env is not None and not 0 <= env < spec.env_num
 
 
 def _size_bytes(mirror: Mirror) -> int | None:
-    """What the candidate says that it holds."""
+    """The bytes that the candidate holds by its own statistics; None if they do not say."""
     sizes = attempt(lambda: [mirror.candidate.stats(pool).size_bytes for pool in mirror.spec.pools])
     if isinstance(sizes, Raised) or None in sizes:
         return None

@@ -1,8 +1,8 @@
-"""`Trail`: what a model's own caches have done, until the candidate does it after them, many operations at a time.
+"""`Trail`: operations that a model's own caches have done, and that wait until the candidate does them, too.
 
-The model and the shadow take the processor's caches from each other: what either comes back to is no longer at hand.
-So the candidate comes for many operations in one go. What cannot wait is done at once: what was stored is copied, and
-what was found is looked at. Whether gradients are kept, and inference mode, are for each operation as they were.
+The model and the candidate push each other's data out of the processor's caches. So the candidate does many operations
+in one go. Two things cannot wait, because the model may use its memory again: what was stored is copied at once, and
+what was found is fingerprinted at once. Each operation is done in the grad mode and the inference mode that it came in.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
     from kvparity.shadow.mirror import Mirror
 
 OPERATIONS = 16
-_COPIES_BYTES = 1 << 20  # of large entries fewer wait: copies of many would not be at hand any more either
+_COPIES_BYTES = 1 << 20  # fewer large entries wait, because many copies would not stay in the processor's caches
 
 _Modes: TypeAlias = "tuple[bool, bool]"
 
 
 class Trail:
-    """Operations that wait for the candidate's turn.
+    """Operations that wait for the candidate.
 
     Args:
-        mirror: has the candidate do them.
-        longest: so many come together at most; 1 where each is to be done at once.
+        mirror: lets the candidate do them.
+        longest: how many may wait; 1 if the candidate must do each at once.
 
     Attributes:
-        mirror: has the candidate do them.
-        longest: may be changed.
+        mirror: lets the candidate do them.
+        longest: how many may wait; it may be changed at any time.
     """
 
     def __init__(self, mirror: Mirror, *, longest: int = OPERATIONS) -> None:
         self.mirror = mirror
         self.longest = longest
         self._waiting: deque[tuple[_Modes, Callable[[], None]]] = deque()
-        self._spare_copies: list[ReusedEntry] = []  # copies of values that were set, to be overwritten
+        self._spare_copies: list[ReusedEntry] = []  # copies that the candidate has seen, to be overwritten
         self._copied_bytes = 0
 
     def set(self, pool: PoolId, key: int, value: Any, priority: float | None, error: BaseException | None) -> None:
         """The model's own cache stored `value`, or raised `error`.
 
         Raises:
-            NotKeysValuesError: `value` is no entry.
+            NotKeysValuesError: `value` is not an entry.
         """
         if self.longest > 1 or self._waiting:
             self._wait(partial(self._set, pool, key, self._copy(value), priority, error))
@@ -59,27 +59,27 @@ class Trail:
             self._wait(partial(self.mirror.mirror_set, pool, key, value, priority, error))
 
     def get(self, pool: PoolId, key: int, value: Any, error: BaseException | None) -> None:
-        """A get found `value`, nothing, or raised `error`."""
+        """A get of the model found `value` (None for a miss), or raised `error`."""
         self._wait(partial(self.mirror.mirror_get, pool, key, self.mirror.witness(value, error)))
 
     def checkout(self, env: int, key: int, value: Any, error: BaseException | None) -> None:
-        """A checkout found `value`, nothing, or raised `error`."""
+        """A checkout of the model found `value` (None for a miss), or raised `error`."""
         self._wait(partial(self.mirror.mirror_checkout, env, key, self.mirror.witness(value, error)))
 
     def clear(self, pool: PoolId, error: BaseException | None) -> None:
-        """A pool was cleared, or the model's own cache raised `error`."""
+        """The model's own cache cleared `pool`, or raised `error`."""
         self._wait(partial(self.mirror.mirror_clear, pool, error))
 
     @property
     def due(self) -> bool:
-        """Whether it is the candidate's turn."""
+        """Whether the candidate must do them now."""
         return len(self._waiting) >= self.longest or self._copied_bytes >= _COPIES_BYTES
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def catch_up(self, until: Callable[[], bool]) -> None:
-        """Have the candidate do what waits: one operation at least, and the rest unless `until` holds by then."""
+        """Let the candidate do what waits: at least one operation, and the others as long as `until` returns False."""
         waiting, now = self._waiting, _modes()
         while waiting:
             modes, operation = waiting.popleft()
@@ -104,7 +104,7 @@ class Trail:
             self._spare_copies.append(copy)
 
     def _copy(self, value: Any) -> ReusedEntry:
-        """A copy that stays as it is until the candidate's turn has come."""
+        """A copy of `value`, which nobody changes until the candidate has stored it."""
         tensors, sizes = read(value)
         copy = self._spare_copies.pop() if self._spare_copies else None
         if copy is None or not copy.overwrite(tensors, sizes):
@@ -113,10 +113,10 @@ class Trail:
         if row is not None:
             self._copied_bytes += row.nbytes
         if row is None or row.device.type != "cpu":
-            self.longest = 1  # a copy more costs a GPU as much as what is saved
+            self.longest = 1  # on a GPU, the copy costs as much as waiting saves
         return copy
 
 
 def _modes() -> _Modes:
-    """Whether gradients are kept, and inference mode: a thread's own, and a candidate's tensors are made in them."""
+    """This thread's grad mode and inference mode, in which a candidate makes its tensors."""
     return torch.is_grad_enabled(), torch.is_inference_mode_enabled()
