@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kvparity import KeysValues
-from kvparity.shadow.side import Outcome
+from kvparity.judging.outcome import Outcome
 from kvparity.training.inline.usable_answers import UsableAnswers
 from kvparity.training.lightzero.tap import Served
 

@@ -10,7 +10,7 @@ from kvparity.training.lightzero.tap import Served
 from kvparity.values.entry import read
 
 if TYPE_CHECKING:
-    from kvparity.shadow.side import Outcome
+    from kvparity.judging.outcome import Outcome
 
 _Kind: TypeAlias = "list[tuple[torch.Size, torch.dtype, torch.device]]"
 
