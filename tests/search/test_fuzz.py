@@ -12,8 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 import kvparity.search.fuzz_folder as command
 from kvparity import Comparison, KnownDifference, Trace
-from kvparity.cli import main
-from kvparity.commands.options import build_parser
+from kvparity.cli import build_parser, main
 from kvparity.search.case import Signature, first_divergence
 from kvparity.search.fuzz import Fuzzer
 from kvparity.search.trial import PartedError

@@ -7,8 +7,6 @@ import math
 import sys
 from typing import TYPE_CHECKING
 
-from kvparity.shadow.timeout import DEFAULT_S
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -59,18 +57,8 @@ def percent(text: str) -> float:
     return share
 
 
-def add_patience(parser: argparse.ArgumentParser) -> None:
-    """`--patience`, of every command that calls caches of strangers."""
-    parser.add_argument(
-        "--patience",
-        type=_seconds_or_none,
-        default=DEFAULT_S,
-        metavar="T",
-        help=f"how long a call of a cache may take before it is given up, as 90s; or none (default {DEFAULT_S:g}s)",
-    )
-
-
-def _seconds_or_none(text: str) -> float | None:
+def seconds_or_none(text: str) -> float | None:
+    """A time such as 90s, or `none`."""
     if text == "none":
         return None
     time = seconds(text)

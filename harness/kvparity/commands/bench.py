@@ -22,7 +22,10 @@ from kvparity.bench.result import Bench, Machine, Settings
 from kvparity.bench.tables import render, render_comparison, render_machine, verdict
 from kvparity.bench.workload import Shape, load, trace_of
 from kvparity.commands.argument_types import at_least, percent
-from kvparity.commands.session import DEFAULT_STEPS, DIVERGENCE, INTERRUPTED, PARITY, check_files
+from kvparity.commands.command import Command
+from kvparity.commands.conclusion import check_files
+from kvparity.commands.exit_status import DIVERGENCE, INTERRUPTED, PARITY
+from kvparity.commands.shared_options import CACHE, DEFAULT_STEPS
 from kvparity.errors import UsageError
 from kvparity.evidence.memory import machine_bytes
 from kvparity.evidence.provenance import provenance
@@ -49,9 +52,7 @@ _FLOAT_BYTES = 4
 _AGAIN = " (again)"  # a candidate that is the reference itself: its ratios show how far noise goes
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The workloads, the caches, and how often."""
-    cache = "a name from `kvparity list`, fault:NAME, or package.module:attribute"
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "workload",
         nargs="*",
@@ -60,7 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"names, see `kvparity list`, or .kvtrace files (default {' and '.join(DEFAULT_WORKLOADS)})",
     )
     parser.add_argument(
-        "--reference", default=DEFAULT_REFERENCE, metavar="NAME", help=f"what the others are held against: {cache}"
+        "--reference", default=DEFAULT_REFERENCE, metavar="NAME", help=f"what the others are held against: {CACHE}"
     )
     parser.add_argument(
         "--candidate",
@@ -102,7 +103,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="print the verdicts only")
 
 
-def bench(options: argparse.Namespace) -> int:
+def _bench(options: argparse.Namespace) -> int:
     """Measure, show, keep; the exit status is 1 where a cache raised, or a ratio is worse than it was.
 
     Raises:
@@ -242,3 +243,11 @@ def _shape(text: str) -> Shape:
             f"{text!r} is too large: an entry has {needed:,} bytes, and this machine has no room for {_ENTRIES} of them"
         )
     return shape
+
+
+COMMAND = Command(
+    name="bench",
+    summary="what caches cost, side by side, and which pool sizes a workload needs",
+    add_options=_add_options,
+    run=_bench,
+)

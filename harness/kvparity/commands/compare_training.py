@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -14,8 +15,13 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from kvparity.commands.command import Command
+from kvparity.commands.conclusion import check_files
+from kvparity.commands.exit_status import DIVERGENCE, PARITY
 from kvparity.errors import UsageError
+from kvparity.files import write_text
 from kvparity.registry import DEFAULT_CANDIDATE
+from kvparity.report.console import open_console
 from kvparity.training.options import DEFAULT_REFERENCE
 from kvparity.training.paired.observing import PATTERN
 from kvparity.training.paired.one_run import Plan, read_run
@@ -34,8 +40,7 @@ _TAIL_LINES = 20
 _MIB = 1 << 20
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The script, and how its trainings are compared."""
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", dest="module", action="store_true", help="run a module, as `python -m` does")
     parser.add_argument("target", metavar="SCRIPT", help="a training script, or with -m the name of a module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its own arguments")
@@ -65,7 +70,25 @@ def _regex(text: str) -> str:
     return text
 
 
-def compare_training(options: argparse.Namespace, *, console: Console) -> Paired:
+def _compare_training(options: argparse.Namespace) -> int:
+    """Compare, show, keep; the exit status.
+
+    Raises:
+        UsageError: there is no such script, a training left nothing, or what is to be written cannot be.
+    """
+    check_files(options)
+    console = open_console()
+    paired = _trained(options, console)
+    try:
+        if options.json:
+            write_text(options.json, json.dumps(paired.as_dict(), indent=2) + "\n")
+    finally:
+        console.print(_render(paired))
+        console.print(_verdict_of(paired), soft_wrap=True)
+    return PARITY if paired.verdict == SAME else DIVERGENCE
+
+
+def _trained(options: argparse.Namespace, console: Console) -> Paired:
     """Train with the reference, with the candidate in its place, and with the reference once more.
 
     Where the candidate's training is another, train once more with both caches, to see where these part.
@@ -119,7 +142,7 @@ def _train(plan: Plan, folder: Path) -> TrainingRun:
     return run
 
 
-def render_paired(paired: Paired) -> RenderableType:
+def _render(paired: Paired) -> RenderableType:
     """The three trainings side by side; the verdict comes after it."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")
@@ -142,7 +165,7 @@ def render_paired(paired: Paired) -> RenderableType:
     return table
 
 
-def verdict_of(paired: Paired) -> Text:
+def _verdict_of(paired: Paired) -> Text:
     """One line, and a second where it is known at which operation the two caches part."""
     text = f"{paired.verdict}: {paired.reason}"
     if paired.caches_part_at:
@@ -162,3 +185,11 @@ def _hit_rate(run: TrainingRun, pool: str) -> str:
 def _count(run: TrainingRun, pool: str, name: str) -> str:
     number = run.stats.get(pool, {}).get(name)
     return "-" if number is None else f"{number:,}"
+
+
+COMMAND = Command(
+    name="compare-training",
+    summary="the same training under one seed, served by either cache: are its losses equal?",
+    add_options=_add_options,
+    run=_compare_training,
+)

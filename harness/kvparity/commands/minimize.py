@@ -4,46 +4,83 @@ from __future__ import annotations
 
 import os
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from rich.text import Text
 
-from kvparity.commands.session import check_file
+from kvparity.commands.command import Command
+from kvparity.commands.conclusion import check_file
+from kvparity.commands.exit_status import DIVERGENCE, INTERRUPTED, PARITY
+from kvparity.commands.shared_options import add_config_option, add_patience_option, add_side_options
+from kvparity.driving.comparison import Comparison
 from kvparity.errors import TraceError
 from kvparity.report import Progress
+from kvparity.report.console import open_console
 from kvparity.search.case import Case, Shown, Signature, first_divergence, first_shown
 from kvparity.search.case_files import copy_trace, describe_minimal, make_folder_of, test_path, write_case
 from kvparity.search.minimize import FlakyError, Minimal, Minimizer
+from kvparity.settings import REGRESSIONS, read_settings
+from kvparity.shadow.timeout import Patience
+from kvparity.text import one_line
 from kvparity.traces.reader import Trace
+from kvparity.traces.remote import local_trace
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
-    from pathlib import Path
 
     from rich.console import Console
 
-    from kvparity.driving.comparison import Comparison
     from kvparity.operations import Operation
     from kvparity.results.divergence import Divergence
 
 
-def minimize(
-    path: Path, output: Path, comparison: Comparison, *, regressions: Path | None, console: Console
-) -> Minimal | None:
-    """Minimize the first unexpected divergence of a trace into `output`, and print it; None where there is none.
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("trace", metavar="TRACE", help="a .kvtrace file or the name of a bundled trace")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="SMALL", help="a new .kvtrace file")
+    parser.add_argument(
+        "--regressions",
+        type=Path,
+        nargs="?",
+        const=Path(REGRESSIONS),
+        metavar="DIR",
+        help=f"file it there as well, where the pytest plugin replays it (without DIR: {REGRESSIONS})",
+    )
+    add_side_options(parser)
+    add_patience_option(parser)
+    add_config_option(parser)
 
-    Args:
-        path: the trace.
-        output: the small trace to write; a pytest file comes beside it.
-        comparison: of which caches, and what is known of them.
-        regressions: a folder whose traces the pytest plugin replays; the small trace is filed there as well.
-        console: where to print.
+
+def _minimize(options: argparse.Namespace) -> int:
+    """Minimize the first unexpected divergence of a trace, and print it; parity where there is none.
 
     Raises:
-        TraceError: `path` is no trace, or what is to be written exists already.
-        UsageError: there is no folder for it.
+        TraceError: the file is no trace, or what is to be written exists already.
+        UsageError: there is no folder for it, or a cache cannot be found.
+        UnusableCacheError: a cache cannot be built.
         FlakyError: the trace does not show the same divergence twice.
     """
+    torch.set_num_threads(1)
+    known = read_settings(options.config).known
+    comparison = Comparison(options.reference, options.candidate, known=known)
+    console = open_console()
+    with Patience(options.patience).always(), local_trace(options.trace) as path:
+        found = _minimal(path, options.output, comparison, regressions=options.regressions, console=console)
+    if found is None:
+        names = f"{options.reference} and {options.candidate}"
+        agree = "agree, but for what is accepted" if known else "agree"
+        line = f"{one_line(str(path))}: {names} {agree}; there is nothing to minimize"
+        console.print(Text(line), soft_wrap=True)
+        return PARITY
+    return INTERRUPTED if found.interrupted else DIVERGENCE
+
+
+def _minimal(
+    path: Path, output: Path, comparison: Comparison, *, regressions: Path | None, console: Console
+) -> Minimal | None:
+    """The first unexpected divergence of a trace made small, once it is written and shown; None where there is none."""
     filed = None if regressions is None else regressions / output.name
     in_place = bool(output.name) and filed is not None and os.path.realpath(filed) == os.path.realpath(output)
     if not in_place:
@@ -100,3 +137,11 @@ def _make_sure_it_is_reproducible(trace: Trace, stream: int, comparison: Compari
 
 def _operations(trace: Trace, stream: int) -> Iterator[Operation]:
     return (recorded.operation for recorded in trace if recorded.stream == stream)
+
+
+COMMAND = Command(
+    name="minimize",
+    summary="the shortest trace that shows a trace's first divergence",
+    add_options=_add_options,
+    run=_minimize,
+)

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kvparity.commands.command import Command
+from kvparity.commands.exit_status import PARITY
+from kvparity.commands.shared_options import add_config_option
 from kvparity.errors import UsageError
 from kvparity.report import make_sure_it_can_be_made, verdict_line, write_page
 from kvparity.report.console import open_console
 from kvparity.results.adding import merge
 from kvparity.results.reading import read_result
+from kvparity.results.result import FAIL_ON
 from kvparity.settings import read_settings
 
 if TYPE_CHECKING:
     import argparse
 
 
-def report(options: argparse.Namespace) -> int:
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("result", nargs="+", type=Path, metavar="RESULT", help="JSON results of one pair of caches")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where to write index.html")
+    add_config_option(parser)
+    parser.add_argument(
+        "--fail-on", choices=FAIL_ON, default="behaviour", help="what the verdict counts (default behaviour)"
+    )
+
+
+def _report(options: argparse.Namespace) -> int:
     """Write the page, say where it is, and what the verdict is; 0, whatever that is.
 
     Raises:
@@ -36,4 +50,12 @@ def report(options: argparse.Namespace) -> int:
     console = open_console()
     console.print(verdict_line(result, fail_on=options.fail_on), soft_wrap=True)
     console.print(f"written: {options.output / 'index.html'}", soft_wrap=True, markup=False)
-    return 0
+    return PARITY
+
+
+COMMAND = Command(
+    name="report",
+    summary="the HTML report of results that were written with --json",
+    add_options=_add_options,
+    run=_report,
+)

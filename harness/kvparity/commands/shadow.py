@@ -11,16 +11,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from kvparity.caches.exceptions import reraise_if_interrupt
 from kvparity.caches.protocol import CacheSpec
-from kvparity.commands.argument_types import add_patience, at_least
+from kvparity.commands.argument_types import at_least
+from kvparity.commands.command import Command
+from kvparity.commands.conclusion import check_files, conclude, say
+from kvparity.commands.exit_status import PARITY
+from kvparity.commands.shared_options import add_output_options, add_patience_option
+from kvparity.commands.termination import termination_deferred
 from kvparity.errors import UsageError, warn
 from kvparity.registry import DEFAULT_CANDIDATE, build_cache
 from kvparity.report.console import open_console
+from kvparity.results.result import FAIL_ON
+from kvparity.settings import read_settings
 from kvparity.traces.writer import TraceWriter
 from kvparity.training.inline.attachment import Attachment
 from kvparity.training.lightzero.hook import WorldModelHook
 from kvparity.training.limits import Limits
 from kvparity.training.live import Heartbeat, LiveView, Screen, Sink
 from kvparity.training.options import ON_DIVERGENCE, SERVE, Options
+from kvparity.training.ranks import PATIENCE_S, Gathering, Rank
 from kvparity.training.recorder import Recording
 from kvparity.training.script import INTERRUPTED, TERMINATED, run_as_main
 
@@ -46,8 +54,8 @@ class Shadowed:
     status: int
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What is the shadow's own. None stands for what the settings say, and after them for the defaults of `Options`."""
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """None stands for what the settings say, and after them for the defaults of `Options`."""
     parser.add_argument("-m", dest="module", action="store_true", help="run a module, as `python -m` does")
     parser.add_argument("target", metavar="SCRIPT", help="a training script, or with -m the name of a module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its own arguments")
@@ -70,7 +78,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="of wall time that shadowing may take, ten times that where the candidate serves; or none (default 0.05)",
     )
-    add_patience(parser)
+    add_patience_option(parser)
     parser.add_argument("--record", type=Path, metavar="FILE", help="write the operations to a new .kvtrace file")
     parser.add_argument(
         "--ranks",
@@ -81,9 +89,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--live", action="store_true", help="show on stderr how it stands, while it runs")
     parser.add_argument("--heartbeat", type=Path, metavar="FILE", help="append how it stands, as lines of JSON")
+    add_output_options(parser, fail_on=None)
 
 
-def shadow(options: argparse.Namespace, settings: Settings) -> Shadowed:
+def _shadow(options: argparse.Namespace) -> int:
+    """Shadow one process of a training, and report on all of them; the script's own exit status comes before ours.
+
+    Raises:
+        UsageError: there is no such script, module or candidate, an option has no such value, or what is to be written
+            cannot be.
+        UnusableCacheError: the candidate cannot be built.
+        TraceError: the recording cannot be written.
+    """
+    settings = read_settings(options.config)
+    options.fail_on = options.fail_on or settings.shadow.get("fail-on", "behaviour")
+    if options.fail_on not in FAIL_ON:
+        raise UsageError(f"fail-on must be one of {', '.join(FAIL_ON)}, got {options.fail_on!r}")
+    check_files(options)
+    rank = Rank.of_environment()
+    options.record, options.heartbeat = rank.own(options.record), rank.own(options.heartbeat)
+    gathering = Gathering(options.ranks, rank) if rank.of > 1 else None
+    with termination_deferred():
+        shadowed = _shadowed(options, settings)
+        ours = PARITY
+        if gathering is not None:
+            gathering.publish(shadowed.result)
+        if rank.number == 0:
+            result = shadowed.result if gathering is None else gathering.collect(patience_s=PATIENCE_S)
+            ours = conclude(result, options, open_console(), files=[Path(options.target)])
+    if shadowed.status:
+        say(f"{options.target} itself ended with status {shadowed.status}")
+    return shadowed.status or ours
+
+
+def _shadowed(options: argparse.Namespace, settings: Settings) -> Shadowed:
     """Run a script or a module, and attach to each world model as it comes.
 
     Raises:
@@ -192,3 +231,11 @@ class _Guests:
             recording.detach()
         if self._writer is not None:
             self._writer.close()
+
+
+COMMAND = Command(
+    name="shadow",
+    summary="a training script, with a candidate in its caches' shadow",
+    add_options=_add_options,
+    run=_shadow,
+)

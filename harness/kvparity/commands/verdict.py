@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kvparity.commands.session import DIVERGENCE, PARITY, check_files
+from kvparity.commands.command import Command
+from kvparity.commands.conclusion import check_files
+from kvparity.commands.exit_status import DIVERGENCE, INCONCLUSIVE, PARITY
+from kvparity.commands.shared_options import add_config_option
 from kvparity.files import write_text
 from kvparity.report.console import open_console
 from kvparity.report.verdict_text import as_markdown, further, render_verdict, verdict_text
@@ -17,13 +20,11 @@ from kvparity.verdict.material import read_material
 if TYPE_CHECKING:
     import argparse
 
-UNDECIDED = 4
 _PIPE_WIDTH = 120
-STATUSES = {GO: PARITY, NO_GO: DIVERGENCE}
+_STATUSES = {GO: PARITY, NO_GO: DIVERGENCE}
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The files, and where to write what they come to."""
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file",
         nargs="+",
@@ -31,13 +32,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what --json of run, replay, fuzz, shadow, bench and compare-training wrote, in any order",
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
+    add_config_option(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict as JSON")
     parser.add_argument("--certificate", type=Path, metavar="FILE", help="write the certificate as Markdown")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only")
 
 
-def verdict(options: argparse.Namespace) -> int:
+def _verdict(options: argparse.Namespace) -> int:
     """Judge, show, keep; the exit status.
 
     Raises:
@@ -66,4 +67,12 @@ def verdict(options: argparse.Namespace) -> int:
             console.print(render_verdict(found))
             console.print(further(found), soft_wrap=True)
         console.print(verdict_text(found), soft_wrap=True)
-    return STATUSES.get(found.outcome, UNDECIDED)
+    return _STATUSES.get(found.outcome, INCONCLUSIVE)
+
+
+COMMAND = Command(
+    name="verdict",
+    summary="GO, NO-GO or INCONCLUSIVE: may the candidate take over?",
+    add_options=_add_options,
+    run=_verdict,
+)

@@ -39,7 +39,7 @@ ENGINES = ("local", "ray")
 _NAMED = 8  # traces; a title of more is not read
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_campaign_options(parser: argparse.ArgumentParser) -> None:
     """Who does the work, and where what is done is kept."""
     group = parser.add_argument_group("campaigns", "with any of these the work is cut into tasks for several processes")
     group.add_argument("--engine", choices=ENGINES, help="processes on this machine (default), or Ray's workers")
