@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import textwrap
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -309,6 +310,50 @@ def test_two_workers_come_to_the_same(command: list[str], engine: str, tmp_path:
         told.append(comparable(json.loads(path.read_text())))
     assert told[0] == told[1]
     assert statuses[0] == statuses[1]
+
+
+def test_who_starts_a_campaign_changes_nothing(tmp_path: Path) -> None:
+    """Hypothesis draws numbers from the sources of loaded modules, but not from the program that starts the workers."""
+    (tmp_path / "start.py").write_text(
+        "import sys\nfrom kvparity.cli import main\nNUMBER = 987654321\n\n"
+        "if __name__ == '__main__':\n    sys.exit(main())\n"
+    )
+    options = ["fuzz", "--candidate", "refactored-lru", "--examples", "30", "--seed", "3", "--jobs", "1", "--quiet"]
+    told = []
+    for start in (["-m", "kvparity"], ["start.py"]):
+        line = [sys.executable, *start, *options, "--json", "result.json"]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+        assert done.stderr == ""
+        told.append(comparable(json.loads((tmp_path / "result.json").read_text())))
+    assert told[0] == told[1]
+
+
+def test_a_task_draws_the_same_whatever_its_worker_did_before(tmp_path: Path) -> None:
+    """All that a task loads of kvparity is loaded before the first draw."""
+    program = """
+        import sys
+        from kvparity.campaign import Done, Setting, attempt, examples
+        from kvparity.search.fuzz import Fuzzer
+
+        def loaded():
+            return {name for name in sys.modules if name.startswith("kvparity")}
+
+        at_first = []
+        draw = Fuzzer._run
+        Fuzzer._run = lambda *arguments: at_first.append(loaded()) or draw(*arguments)
+        setting = Setting(
+            reference="legacy-evicting", candidate="fault:forgets-v", tolerance=None, known=(), patience_s=60,
+            folder=".", inputs={},
+        )
+        [task] = examples(30, seed=1)
+        assert isinstance(attempt(setting, task), Done)
+        assert loaded() == at_first[0], loaded() - at_first[0]
+    """
+    program = textwrap.dedent(program)
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from kvparity.campaign.tasks import Examples
+from kvparity.errors import UsageError
+from kvparity.registry import TRACES, installed, load_machine, trace_path
 from kvparity.search.fuzz import Fuzzer
 from kvparity.search.fuzz_folder import fuzz_into
 from kvparity.shadow.timeout import Patience
@@ -47,15 +49,26 @@ class Lost:
 def attempt(setting: Setting, task: Task) -> Done | Lost:
     """Do it. What goes wrong is told, not raised: the other tasks go on."""
     torch.set_num_threads(1)
-    # Hypothesis also draws numbers that it finds in the sources of what is loaded: so that is the same in all workers.
-    importlib.import_module("kvparity.cli")
     if setting.folder not in sys.path:
         sys.path.insert(0, setting.folder)
     try:
+        _preload()
         with Patience(setting.patience_s).always():
             return _examples(setting, task) if isinstance(task, Examples) else _trace(setting, task)
     except Exception as error:  # noqa: BLE001  one bad trace ends no campaign
         return Lost(f"{type(error).__name__}: {error}")
+
+
+def _preload() -> None:
+    """Load the state machine and the traces that it draws from, before Hypothesis draws anything.
+
+    Hypothesis also draws numbers that it finds in the sources of loaded modules. Without this, what a task draws would
+    depend on the tasks that its worker did before.
+    """
+    for name in installed(TRACES):
+        with suppress(UsageError):  # a broken one of another package is no concern of this campaign
+            trace_path(name)
+    load_machine()
 
 
 def _examples(setting: Setting, task: Examples) -> Done:
