@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -153,6 +154,12 @@ def test_no_import_leads_up() -> None:
         if room_of(module) != room_of(imported) and floor_of[room_of(module)] <= floor_of[room_of(imported)]
     ]
     assert offending == []
+
+
+def test_the_picture_shows_these_floors() -> None:
+    """docs/architecture.md draws each floor with its rooms."""
+    rows = re.findall(r"^ +(\d+) │ ([a-z_ ]+) │", (ROOT / "docs" / "architecture.md").read_text("utf-8"), re.MULTILINE)
+    assert {int(number): tuple(rooms.split()) for number, rooms in rows} == dict(enumerate(FLOORS, start=1))
 
 
 @each_file

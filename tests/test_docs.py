@@ -149,7 +149,8 @@ def test_comments_on_running_are_understood(page: Path) -> None:
 def test_every_link_leads_somewhere() -> None:
     """To a file that is there, and to a heading in it."""
     broken = []
-    for page in PAGES + [ROOT / "docs" / name for name in ELSEWHERE]:
+    others = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / "decisions").glob("*.md")]
+    for page in [*PAGES, *others, *(ROOT / "docs" / name for name in ELSEWHERE)]:
         for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text()):
             path, _, heading = target.partition("#")
             file = page.parent / path if path else page
