@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kvparity.caches.protocol import PoolStats
+from kvparity.caches.protocol import CacheSpec, PoolStats
 from kvparity.operations import RECUR, WM, PoolId, covered, init
 from kvparity.values.entry import KeysValues, check, clone, copy_into, size_bytes
 
@@ -41,8 +41,8 @@ class CorrectCache:
     """A `kvparity.caches.protocol.Cache` that is right.
 
     Args:
-        config: `init_pool_size` is the slots of an init pool, `num_simulations * env_num` those of recur.
-        env_num: environments, and slots for working copies.
+        config: an init pool has `init_pool_size` slots, recur `num_simulations * env_num`. Without it, `CacheSpec()`'s.
+        env_num: the number of environments, and of slots for working copies.
 
     Attributes:
         eviction: `fifo`, `lru` or `priority`.
@@ -50,7 +50,8 @@ class CorrectCache:
 
     eviction: ClassVar[str] = "fifo"
 
-    def __init__(self, config: SimpleNamespace, env_num: int) -> None:
+    def __init__(self, config: SimpleNamespace | None = None, env_num: int = 8) -> None:
+        config = CacheSpec(env_num=env_num).config() if config is None else config
         self.env_num = env_num
         self.checkouts = 0
         slots = {"init": config.init_pool_size, "recur": config.num_simulations * env_num, "wm": env_num}

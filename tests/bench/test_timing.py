@@ -17,7 +17,7 @@ from kvparity.bench.timing import Race
 from kvparity.bench.workload import Workload
 from kvparity.operations import RECUR
 from kvparity.search.case import plain
-from support.doubles import Plain
+from kvparity_scenarios.correct_cache import CorrectCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ class Clock:
         return self.now
 
 
-class Slow(Plain):
+class Slow(CorrectCache):
     """Takes its time, of which it keeps a diary."""
 
     def __init__(self, clock: Clock, *, set_ns: int = 0, get_ns: int = 0, checkout_ns: int = 0) -> None:
@@ -73,14 +73,14 @@ class Slow(Plain):
 
     def get(self, pool: PoolId, key: int) -> Any:
         self._sleep("get")
-        return self.held.get((pool, key))
+        return super().get(pool, key)
 
     def checkout(self, env: int, key: int) -> Any:
         self._sleep("checkout")
-        return self.held.get((init(env), key))
+        return super().checkout(env, key)
 
 
-class RaisesLater(Plain):
+class RaisesLater(CorrectCache):
     """Works, until its clock has been read for a while."""
 
     def __init__(self, clock: Clock, *, until: int) -> None:
@@ -270,12 +270,12 @@ def test_a_cache_that_cannot_be_built_is_out() -> None:
 def test_a_cache_that_cannot_be_cleared_or_does_not_know_itself_is_out() -> None:
     """Nothing that a cache does ends the bench."""
 
-    class Uncleared(Plain):
+    class Uncleared(CorrectCache):
         def clear(self, pool: PoolId) -> None:
             if pool.family == "all":
                 raise NotImplementedError("all")
 
-    class Innumerate(Plain):
+    class Innumerate(CorrectCache):
         def stats(self, pool: PoolId) -> None:
             raise ZeroDivisionError(str(pool))
 
@@ -411,7 +411,7 @@ def test_none_is_always_built_first() -> None:
     def named(name: str) -> Callable[[CacheSpec], Cache]:
         def build(_: CacheSpec) -> Cache:
             built.append(name)
-            return Plain()
+            return CorrectCache()
 
         return build
 

@@ -33,12 +33,14 @@ from kvparity import (
 from kvparity.driving.driver import step
 from kvparity.errors import UsageError
 from kvparity.values.entry import read
-from support import doubles
+from kvparity_scenarios.correct_cache import CorrectCache
+from support.shadows import fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+CORRECT = "kvparity_scenarios.correct_cache:CorrectCache"
 SPEC = CacheSpec(env_num=1, init_pool_size=2, num_simulations=2)
 
 
@@ -55,7 +57,7 @@ def scenario(*operations: Operation, spec: CacheSpec = SPEC) -> Any:
     return SimpleNamespace(name="short", summary="", spec=spec, operations=lambda _seed: iter(operations))
 
 
-class Spy(doubles.Plain):
+class Spy(CorrectCache):
     """Remembers what it was handed."""
 
     def __init__(self) -> None:
@@ -102,7 +104,7 @@ def test_the_values_of_a_workload_are_only_read() -> None:
     """The same operations may be driven again."""
     operation = Set(pool=RECUR, key=1, value=value(3))
     before = fingerprint(operation.value)
-    driver = Driver(doubles.WritesIntoWhatItIsGiven())
+    driver = Driver(fault("writes-into-source"))
     for _ in range(3):
         driver.apply(Set(pool=RECUR, key=2, value=value(9)))
     driver.apply(operation)
@@ -113,7 +115,7 @@ def test_the_values_of_a_workload_are_only_read() -> None:
 
 def test_a_write_appends_a_token_to_the_last_working_copy() -> None:
     """In every layer, K and V; the entry itself stays."""
-    driver = Driver(doubles.Plain())
+    driver = Driver(CorrectCache())
     driver.apply(Set(pool=RECUR, key=1, value=value(3)))
     copy = driver.apply(Checkout(env=0, key=1))
     driver.apply(Write(env=0, fill=7.0))
@@ -125,7 +127,7 @@ def test_a_write_appends_a_token_to_the_last_working_copy() -> None:
 
 def test_a_write_after_a_miss_does_nothing() -> None:
     """Nor does it write into the working copy from before."""
-    driver = Driver(doubles.Plain())
+    driver = Driver(CorrectCache())
     driver.apply(Set(pool=RECUR, key=1, value=value(3)))
     copy = driver.apply(Checkout(env=0, key=1))
     assert driver.apply(Checkout(env=0, key=2)) is None
@@ -139,9 +141,7 @@ def test_a_write_after_a_miss_does_nothing() -> None:
 def test_operations_keep_their_numbers() -> None:
     """A divergence names the place of its operation in the stream, writes counted too."""
     operations = [Set(pool=RECUR, key=1, value=value(1)), Write(env=0, fill=1.0), Get(pool=RECUR, key=1)]
-    result = Comparison("support.doubles:Plain", "support.doubles:AlwaysMisses").scenario(
-        scenario(*operations), seed=0, steps=9
-    )
+    result = Comparison(CORRECT, "support.doubles:AlwaysMisses").scenario(scenario(*operations), seed=0, steps=9)
     assert result.first["presence", "candidate"].number == 2
     assert result.operations == {"set": 1, "write": 1, "get": 1}
 
@@ -151,7 +151,7 @@ def test_steps_are_operations() -> None:
     endless = SimpleNamespace(
         name="endless", summary="", spec=SPEC, operations=lambda _: (Get(pool=RECUR, key=key) for key in count())
     )
-    result = Comparison("support.doubles:Plain", "support.doubles:Plain").scenario(endless, seed=0, steps=17)
+    result = Comparison(CORRECT, CORRECT).scenario(endless, seed=0, steps=17)
     assert result.operations_total == 17
 
 
@@ -185,16 +185,14 @@ def test_what_is_no_operation_for_its_caches_is_bad_input(wrong: Any, told: str)
     """It is named with its place in the scenario, and nothing is said of the caches."""
     workload = scenario(Get(pool=RECUR, key=1), wrong)
     with pytest.raises(UsageError) as raised:
-        Comparison("support.doubles:Plain", "support.doubles:Plain").scenario(workload, seed=0, steps=9)
+        Comparison(CORRECT, CORRECT).scenario(workload, seed=0, steps=9)
     assert str(raised.value) == f"operation 1 of short, {told}, is none for caches of {SPEC}"
 
 
 @pytest.mark.parametrize("everything", [ALL, ALL_INIT], ids=str)
 def test_a_scenario_may_clear_several_pools(everything: PoolId) -> None:
     """A clear names them together, as no other operation does."""
-    result = Comparison("support.doubles:Plain", "support.doubles:Plain").scenario(
-        scenario(Clear(pool=everything)), seed=0, steps=9
-    )
+    result = Comparison(CORRECT, CORRECT).scenario(scenario(Clear(pool=everything)), seed=0, steps=9)
     assert (result.operations, result.total) == ({"clear": 1}, 0)
 
 
@@ -207,14 +205,14 @@ def test_a_scenario_that_raises_is_bad_input() -> None:
 
     workload = SimpleNamespace(name="short", summary="", spec=SPEC, operations=lambda _seed: broken())
     with pytest.raises(UsageError, match=r"^the scenario short raised ZeroDivisionError: by nothing$") as raised:
-        Comparison("support.doubles:Plain", "support.doubles:Plain").scenario(workload, seed=0, steps=9)
+        Comparison(CORRECT, CORRECT).scenario(workload, seed=0, steps=9)
     assert isinstance(raised.value.__cause__, ZeroDivisionError)
 
 
 def test_a_reference_that_exits_does_not_end_the_run() -> None:
     """An exit that a cache tries is an exception like another, on either side."""
     operations = [Get(pool=RECUR, key=key) for key in range(3)]
-    result = Comparison("fault:exits-always", "support.doubles:Plain").scenario(scenario(*operations), seed=0, steps=9)
+    result = Comparison("fault:exits-always", CORRECT).scenario(scenario(*operations), seed=0, steps=9)
     assert result.by_group["error", "reference"] == 3
 
 
@@ -227,7 +225,7 @@ def test_an_interrupt_keeps_what_was_found() -> None:
         raise KeyboardInterrupt
 
     workload = SimpleNamespace(name="short", summary="", spec=SPEC, operations=lambda _seed: interrupted())
-    result = Comparison("support.doubles:Plain", "support.doubles:AlwaysMisses").scenario(workload, seed=0, steps=9)
+    result = Comparison(CORRECT, "support.doubles:AlwaysMisses").scenario(workload, seed=0, steps=9)
     assert result.interrupted
     assert result.by_kind == {"presence": 1}
 

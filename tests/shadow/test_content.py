@@ -17,20 +17,22 @@ from kvparity import (
 from kvparity.values.entry import read
 from kvparity_legacy import ReleasedCache
 from kvparity_refactored import fifo
+from kvparity_scenarios.correct_cache import CorrectCache
+from kvparity_scenarios.faults import FAULTS
 from support import doubles
-from support.shadows import SPEC, found, only, shadow, value
+from support.shadows import SPEC, fault, found, only, shadow, value
 
 if TYPE_CHECKING:
     from kvparity import Cache, PoolId
 
 
-@pytest.mark.parametrize("faulty", [doubles.KeepsNegativeZeroOut, doubles.ForgetsThePadding])
+@pytest.mark.parametrize("faulty", [FAULTS["normalises-negative-zero"], FAULTS["forgets-padding"]])
 def test_bytes_are_compared_and_all_of_them(faulty: type[Cache]) -> None:
     """Numbers that are equal may differ in bits, and padding is copied as well."""
     cache = shadow(faulty())
     cache.set(RECUR, 1, value(-0.0))
     cache.set(RECUR, 2, value(1))
-    cache.get(RECUR, 1 if faulty is doubles.KeepsNegativeZeroOut else 2)
+    cache.get(RECUR, 1 if faulty is FAULTS["normalises-negative-zero"] else 2)
     assert found(cache) == ("stale_hit", "corruption", "candidate")
 
 
@@ -46,7 +48,7 @@ def test_a_hit_after_a_clear_is_stale() -> None:
 
 def test_an_old_value_is_stale() -> None:
     """A re-set that did not take is found."""
-    cache = shadow(doubles.KeepsTheFirstValue())
+    cache = shadow(fault("keeps-old-value-on-update"))
     cache.set(RECUR, 1, value(1))
     cache.set(RECUR, 1, value(2))
     cache.get(RECUR, 1)
@@ -64,7 +66,7 @@ def test_a_hit_for_a_key_never_set_is_stale() -> None:
 
 def test_a_reference_at_fault_is_blamed() -> None:
     """The side that serves is held to the same truth."""
-    cache = shadow(doubles.Plain(), doubles.KeepsTheFirstValue())
+    cache = shadow(CorrectCache(), fault("keeps-old-value-on-update"))
     cache.set(RECUR, 1, value(1))
     cache.set(RECUR, 1, value(2))
     cache.get(RECUR, 1)
@@ -73,7 +75,7 @@ def test_a_reference_at_fault_is_blamed() -> None:
 
 def test_two_sides_that_are_wrong_alike_are_both_blamed() -> None:
     """They agree with each other, and not with the truth."""
-    cache = shadow(doubles.KeepsTheFirstValue(), doubles.KeepsTheFirstValue())
+    cache = shadow(fault("keeps-old-value-on-update"), fault("keeps-old-value-on-update"))
     cache.set(RECUR, 1, value(1))
     cache.set(RECUR, 1, value(2))
     cache.get(RECUR, 1)
@@ -97,7 +99,7 @@ def test_the_original_returns_another_keys_tensors() -> None:
         (doubles.Casts, "dtype"),
         (doubles.Reinterprets, "dtype"),
         (doubles.Pads, "shape"),
-        (doubles.DropsAnAxis, "shape"),
+        (FAULTS["lends-without-samples"], "shape"),
     ],
 )
 def test_tensors_of_another_kind_say_so(faulty: type[Cache], kind: str) -> None:
@@ -120,7 +122,7 @@ def test_right_bytes_on_another_device_are_found() -> None:
 
 def test_a_reference_that_answers_from_another_device_is_found() -> None:
     """It is held to the same truth."""
-    cache = shadow(doubles.Plain(), doubles.AnswersFromElsewhere())
+    cache = shadow(CorrectCache(), doubles.AnswersFromElsewhere())
     cache.set(RECUR, 1, value(1))
     cache.get(RECUR, 1)
     assert found(cache) == ("device", "corruption", "reference")
@@ -148,7 +150,7 @@ def test_one_tensor_on_another_device_is_found(at: int) -> None:
 def test_wrong_bytes_on_another_device_say_so() -> None:
     """The device comes before the numbers."""
 
-    class Stale(doubles.AnswersFromElsewhere, doubles.KeepsTheFirstValue):
+    class Stale(doubles.AnswersFromElsewhere, FAULTS["keeps-old-value-on-update"]):
         """Both faults in one."""
 
     cache = shadow(Stale())
@@ -170,14 +172,14 @@ def test_numbers_within_the_tolerance_are_no_divergence() -> None:
 
 def test_a_tolerance_excuses_no_wrong_reference() -> None:
     """Two sides that are close to each other may both be wrong."""
-    cache = shadow(doubles.KeepsTheFirstValue(), doubles.KeepsTheFirstValue(), tolerance=Tolerance())
+    cache = shadow(fault("keeps-old-value-on-update"), fault("keeps-old-value-on-update"), tolerance=Tolerance())
     cache.set(RECUR, 1, value(1))
     cache.set(RECUR, 1, value(2))
     cache.get(RECUR, 1)
     assert found(cache) == ("stale_hit", "corruption", "both")
 
 
-class Halves(doubles.Plain):
+class Halves(CorrectCache):
     """Keeps half the digits."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
@@ -185,7 +187,7 @@ class Halves(doubles.Plain):
         super().set(pool, key, kept, priority=priority)
 
 
-class Loses(doubles.Plain):
+class Loses(CorrectCache):
     """Finds nothing."""
 
     def get(self, pool: PoolId, key: int) -> Any:
@@ -226,7 +228,7 @@ class ReadSoOften:
 @pytest.mark.parametrize("times", range(9))
 def test_an_answer_that_fails_while_it_is_examined_is_the_candidates_fault(times: int) -> None:
     """Whenever it does: nothing of that reaches the caller."""
-    candidate = doubles.Plain()
+    candidate = CorrectCache()
     candidate.get = lambda _pool, _key: ReadSoOften(times)  # type: ignore[method-assign]
     cache = shadow(candidate)
     cache.set(RECUR, 1, value(1))
@@ -237,7 +239,7 @@ def test_an_answer_that_fails_while_it_is_examined_is_the_candidates_fault(times
 @pytest.mark.parametrize("size", [1.0, True, None])
 def test_a_size_that_is_no_integer_is_no_size(size: Any) -> None:
     """Though it may be equal to one."""
-    candidate = doubles.Plain()
+    candidate = CorrectCache()
     lent = value(1)
     lent._keys_values[0]._k_cache._size = size
     candidate.get = lambda _pool, _key: lent  # type: ignore[method-assign]
@@ -252,7 +254,7 @@ def test_a_size_that_is_no_integer_is_no_size(size: Any) -> None:
 
 def test_without_a_truth_two_values_differ_and_nobody_is_blamed() -> None:
     """Where watching began later, a hit may be of an entry from before."""
-    reference, candidate = doubles.Plain(), doubles.Plain()
+    reference, candidate = CorrectCache(), CorrectCache()
     reference.set(RECUR, 1, value(1))
     candidate.set(RECUR, 1, value(2))
     cache = shadow(candidate, reference, complete=False)
@@ -263,9 +265,9 @@ def test_without_a_truth_two_values_differ_and_nobody_is_blamed() -> None:
 @pytest.mark.parametrize("lookup", ["get", "checkout"])
 def test_without_a_truth_an_entry_of_one_side_alone_blames_nobody(lookup: str) -> None:
     """A candidate that was attached later cannot hold what was set before, and the reference's answer is served."""
-    reference = doubles.Plain()
+    reference = CorrectCache()
     reference.set(RECUR, 1, value(1))
-    cache = shadow(doubles.Plain(), reference, complete=False)
+    cache = shadow(CorrectCache(), reference, complete=False)
     answer = cache.get(RECUR, 1) if lookup == "get" else cache.checkout(0, 1)
     assert fingerprint(answer) == fingerprint(value(1))
     assert found(cache) == ("presence", "behaviour", "unknown")
@@ -276,7 +278,7 @@ def test_without_a_truth_an_entry_of_one_side_alone_blames_nobody(lookup: str) -
 
 def test_without_a_truth_equal_values_are_parity() -> None:
     """Nothing is said where nothing differs."""
-    reference, candidate = doubles.Plain(), doubles.Plain()
+    reference, candidate = CorrectCache(), CorrectCache()
     for side in (reference, candidate):
         side.set(RECUR, 1, value(1))
     cache = shadow(candidate, reference, complete=False)
@@ -286,7 +288,7 @@ def test_without_a_truth_equal_values_are_parity() -> None:
 
 def test_a_clear_makes_the_truth_complete() -> None:
     """After it every key is known again."""
-    reference, candidate = doubles.ClearsNothing(), doubles.Plain()
+    reference, candidate = doubles.ClearsNothing(), CorrectCache()
     reference.set(RECUR, 1, value(1))
     cache = shadow(candidate, reference, complete=False)
     cache.clear(RECUR)

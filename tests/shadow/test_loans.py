@@ -16,14 +16,15 @@ from kvparity import (
     PoolId,
     init,
 )
+from kvparity_scenarios.faults import FAULTS
 from support import doubles
-from support.shadows import fault, found, only, shadow, sound, value
+from support.shadows import correct, fault, found, only, shadow, value
 
 if TYPE_CHECKING:
     from kvparity import Cache
 
 
-@pytest.mark.parametrize("faulty", [doubles.ByReference, doubles.KeepsTensors])
+@pytest.mark.parametrize("faulty", [FAULTS["by-reference"], FAULTS["detach-taken-for-copy"]])
 def test_references_to_the_producers_object_are_found_at_once(faulty: type[Cache]) -> None:
     """After a second set the first key returns the second's bytes."""
     cache = shadow(faulty())
@@ -36,7 +37,7 @@ def test_references_to_the_producers_object_are_found_at_once(faulty: type[Cache
 
 def test_references_are_found_where_the_next_value_is_of_another_kind() -> None:
     """The object that was handed over is not overwritten then, and yet does not stay as it was."""
-    cache = shadow(doubles.ByReference())
+    cache = shadow(fault("by-reference"))
     cache.set(RECUR, 1, value(1))
     cache.set(RECUR, 2, value(2, tokens=3))
     cache.get(RECUR, 1)
@@ -51,13 +52,13 @@ def turned(number: float) -> KeysValues:
 
 def test_a_value_is_handed_over_in_its_own_memory_layout() -> None:
     """A cache that reads memory in order is found out, and a sound one is right."""
-    cache, sound_cache = shadow(fault("reads-memory-in-order")), shadow(sound())
-    for each in (cache, sound_cache):
+    cache, correct_cache = shadow(fault("reads-memory-in-order")), shadow(correct())
+    for each in (cache, correct_cache):
         each.set(RECUR, 1, value(1))
         each.set(RECUR, 2, turned(2))
         each.get(RECUR, 2)
     assert found(cache) == ("stale_hit", "corruption", "candidate")
-    assert sound_cache.log.total == 0
+    assert correct_cache.log.total == 0
 
 
 def test_a_loan_that_the_next_lookup_overwrites_is_found() -> None:
@@ -77,7 +78,7 @@ def test_a_loan_that_the_next_lookup_overwrites_is_found() -> None:
 
 def test_a_loan_is_looked_at_before_the_next_value_is_handed_over() -> None:
     """What the producer does to its object for that set comes after the loan's end."""
-    cache = shadow(doubles.ByReference())
+    cache = shadow(fault("by-reference"))
     cache.set(RECUR, 1, value(1))
     for _ in range(4):
         cache.get(RECUR, 1)
@@ -102,7 +103,7 @@ def test_a_loan_is_watched_until_its_pool_is_cleared(pool: PoolId) -> None:
 
 def test_an_entry_that_is_its_own_working_copy_is_found() -> None:
     """The consumer's write shows at the next lookup."""
-    cache = shadow(doubles.LendsTheEntry())
+    cache = shadow(fault("working-copy-is-entry"))
     cache.set(RECUR, 1, value(1))
     cache.checkout(0, 1)
     cache.get(RECUR, 1)
@@ -113,7 +114,8 @@ def test_an_entry_that_is_its_own_working_copy_is_found() -> None:
 @pytest.mark.parametrize("env_num", [2, 8])
 def test_a_working_copy_that_is_shared_is_found(env_num: int) -> None:
     """Every fourth is watched: it must stay its consumer's until `env_num` further checkouts."""
-    cache = shadow(doubles.SharesOneWorkingCopy(), spec=CacheSpec(env_num=env_num))
+    spec = CacheSpec(env_num=env_num)
+    cache = shadow(fault("one-working-copy", spec), spec=spec)
     for key in range(3 + env_num):
         cache.set(RECUR, key, value(key))
         cache.checkout(key % env_num, key)
@@ -129,7 +131,7 @@ def test_a_working_copy_that_is_shared_is_found(env_num: int) -> None:
 
 def test_a_working_copy_is_watched_through_clears_of_other_pools() -> None:
     """A consumer keeps it when the entry that it was made from is forgotten."""
-    cache = shadow(doubles.SharesOneWorkingCopy())
+    cache = shadow(fault("one-working-copy"))
     for key in range(5):
         cache.set(RECUR, key, value(key))
         cache.checkout(0, key)
@@ -142,7 +144,7 @@ def test_a_working_copy_is_watched_through_clears_of_other_pools() -> None:
 def test_a_clear_of_wm_takes_working_copies_back(pool: PoolId) -> None:
     """By itself or with others: a cache may use the slot at once."""
     spec = CacheSpec(env_num=3)
-    cache = shadow(sound(spec), sound(spec), spec)
+    cache = shadow(correct(spec), correct(spec), spec)
     for turn in range(12):
         cache.set(RECUR, turn, value(turn))
         cache.checkout(0, turn)
@@ -154,7 +156,7 @@ def test_a_clear_of_wm_takes_working_copies_back(pool: PoolId) -> None:
 def test_a_set_in_wm_takes_working_copies_back() -> None:
     """The caller takes a slot, which may be that of any working copy."""
     spec = CacheSpec(env_num=3)
-    cache = shadow(sound(spec), sound(spec), spec)
+    cache = shadow(correct(spec), correct(spec), spec)
     for turn in range(12):
         cache.set(RECUR, turn, value(turn))
         cache.checkout(0, turn)

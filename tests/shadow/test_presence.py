@@ -14,8 +14,9 @@ from kvparity import (
 )
 from kvparity_legacy import EvictingCache
 from kvparity_refactored import fifo, lru
+from kvparity_scenarios.correct_cache import CorrectCache
 from support import doubles
-from support.shadows import SPEC, found, only, shadow, sound, value
+from support.shadows import SPEC, correct, fault, found, only, shadow, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,7 @@ def test_a_side_that_lost_a_key_is_blamed() -> None:
 
 def test_a_side_that_keeps_too_much_is_blamed() -> None:
     """At the pool's capacity the key should be gone."""
-    cache = shadow(doubles.Plain(), EvictingCache(SPEC.config(), 2), SPEC)
+    cache = shadow(CorrectCache(), EvictingCache(SPEC.config(), 2), SPEC)
     for key in range(3):
         cache.set(init(0), key, value(key))
     cache.get(init(0), 0)
@@ -52,7 +53,7 @@ def test_a_side_that_keeps_too_much_is_blamed() -> None:
 
 def test_a_key_of_wm_that_made_room_for_a_working_copy_is_explained() -> None:
     """A working copy has no key of the caller's, and is made by no set."""
-    cache = shadow(doubles.Plain(), sound(SPEC), SPEC)
+    cache = shadow(CorrectCache(), correct(SPEC), SPEC)
     cache.set(RECUR, 1, value(1))
     cache.set(WM, 9, value(9))
     cache.checkout(0, 1)
@@ -130,7 +131,7 @@ def test_one_side_that_raises_is_blamed() -> None:
     cache = shadow(doubles.Raises())
     cache.get(RECUR, 1)
     assert found(cache) == ("error", "corruption", "candidate")
-    assert only(cache).candidate == "raised RuntimeError: no 1 in recur"
+    assert only(cache).candidate == "raised RuntimeError: no 1"
 
 
 def test_both_raising_alike_is_agreement() -> None:
@@ -152,18 +153,18 @@ def test_both_raising_differently_blames_both() -> None:
 
 def test_rubbish_is_told_from_an_exception() -> None:
     """The report says what was expected of an entry."""
-    cache = shadow(doubles.ReturnsRubbish())
+    cache = shadow(fault("lends-lists"))
     cache.set(RECUR, 1, value(1))
     cache.get(RECUR, 1)
     assert found(cache) == ("error", "corruption", "candidate")
-    assert only(cache).candidate.startswith("returned no entry: str is not a key/value cache entry")
+    assert only(cache).candidate.startswith("returned no entry: list is not a key/value cache entry")
 
 
-class RefusesAnotherShape(doubles.Plain):
+class RefusesAnotherShape(CorrectCache):
     """Its slots are of one shape; and it is never emptied."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        if (pool, key) in self.held:
+        if key in self.pool(pool).held:
             raise ValueError("another shape")
         super().set(pool, key, value, priority=priority)
 
@@ -208,7 +209,7 @@ def test_an_exception_that_cannot_say_what_it_is_is_told_all_the_same() -> None:
         def __str__(self) -> str:
             raise KeyError("text")
 
-    candidate = doubles.Plain()
+    candidate = CorrectCache()
 
     def fail(_pool: PoolId, _key: int) -> None:
         raise MuteError

@@ -29,11 +29,12 @@ from kvparity.values.entry import read
 from kvparity.values.fingerprints import HostFingerprints
 from kvparity_legacy import ReleasedCache
 from kvparity_refactored import fifo
+from kvparity_scenarios.correct_cache import CorrectCache
 from kvparity_scenarios.faults import FAULTS
 from support import doubles
 from support.doubles import Elsewhere
 from support.entries import SHAPE, SIZES, drawn, row
-from support.shadows import ROOMY, SPEC, fault, found, only, shadow, sound, value
+from support.shadows import ROOMY, SPEC, correct, fault, found, only, shadow, value
 from support.worldmodels import ReleasedModel, play
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def test_what_would_wait_is_seen(transfers: Transfers) -> None:
 @pytest.mark.parametrize("lookups", [1, 100, 1000])
 def test_no_get_waits_and_a_batch_is_one_transfer(transfers: Transfers, lookups: int) -> None:
     """Two fingerprints for each get, and one transfer for every `BATCH` of them."""
-    cache = shadow(sound(), sound())
+    cache = shadow(correct(), correct())
     entry = row()
     with synchronisations(transfers) as seen:
         cache.set(RECUR, 1, entry)
@@ -151,7 +152,7 @@ def test_no_get_waits_and_a_batch_is_one_transfer(transfers: Transfers, lookups:
 @pytest.mark.usefixtures("on_device")
 def test_no_operation_waits(transfers: Transfers) -> None:
     """Sets, checkouts, clears and the second looks at what was lent included."""
-    cache = shadow(sound(), sound())
+    cache = shadow(correct(), correct())
     entries = [row(seed) for seed in range(4)]
     with synchronisations(transfers) as seen:
         for turn in range(200):
@@ -247,7 +248,7 @@ def test_a_real_trace_comes_to_the_same(reference: str, request: pytest.FixtureR
 @pytest.mark.usefixtures("on_device")
 def test_a_divergence_is_told_when_somebody_asks() -> None:
     """With the number of its operation, though others came after it."""
-    cache = shadow(doubles.KeepsTheFirstValue())
+    cache = shadow(fault("keeps-old-value-on-update"))
     for number in (1, 2):
         cache.set(RECUR, 1, value(number))
     cache.get(RECUR, 1)
@@ -261,7 +262,7 @@ def test_a_divergence_is_told_when_somebody_asks() -> None:
 @pytest.mark.usefixtures("on_device")
 def test_a_divergence_is_told_when_a_batch_is_full() -> None:
     """Without anybody asking."""
-    cache = shadow(doubles.KeepsTheFirstValue())
+    cache = shadow(fault("keeps-old-value-on-update"))
     for number in (1, 2):
         cache.set(RECUR, 1, value(number))
     for _ in range(BATCH):
@@ -282,7 +283,7 @@ def test_where_nothing_is_pending_nothing_waits() -> None:
 @pytest.mark.usefixtures("on_device")
 def test_what_waits_is_bounded_without_fingerprints_too() -> None:
     """One that is pending does not hold up any number of misses."""
-    cache = shadow(sound(), sound())
+    cache = shadow(correct(), correct())
     cache.set(RECUR, 1, value(1))
     for key in range(4 * BATCH):
         cache.get(RECUR, key + 2)
@@ -298,7 +299,7 @@ def test_what_waits_is_bounded_without_fingerprints_too() -> None:
         (doubles.Casts, "dtype"),
         (doubles.Reinterprets, "dtype"),
         (doubles.Pads, "shape"),
-        (doubles.DropsAnAxis, "shape"),
+        (FAULTS["lends-without-samples"], "shape"),
         (doubles.AnswersFromElsewhere, "device"),
     ],
 )
@@ -324,7 +325,7 @@ def test_numbers_that_differ_are_said_not_to_be_kept() -> None:
 @pytest.mark.usefixtures("on_device")
 def test_statistics_are_held_against_all_that_was_seen() -> None:
     """What waits is examined before."""
-    cache = shadow(fault("counts-twice", SPEC), sound(SPEC), SPEC)
+    cache = shadow(fault("counts-twice", SPEC), correct(SPEC), SPEC)
     cache.set(RECUR, 1, value(1))
     cache.get(RECUR, 1)
     cache.check_stats()
@@ -353,10 +354,10 @@ def test_a_drop_is_explained_as_of_its_own_time() -> None:
 
 
 @pytest.mark.usefixtures("on_device")
-@pytest.mark.parametrize("candidate", [doubles.LendsTheEntry, doubles.ClearsNothing, "fault:by-reference"])
+@pytest.mark.parametrize("candidate", [FAULTS["working-copy-is-entry"], doubles.ClearsNothing, "fault:by-reference"])
 def test_all_is_examined_when_a_training_ends(candidate: Any) -> None:
     """What was heard last does not stay unexamined."""
-    with attach(ReleasedModel(), candidate=doubles.Plain, on_divergence="record") as clean:
+    with attach(ReleasedModel(), candidate=CorrectCache, on_divergence="record") as clean:
         pass
     assert clean.found.total == 0
     model = ReleasedModel()
@@ -416,9 +417,9 @@ def test_a_tolerance_asks_for_the_numbers() -> None:
 def test_the_first_entry_decides(on_device: list[DeviceFingerprints]) -> None:
     """Once, whichever operation brings it."""
     for reference_holds in (False, True):
-        reference = doubles.Plain()
+        reference = CorrectCache()
         reference.set(RECUR, 1, value(1))
-        cache = shadow(doubles.Plain(), reference, complete=False)
+        cache = shadow(CorrectCache(), reference, complete=False)
         if reference_holds:
             cache.get(RECUR, 1)
         cache.set(RECUR, 2, value(2))
@@ -428,7 +429,7 @@ def test_the_first_entry_decides(on_device: list[DeviceFingerprints]) -> None:
 
 def test_rubbish_decides_nothing(on_device: list[DeviceFingerprints]) -> None:
     """It is on no device, and an error as ever."""
-    cache = shadow(doubles.Invents(), doubles.Plain())
+    cache = shadow(doubles.Invents(), CorrectCache())
     cache.candidate.cache.get = lambda *_: "rubbish"  # type: ignore[method-assign]
     cache.get(RECUR, 1)
     assert found(cache) == ("error", "corruption", "candidate")
@@ -496,7 +497,7 @@ def test_entries_that_wait_are_not_kept_alive() -> None:
     """A cache that lends new objects would fill the device with them."""
     lent: list[weakref.ref[Any]] = []
 
-    class Clones(doubles.Plain):
+    class Clones(CorrectCache):
         def get(self, pool: Any, key: int) -> Any:
             found = super().get(pool, key).clone()
             lent.append(weakref.ref(found))
@@ -538,7 +539,7 @@ def test_tensors_on_several_devices_have_no_device() -> None:
 def test_shadows_share_a_log_and_not_a_batch(on_device: list[DeviceFingerprints]) -> None:
     """Each is examined in its own order."""
     log = DivergenceLog()
-    caches = [shadow(doubles.KeepsTheFirstValue(), spec=ROOMY, log=log) for _ in range(2)]
+    caches = [shadow(fault("keeps-old-value-on-update"), spec=ROOMY, log=log) for _ in range(2)]
     for cache in caches:
         for number in (1, 2):
             cache.set(RECUR, 1, value(number))

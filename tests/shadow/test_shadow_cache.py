@@ -30,7 +30,7 @@ from kvparity_refactored import fifo, lru, priority
 from kvparity_scenarios.correct_cache import CorrectCache
 from kvparity_scenarios.faults import FAULTS
 from support import doubles
-from support.shadows import ROOMY, SPEC, found, only, shadow, sound, value
+from support.shadows import ROOMY, SPEC, correct, fault, found, only, shadow, value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,31 +42,31 @@ if TYPE_CHECKING:
 
 def test_the_caller_gets_the_references_own_object() -> None:
     """Lookups return the very object that the reference lends."""
-    reference = doubles.Plain()
-    cache = shadow(doubles.Plain(), reference)
+    reference = CorrectCache()
+    cache = shadow(CorrectCache(), reference)
     cache.set(RECUR, 1, value(1))
-    assert cache.get(RECUR, 1) is reference.held[RECUR, 1]
+    assert cache.get(RECUR, 1) is reference.pools[RECUR].slots[0]
 
 
 def test_the_caller_gets_the_references_own_exception() -> None:
     """What the reference raises reaches the caller as it is, and is kept as `raised`."""
-    cache = shadow(doubles.Plain(), doubles.Raises())
-    with pytest.raises(RuntimeError, match="no 1 in recur") as raised:
+    cache = shadow(CorrectCache(), doubles.Raises())
+    with pytest.raises(RuntimeError, match=r"^no 1$") as raised:
         cache.get(RECUR, 1)
     assert cache.raised is raised.value
 
 
 def test_the_caller_gets_the_references_own_rubbish() -> None:
     """What is no entry is a divergence, and reaches the caller all the same, as it would without the shadow."""
-    cache = shadow(doubles.Plain(), doubles.ReturnsRubbish())
+    cache = shadow(CorrectCache(), fault("lends-lists"))
     cache.set(RECUR, 1, value(1))
-    assert cache.get(RECUR, 1) == "rubbish"
+    assert isinstance(cache.get(RECUR, 1), list)
     assert found(cache) == ("error", "corruption", "reference")
 
 
 def test_the_caller_gets_the_references_own_rubbish_as_a_working_copy() -> None:
     """The same of a checkout."""
-    cache = shadow(doubles.Plain(), doubles.LendsRubbish())
+    cache = shadow(CorrectCache(), doubles.LendsRubbish())
     cache.set(RECUR, 1, value(1))
     assert cache.checkout(0, 1) == "rubbish"
     assert found(cache) == ("error", "corruption", "reference")
@@ -92,7 +92,7 @@ OPERATIONS: dict[str, tuple[type[Cache], Callable[[ShadowCache], object]]] = {
 def test_an_exception_of_the_reference_is_told_and_passed_on(operation: str) -> None:
     """Whichever operation it comes from; the candidate, which did not raise, has had its turn."""
     raises, call = OPERATIONS[operation]
-    cache = shadow(doubles.Plain(), raises())
+    cache = shadow(CorrectCache(), raises())
     cache.next_number = 7
     with pytest.raises((RuntimeError, MemoryError)) as raised:
         call(cache)
@@ -125,7 +125,7 @@ def test_an_exception_of_both_is_agreement_and_passed_on(operation: str) -> None
     assert cache.log.total == 0
 
 
-@pytest.mark.parametrize("candidate", [doubles.Raises(), doubles.RaisesOnSet(), doubles.ReturnsRubbish()])
+@pytest.mark.parametrize("candidate", [doubles.Raises(), doubles.RaisesOnSet(), fault("lends-lists")])
 def test_nothing_that_a_candidate_does_reaches_the_caller(candidate: Cache) -> None:
     """Exceptions and rubbish of the candidate become divergences; the answer is the reference's."""
     cache = shadow(candidate)
@@ -138,7 +138,7 @@ def test_nothing_that_a_candidate_does_reaches_the_caller(candidate: Cache) -> N
 
 def test_a_candidate_cannot_spoil_what_the_caller_sets() -> None:
     """It gets a copy: writing into it changes neither the producer's object nor the reference's entry, and is found."""
-    cache = shadow(doubles.WritesIntoWhatItIsGiven())
+    cache = shadow(fault("writes-into-source"))
     for key in range(4):
         given = value(key + 1)
         cache.set(RECUR, key, given)
@@ -183,7 +183,7 @@ def test_an_object_taken_apart_may_be_followed_by_a_value_of_another_kind() -> N
 
 def test_the_callers_working_copy_is_not_written_into() -> None:
     """Only the candidate's own working copy is."""
-    cache = shadow(doubles.Plain())
+    cache = shadow(CorrectCache())
     cache.set(RECUR, 1, value(1))
     assert fingerprint(cache.checkout(0, 1)) == fingerprint(value(1))
 
@@ -231,7 +231,7 @@ def test_a_pool_that_is_not_there_is_a_value_error(call: Callable[[ShadowCache],
 def test_a_strategy_that_nobody_knows_is_refused() -> None:
     """There is no ideal to hold such a cache against."""
 
-    class Mru(doubles.Plain):
+    class Mru(CorrectCache):
         def strategy(self, pool: PoolId) -> str:
             return "mru" if pool == RECUR else "fifo"
 
@@ -262,7 +262,7 @@ def test_sound_caches_have_nothing_between_them() -> None:
 def test_agreement_is_not_brought_before_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the path that nearly all lookups take, and must be short."""
     monkeypatch.setattr("kvparity.judging.judge.Judge.lookup", None)
-    cache = shadow(sound(), sound())
+    cache = shadow(correct(), correct())
     cache.set(init(0), 1, value(1))
     cache.set(RECUR, 2, value(2))
     cache.get(init(0), 1)
@@ -274,7 +274,7 @@ def test_agreement_is_not_brought_before_the_judge(monkeypatch: pytest.MonkeyPat
 
 def test_what_was_lent_from_wm_may_be_overwritten_by_checkouts() -> None:
     """They take slots of that pool, though nobody sets a key in it."""
-    cache = shadow(sound(SPEC), sound(SPEC), SPEC)
+    cache = shadow(correct(SPEC), correct(SPEC), SPEC)
     cache.set(RECUR, 1, value(1))
     cache.set(WM, 9, value(9))
     for _ in range(4):
@@ -311,7 +311,7 @@ def test_a_sound_cache_may_take_back_what_it_lent(candidate: type[Any]) -> None:
 @pytest.mark.parametrize("side", ["reference", "candidate"])
 def test_a_priority_reaches_both_sides_and_their_ideals(side: str) -> None:
     """The lowest leaves first, in the cache and by the harness's own reckoning."""
-    sides: dict[str, Any] = {"reference": doubles.Plain(), "candidate": doubles.Plain()}
+    sides: dict[str, Any] = {"reference": CorrectCache(), "candidate": CorrectCache()}
     sides[side] = adapt(priority(SPEC.config(), 2))
     cache = shadow(**sides, spec=SPEC)
     for key, how_much in ((1, 2.0), (2, 1.0), (3, 3.0)):
@@ -329,34 +329,34 @@ def test_a_priority_reaches_both_sides_and_their_ideals(side: str) -> None:
 
 def test_a_serving_candidate_answers_with_its_own_objects() -> None:
     """The caller gets what the candidate lends, and each lookup is judged all the same."""
-    candidate = doubles.Plain()
+    candidate = CorrectCache()
     cache = shadow(candidate, doubles.AlwaysMisses(), serve="candidate")
     cache.set(RECUR, 1, value(1))
-    assert cache.get(RECUR, 1) is candidate.held[RECUR, 1]
+    assert cache.get(RECUR, 1) is candidate.pools[RECUR].slots[0]
     assert only(cache).wrong == "reference"
 
 
 def test_a_serving_candidates_working_copy_is_the_callers_alone() -> None:
     """The caller reads it first, so nobody writes into it before."""
-    cache = shadow(doubles.Plain(), serve="candidate")
+    cache = shadow(CorrectCache(), serve="candidate")
     cache.set(RECUR, 1, value(1))
     assert fingerprint(cache.checkout(0, 1)) == fingerprint(value(1))
 
 
-@pytest.mark.parametrize("faulty", [doubles.Raises, doubles.ReturnsRubbish])
+@pytest.mark.parametrize("faulty", [doubles.Raises, FAULTS["lends-lists"]])
 @pytest.mark.parametrize("compare_every", [1, 1000])
 def test_where_a_serving_candidate_fails_the_reference_answers(faulty: type, compare_every: int) -> None:
     """Neither its exception nor its rubbish reaches the caller, whether or not the lookup is compared."""
-    reference = doubles.Plain()
+    reference = CorrectCache()
     cache = shadow(faulty(), reference, serve="candidate", compare_every=compare_every)
     cache.set(RECUR, 1, value(1))
-    assert [cache.get(RECUR, 1) for _ in range(3)] == [reference.held[RECUR, 1]] * 3
+    assert [cache.get(RECUR, 1) for _ in range(3)] == [reference.pools[RECUR].slots[0]] * 3
     assert cache.log.by_group["error", "candidate"] == 3
 
 
 def test_a_sampled_comparison_looks_at_each_nth_lookup() -> None:
     """The first is one of them."""
-    cache = shadow(doubles.Plain(), compare_every=3)
+    cache = shadow(CorrectCache(), compare_every=3)
     cache.set(RECUR, 1, value(1))
     for _ in range(2):
         cache.get(RECUR, 1)
@@ -396,7 +396,7 @@ LOOKUPS = pytest.mark.parametrize("how", ["get", "checkout"])
 @LOOKUPS
 def test_a_lookup_that_is_not_compared_is_answered(how: str) -> None:
     """On both sides, a hit or a miss; the caller gets the reference's."""
-    cache = shadow(sound(), sound(), compare_every=1000)
+    cache = shadow(correct(), correct(), compare_every=1000)
     cache.set(RECUR, 1, value(1))
     look_up(cache, how, 1)
     assert fingerprint(look_up(cache, how, 1)) == fingerprint(value(1))
@@ -423,7 +423,7 @@ def test_a_lookup_that_is_not_compared_is_a_use(how: str) -> None:
 @LOOKUPS
 def test_an_error_in_a_lookup_that_is_not_compared_is_found(how: str) -> None:
     """Of that operation, by its kind, pool and key, with the side that raised."""
-    cache = shadow(doubles.Raises(), sound(), compare_every=1000)
+    cache = shadow(doubles.Raises(), correct(), compare_every=1000)
     look_up(cache, how, 7)
     look_up(cache, how, 7)
     _, told = cache.log.kept
@@ -435,7 +435,7 @@ def test_an_error_in_a_lookup_that_is_not_compared_is_found(how: str) -> None:
 @LOOKUPS
 def test_an_error_of_the_reference_in_a_lookup_that_is_not_compared_is_its_own(how: str) -> None:
     """It reaches the caller, and is the reference's fault."""
-    cache = shadow(sound(), doubles.Raises(), compare_every=1000)
+    cache = shadow(correct(), doubles.Raises(), compare_every=1000)
     for _ in range(2):
         with pytest.raises(RuntimeError):
             look_up(cache, how, 7)
@@ -445,11 +445,11 @@ def test_an_error_of_the_reference_in_a_lookup_that_is_not_compared_is_its_own(h
 def test_who_left_its_strategy_in_a_lookup_that_is_not_compared_is_no_liar() -> None:
     """What it counts is then its own affair; who did not leave it is held to its count."""
     spec = CacheSpec(env_num=1, init_pool_size=2, num_simulations=2)
-    for fault, lies in (("one-slot-fewer", False), ("length-is-capacity", True)):
-        cache = shadow(FAULTS[fault](spec.config(), 1), build_cache("refactored-fifo", spec), spec, compare_every=1000)
+    for name, lies in (("one-slot-fewer", False), ("length-is-capacity", True)):
+        cache = shadow(FAULTS[name](spec.config(), 1), build_cache("refactored-fifo", spec), spec, compare_every=1000)
         cache.get(RECUR, 9)
         cache.set(RECUR, 1, value(1))
-        cache.set(RECUR, 2, value(2)) if fault == "one-slot-fewer" else None
+        cache.set(RECUR, 2, value(2)) if name == "one-slot-fewer" else None
         cache.get(RECUR, 1)  # not compared
         cache.check_stats()
         assert ("recur" in {each.pool for each in cache.log.kept}) == lies
@@ -457,7 +457,7 @@ def test_who_left_its_strategy_in_a_lookup_that_is_not_compared_is_no_liar() -> 
 
 def test_new_memory_behind_a_value_that_is_set_is_what_is_set() -> None:
     """Whoever re-points a tensor of a row in place sets the new bytes, and both sides are held against those."""
-    cache = shadow(doubles.Plain())
+    cache = shadow(CorrectCache())
     entry = value(1)
     with torch.no_grad():
         cache.set(RECUR, 1, entry)

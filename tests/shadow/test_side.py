@@ -21,7 +21,6 @@ from kvparity.training import attach
 from kvparity.values.fingerprints import HostFingerprints
 from kvparity_refactored import KVCacheManager
 from kvparity_scenarios.correct_cache import CorrectCache, CorrectLru
-from support import doubles
 from support.worldmodels import ReleasedModel
 
 if TYPE_CHECKING:
@@ -116,8 +115,8 @@ each_unusable = pytest.mark.parametrize(("cache", "told"), UNUSABLE, ids=[cache.
 def test_a_cache_whose_word_cannot_be_used_is_bad_input(cache: type, told: str, role: str) -> None:
     """It is refused by name before the first operation, whichever side it is on."""
     names = {
-        "reference": "support.doubles:Plain",
-        "candidate": "support.doubles:Plain",
+        "reference": "kvparity_scenarios.correct_cache:CorrectCache",
+        "candidate": "kvparity_scenarios.correct_cache:CorrectCache",
         role: f"{__name__}:{cache.__name__}",
     }
     with pytest.raises(UnusableCacheError, match=f"^{names[role]} {told}"):
@@ -197,9 +196,9 @@ def test_statistics_are_plain_integers() -> None:
 )
 def test_what_is_no_statistics_is_told_and_ends_nothing(said: Any, told: str) -> None:
     """It is a divergence of its side, once for each pool that is asked, and the account goes without it."""
-    candidate = doubles.Plain(env_num=2)
+    candidate = CorrectCache(env_num=2)
     candidate.stats = lambda _pool: said  # type: ignore[attr-defined]
-    shadow = ShadowCache(reference=doubles.Plain(env_num=2), candidate=candidate, spec=SPEC)
+    shadow = ShadowCache(reference=CorrectCache(env_num=2), candidate=candidate, spec=SPEC)
     shadow.check_stats()
     assert {(each.kind, each.wrong, each.candidate) for each in shadow.log.kept} == {
         ("stats", "candidate", f"stats raised TypeError: {told}")
@@ -223,7 +222,7 @@ def test_what_a_cache_says_of_all_pools_is_asked_at_once() -> None:
 # ---------------------------------------------------------------------- exceptions
 
 
-class Rejects(doubles.Plain):
+class Rejects(CorrectCache):
     """Raises in each operation, the cause of what it raises included."""
 
     def refuse(self, *_: Any, **__: Any) -> None:
@@ -273,7 +272,7 @@ def test_a_candidates_exception_holds_on_to_nothing(how: str) -> None:
 
 def test_a_references_exception_comes_whole() -> None:
     """Its caller gets it with the place that it came from, and its cause."""
-    shadow = ShadowCache(reference=Rejects(), candidate=doubles.Plain(), spec=SPEC)
+    shadow = ShadowCache(reference=Rejects(), candidate=CorrectCache(), spec=SPEC)
     with pytest.raises(ValueError, match=r"^no$") as raised:
         shadow.get(RECUR, 1)
     assert isinstance(raised.value.__cause__, KeyError)

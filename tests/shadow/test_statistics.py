@@ -13,7 +13,7 @@ from kvparity import (
 )
 from kvparity_scenarios.faults import FAULTS
 from support import doubles
-from support.shadows import SPEC, fault, shadow, sound, value
+from support.shadows import SPEC, correct, fault, shadow, value
 
 
 def test_counters_that_lie_are_told_once() -> None:
@@ -74,7 +74,7 @@ def test_counters_that_lie_are_told_of_the_operation_before_the_check() -> None:
 
 def test_true_counters_of_checkouts_are_believed() -> None:
     """Hits of either pool and misses of both are seen as a cache counts them."""
-    cache = shadow(sound(), sound())
+    cache = shadow(correct(), correct())
     cache.set(init(0), 1, value(1))
     cache.set(RECUR, 2, value(2))
     for key in (1, 1, 2, 3):

@@ -13,7 +13,7 @@ from kvparity import RECUR, CacheSpec, PoolId, ShadowCache
 from kvparity.caches.exceptions import reraise_if_interrupt
 from kvparity.shadow.timeout import Patience, TookTooLongError
 from kvparity.training import Limits, attach
-from support import doubles
+from kvparity_scenarios.correct_cache import CorrectCache
 from support.worldmodels import ManagedModel, ReleasedModel, play, same
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kvparity.shadow.side import Side
 
 
-class Hangs(doubles.Plain):
+class Hangs(CorrectCache):
     """Never comes back from a lookup in recur."""
 
     def get(self, pool: PoolId, key: int) -> Any:
@@ -47,7 +47,7 @@ def untouched() -> Iterator[None]:
 
 def side(cache: Cache) -> Side:
     """The candidate's side with that cache."""
-    return ShadowCache(reference=doubles.Plain(), candidate=cache, spec=CacheSpec()).candidate
+    return ShadowCache(reference=CorrectCache(), candidate=cache, spec=CacheSpec()).candidate
 
 
 def test_a_call_that_takes_too_long_is_ended() -> None:
@@ -126,6 +126,6 @@ def test_a_candidate_that_hangs_in_a_training_is_taken_out(kind: type, serve: st
 def test_a_candidate_that_comes_back_is_not_taken_out() -> None:
     """Patience changes nothing where it is not needed."""
     model, twin = ReleasedModel(), ReleasedModel()
-    with attach(model, candidate=doubles.Plain, limits=Limits(patience_s=60.0, share=None)) as attached:
+    with attach(model, candidate=CorrectCache, limits=Limits(patience_s=60.0, share=None)) as attached:
         assert same(play(model), play(twin))
     assert attached.stopped is None

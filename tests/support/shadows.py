@@ -1,4 +1,4 @@
-"""A candidate in the shadow of a sound cache, small entries, and what was found."""
+"""A candidate in the shadow of a correct cache, small entries, and what was found."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from kvparity import (
 )
 from kvparity_scenarios.correct_cache import CorrectCache
 from kvparity_scenarios.faults import FAULTS
-from support import doubles
 
 if TYPE_CHECKING:
     from kvparity import Cache
@@ -31,17 +30,17 @@ def value(number: float, *, tokens: int = 2) -> KeysValues:
 
 
 def shadow(candidate: Cache, reference: Cache | None = None, spec: CacheSpec = ROOMY, **options: Any) -> ShadowCache:
-    """`candidate` in the shadow of a sound cache."""
-    return ShadowCache(reference=reference or doubles.Plain(), candidate=candidate, spec=spec, **options)
+    """`candidate` in the shadow of a correct cache."""
+    return ShadowCache(reference=reference or correct(spec), candidate=candidate, spec=spec, **options)
 
 
 def fault(name: str, spec: CacheSpec = ROOMY) -> Cache:
-    """A cache of the gallery; what it is made from is sound and evicts first in, first out."""
+    """A cache of the gallery, of these sizes."""
     return FAULTS[name](spec.config(), spec.env_num)
 
 
-def sound(spec: CacheSpec = ROOMY) -> Cache:
-    """What the gallery is made from."""
+def correct(spec: CacheSpec = ROOMY) -> Cache:
+    """A cache without a fault, which evicts first in, first out."""
     return CorrectCache(spec.config(), spec.env_num)
 
 

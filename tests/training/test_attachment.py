@@ -31,6 +31,8 @@ from kvparity.training import Limits, Options, attach
 from kvparity.training.recorder import Recording
 from kvparity_legacy import ReleasedCache
 from kvparity_refactored import fifo
+from kvparity_scenarios.correct_cache import CorrectCache
+from kvparity_scenarios.faults import FAULTS
 from support import doubles
 from support.worldmodels import ENVIRONMENTS, SPEC, ManagedModel, ReleasedModel, entry, key, play, policy_of, same
 
@@ -75,11 +77,11 @@ def test_the_model_is_given_what_its_unshadowed_twin_is(kind: type, serve: str, 
         "fault:by-reference",
         doubles.Raises,
         doubles.RaisesOnSet,
-        doubles.ReturnsRubbish,
+        FAULTS["lends-lists"],
         doubles.LendsRubbish,
         doubles.Invents,
-        doubles.WritesIntoWhatItIsGiven,
-        doubles.LendsTheEntry,
+        FAULTS["writes-into-source"],
+        FAULTS["working-copy-is-entry"],
         doubles.ClearsNothing,
         doubles.AlwaysMisses,
         doubles.Pads,
@@ -184,7 +186,7 @@ def test_a_serving_candidates_miss_is_clean() -> None:
 
 @MODELS
 @pytest.mark.parametrize("compare_every", [1, 1000])
-@pytest.mark.parametrize("candidate", [doubles.Raises, doubles.ReturnsRubbish, doubles.LendsRubbish, doubles.Pads])
+@pytest.mark.parametrize("candidate", [doubles.Raises, FAULTS["lends-lists"], doubles.LendsRubbish, doubles.Pads])
 def test_what_a_serving_candidate_cannot_answer_the_model_does(kind: type, candidate: Any, compare_every: int) -> None:
     """Exceptions, rubbish, and entries of another shape are never served."""
     model, twin = kind(), kind()
@@ -439,7 +441,7 @@ def test_the_sizes_are_the_models() -> None:
     """The candidate is built with the sizes of the pools that it shadows."""
     built: list[CacheSpec] = []
 
-    class Noting(doubles.Plain):
+    class Noting(CorrectCache):
         def __init__(self, config: Any, env_num: int) -> None:
             super().__init__(config, env_num)
             built.append(
@@ -478,7 +480,7 @@ def test_the_caches_of_a_model_that_is_no_more_are_let_go_of(kind: type) -> None
     """Its own and the candidate's; what was seen of them stays in the result."""
     made: list[weakref.ref[Any]] = []
 
-    class Remembered(doubles.Plain):
+    class Remembered(CorrectCache):
         def __init__(self, config: Any, env_num: int) -> None:
             super().__init__(config, env_num)
             made.append(weakref.ref(self))
@@ -504,7 +506,7 @@ def test_a_model_may_go_in_the_middle_of_an_operation_of_another() -> None:
     """The garbage collector comes when it likes."""
     models = {"first": ReleasedModel()}
 
-    class Collects(doubles.Plain):
+    class Collects(CorrectCache):
         def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
             super().set(pool, key, value, priority=priority)
             if models:
@@ -523,7 +525,7 @@ def test_a_model_may_go_while_it_is_reported_on() -> None:
     """Its numbers are in the result all the same."""
     models: list[ReleasedModel] = []
 
-    class Collects(doubles.Plain):
+    class Collects(CorrectCache):
         def stats(self, pool: PoolId) -> PoolStats:
             del pool
             models.clear()

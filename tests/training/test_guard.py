@@ -26,6 +26,7 @@ from kvparity.errors import warn
 from kvparity.shadow.mirror import Mirror
 from kvparity.training import Limits, attach
 from kvparity.values.entry import read
+from kvparity_scenarios.correct_cache import CorrectCache
 from support import doubles
 from support.worldmodels import ManagedModel, ReleasedModel, play, same
 
@@ -34,7 +35,7 @@ MODELS = pytest.mark.parametrize("kind", [ReleasedModel, ManagedModel])
 SERVE = pytest.mark.parametrize("serve", ["reference", "candidate"])
 
 
-class Exits(doubles.Plain):
+class Exits(CorrectCache):
     """Ends the process, or tries to."""
 
     error: BaseException = SystemExit(3)
@@ -95,7 +96,7 @@ def test_a_candidate_cannot_end_the_process(error: BaseException, serve: str, mo
 def test_statistics_cannot_end_the_process_either(error: BaseException) -> None:
     """They are asked for now and then, from other threads too, and in the end."""
 
-    class Counts(doubles.Plain):
+    class Counts(CorrectCache):
         def stats(self, pool: PoolId) -> PoolStats:
             raise error
 
@@ -111,7 +112,7 @@ def test_statistics_cannot_end_the_process_either(error: BaseException) -> None:
 def test_a_candidate_that_exits_while_it_is_built_is_refused() -> None:
     """As one that raises."""
 
-    class Leaves(doubles.Plain):
+    class Leaves(CorrectCache):
         def __init__(self, config: Any, env_num: int) -> None:
             super().__init__(config, env_num)
             sys.exit(0)
@@ -136,7 +137,7 @@ def test_a_working_copy_that_exits_when_it_is_written_into_is_an_error() -> None
         def _keys_values(self, layers: Any) -> None:
             self.layers = layers
 
-    class Traps(doubles.Plain):
+    class Traps(CorrectCache):
         def checkout(self, env: int, key: int) -> Any:
             found = super().checkout(env, key)
             if found is not None:
@@ -165,7 +166,7 @@ def test_ctrl_c_stops_the_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_signals_handler_can_end_the_run_while_the_candidate_is_at_work() -> None:
     """Schedulers end a run with a signal, and its handler with `sys.exit`: that is not the candidate's."""
 
-    class Signalled(doubles.Plain):
+    class Signalled(CorrectCache):
         def get(self, pool: PoolId, key: int) -> Any:
             signal.raise_signal(signal.SIGTERM)
 
@@ -189,7 +190,7 @@ def test_a_handler_that_uses_the_model_ends_the_shadow() -> None:
     """In the middle of an operation it would be told of another; the model gets its own answer."""
     model = ReleasedModel()
 
-    class Nested(doubles.Plain):
+    class Nested(CorrectCache):
         def get(self, pool: PoolId, key: int) -> Any:
             model.root(1, key)
 
@@ -248,7 +249,7 @@ def test_a_candidate_that_is_taken_out_is_let_go_of() -> None:
     """What it holds is free for the run, which goes on, perhaps for days; what was seen of it is told in the end."""
     made: list[weakref.ref[Any]] = []
 
-    class Remembered(doubles.Plain):
+    class Remembered(CorrectCache):
         def __init__(self, config: Any, env_num: int) -> None:
             super().__init__(config, env_num)
             made.append(weakref.ref(self))
@@ -276,6 +277,6 @@ def test_outside_of_training_an_exit_is_a_divergence_too(error: BaseException, m
     """`kvparity run` reports a candidate that calls `sys.exit` like any other that raises."""
     monkeypatch.setattr(Exits, "error", error)
     candidate: Cache = Exits()
-    cache = ShadowCache(reference=doubles.Plain(), candidate=candidate, spec=CacheSpec(env_num=1))
+    cache = ShadowCache(reference=CorrectCache(), candidate=candidate, spec=CacheSpec(env_num=1))
     assert cache.get(RECUR, 1) is None
     assert cache.log.by_group == {("error", "candidate"): 1}

@@ -16,7 +16,8 @@ from kvparity.training import Limits, attach
 from kvparity.training.inline import shadowed_model
 from kvparity.training.inline.trail import OPERATIONS
 from kvparity.training.live import LiveView
-from support import doubles
+from kvparity_scenarios.correct_cache import CorrectCache
+from support.doubles import DoesNotCount
 from support.worldmodels import ENVIRONMENTS, SPEC, ManagedModel, ReleasedModel, play, same
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 # ---------------------------------------------------------------- where
 
 
-class KnowsItsThread(doubles.Plain):
+class KnowsItsThread(CorrectCache):
     """Raises in any thread but the one that made it, as a connection to a database does."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -117,7 +118,7 @@ def test_models_may_join_while_somebody_looks() -> None:
 # ---------------------------------------------------------------- as the model does
 
 
-class WritesInPlace(doubles.Plain):
+class WritesInPlace(DoesNotCount):
     """Keeps what it is given in slots, which it makes once: parameters, whose gradients torch would have it keep."""
 
     made: Callable[[torch.Tensor], torch.Tensor] = staticmethod(torch.clone)
@@ -232,7 +233,7 @@ def test_what_a_manager_refuses_as_no_entry_is_no_operation() -> None:
 # ---------------------------------------------------------------- it takes nothing along
 
 
-class Fails(doubles.Plain):
+class Fails(CorrectCache):
     """Raises at its second set."""
 
     sets = 0
@@ -289,7 +290,7 @@ def test_own_misses_of_the_model_keep_nothing_alive() -> None:
 def test_every_model_has_its_own_back_even_where_the_candidate_hangs_at_the_end() -> None:
     """A Ctrl-C while the first one's operations are done leaves no other model with a stand-in."""
 
-    class Interrupted(doubles.Plain):
+    class Interrupted(CorrectCache):
         def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
             raise KeyboardInterrupt
 
@@ -309,7 +310,7 @@ def test_after_the_end_the_candidate_is_asked_nothing_more(kind: type) -> None:
     """Patience has ended with the training; what there was to ask was asked before."""
     asked: list[PoolId] = []
 
-    class Counts(doubles.Plain):
+    class Counts(CorrectCache):
         def stats(self, pool: PoolId) -> PoolStats:
             asked.append(pool)
             return PoolStats(size_bytes=7)
@@ -330,7 +331,7 @@ def test_after_the_end_the_candidate_is_asked_nothing_more(kind: type) -> None:
 def test_an_answer_whose_sizes_are_no_integers_is_not_served(size: Any) -> None:
     """The model would slice with them."""
 
-    class Floats(doubles.Plain):
+    class Floats(CorrectCache):
         def checkout(self, env: int, key: int) -> Any:
             found = super().checkout(env, key)
             found._keys_values[0]._k_cache._size = size
@@ -356,7 +357,7 @@ class Thorn(torch.Tensor):
 def test_an_answer_of_tensors_of_its_own_class_is_not_served() -> None:
     """What these do when the model works with them is the candidate's code."""
 
-    class Thorny(doubles.Plain):
+    class Thorny(CorrectCache):
         def checkout(self, env: int, key: int) -> Any:
             found = super().checkout(env, key)
             cache = found._keys_values[0]._k_cache

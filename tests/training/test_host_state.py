@@ -13,7 +13,7 @@ import torch
 
 from kvparity.training import Limits, attach
 from kvparity.training.inline.host_state import RandomStates, TorchModes, exit_if_forked, other_threads_run
-from support import doubles
+from kvparity_scenarios.correct_cache import CorrectCache
 from support.worldmodels import ManagedModel, play
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def test_a_process_that_did_not_fork_goes_on() -> None:
 # ---------------------------------------------------------------- in a training
 
 
-class ChangesTorchAtFirst(doubles.Plain):
+class ChangesTorchAtFirst(CorrectCache):
     """Wants double precision, and says so to everybody when it is made."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -111,7 +111,7 @@ def test_what_it_changes_while_it_is_built_is_put_back() -> None:
     assert attached.stopped is None
 
 
-class LeavesTorchOtherwise(doubles.Plain):
+class LeavesTorchOtherwise(CorrectCache):
     """Switches off gradients, or has new tensors made in double precision."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
@@ -136,7 +136,7 @@ def test_a_candidate_that_forks_makes_no_second_run() -> None:
     """The child that comes back from its operation is ended."""
     here = os.getpid()
 
-    class Forks(doubles.Plain):
+    class Forks(CorrectCache):
         def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
             super().set(pool, key, value, priority=priority)
             if os.getpid() == here:

@@ -13,11 +13,11 @@ from kvparity import RECUR, PoolId, PoolStats
 from kvparity.training import Limits, attach
 from kvparity.training.inline.guard import Guard
 from kvparity.training.inline.memory_limit import MemoryLimit
-from support import doubles
+from kvparity_scenarios.correct_cache import CorrectCache
 from support.worldmodels import ReleasedModel, play, same
 
 
-class Hoards(doubles.Plain):
+class Hoards(CorrectCache):
     """Says that it holds eight gigabytes."""
 
     def stats(self, pool: PoolId) -> PoolStats:
@@ -138,7 +138,7 @@ def test_what_the_run_has_freed_since_is_not_held() -> None:
 def test_a_leak_is_taken_out(said: int | None) -> None:
     """A candidate that keeps ever more is found by the memory of the process, whatever it says that it holds."""
 
-    class Leaks(doubles.Plain):
+    class Leaks(CorrectCache):
         kept: list[Any] = []  # noqa: RUF012
 
         def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:

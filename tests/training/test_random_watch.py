@@ -15,7 +15,7 @@ from kvparity import PoolId, PoolStats
 from kvparity.training import Limits, attach
 from kvparity.training.inline.guard import Guard
 from kvparity.training.inline.random_watch import RandomWatch
-from support import doubles
+from kvparity_scenarios.correct_cache import CorrectCache
 from support.worldmodels import ManagedModel, ReleasedModel, play
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FREE = Limits(share=None, patience_s=None)
 
 
-class Draws(doubles.Plain):
+class Draws(CorrectCache):
     """Draws the run's random numbers."""
 
     draw: Callable[[], Any] = random.random
@@ -96,7 +96,7 @@ def test_a_candidate_that_draws_from_the_runs_random_state_is_taken_out(
     assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # type: ignore[index]  # noqa: NPY002
 
 
-class DrawsAtFirst(doubles.Plain):
+class DrawsAtFirst(CorrectCache):
     """Fills a buffer with random numbers when it is made."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -104,7 +104,7 @@ class DrawsAtFirst(doubles.Plain):
         self.buffer = torch.randn(4)
 
 
-class DrawsWhenAsked(doubles.Plain):
+class DrawsWhenAsked(CorrectCache):
     """Draws random numbers when it is asked what it counted."""
 
     def stats(self, pool: PoolId) -> PoolStats:

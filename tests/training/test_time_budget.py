@@ -9,7 +9,7 @@ import pytest
 from kvparity.training import Attachment, Limits, Options
 from kvparity.training.inline.guard import Guard
 from kvparity.training.inline.time_budget import TimeBudget
-from support import doubles
+from kvparity_scenarios.correct_cache import CorrectCache
 from support.worldmodels import ReleasedModel, play, same
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Clock:
 CLOCK = Clock()
 
 
-class Slow(doubles.Plain):
+class Slow(CorrectCache):
     """Takes a second for each set, on the clock of the test."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:

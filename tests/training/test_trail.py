@@ -14,6 +14,7 @@ from kvparity.training.inline import shadowed_model
 from kvparity.training.inline.trail import OPERATIONS, Trail
 from kvparity.training.lightzero.tap import OwnOutcome
 from kvparity.values.difference import NOT_KEPT
+from kvparity_scenarios.correct_cache import CorrectCache
 from support import doubles
 from support.worldmodels import ManagedModel, ReleasedModel, entry, play
 
@@ -208,7 +209,7 @@ def test_where_the_model_must_not_go_on_nothing_waits(options: dict[str, str]) -
     model = ReleasedModel()
     done: list[int] = []
 
-    class Counts(doubles.Plain):
+    class Counts(CorrectCache):
         def set(self, pool: Any, key: int, value: Any, *, priority: float | None = None) -> None:
             super().set(pool, key, value, priority=priority)
             done.append(key)
