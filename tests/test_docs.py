@@ -6,6 +6,7 @@ A comment above a block of commands may say more:
 - `<!-- run: as COMMAND -->`: that one stands for it, where the real one takes long.
 - `<!-- run: elsewhere -->`: another test, or CI itself, runs it.
 - `<!-- run: with LightZero -->`: in an environment with LightZero, whose Python `KVPARITY_LIGHTZERO` names.
+- `<!-- run: shows -->`: it prints the next block, where `...` stands for anything, and a line of it for any lines.
 
 Several stand apart by semicolons: `<!-- run: with LightZero; exit 1 -->`. A block whose first line is a comment with a
 file's name is that file.
@@ -93,8 +94,8 @@ def settle(folder: Path, python: Path) -> None:
         (folder / name).write_text(text)
 
 
-def run(block: Block, folder: Path, python: Path) -> None:
-    """Run the block's commands, and hold them to how they should end."""
+def run(block: Block, folder: Path, python: Path) -> str:
+    """Run the block's commands, and hold them to how they should end; what they print."""
     done = subprocess.run(  # noqa: S603
         ["/bin/bash", "-euo", "pipefail", "-c", block.script],
         cwd=folder,
@@ -106,19 +107,33 @@ def run(block: Block, folder: Path, python: Path) -> None:
     )
     told = f"{block.script}\nended with {done.returncode}:\n{done.stdout}{done.stderr}"
     assert done.returncode == block.status, told
+    return done.stdout
+
+
+def pattern_of(shown: str) -> str:
+    """A regular expression for an output, in which `...` stands for anything."""
+    lines = [
+        ".*(?:\n.*)*?" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") for line in shown.splitlines()
+    ]
+    return " *\n".join(lines)
 
 
 def follow(page: Path, folder: Path, python: Path, *, lightzero: bool) -> None:
     """Do what the page says, from top to bottom."""
     settle(folder, python)
     runnable = commands(page, lightzero=lightzero)
+    printed, expected = "", False
     for block in blocks(page):
         named = FILE.match(block.text)
         if named is not None and block.language in ("python", "toml"):
             (folder / named["name"]).parent.mkdir(parents=True, exist_ok=True)
             (folder / named["name"]).write_text(block.text)
         elif block in runnable:
-            run(block, folder, python)
+            printed = run(block, folder, python)
+            expected = "shows" in block.how
+        elif expected:
+            assert re.search(pattern_of(block.text), printed), f"{block.text}\nis not in\n{printed}"
+            expected = False
 
 
 @pytest.mark.parametrize(
@@ -137,10 +152,18 @@ def test_a_page_can_be_followed_with_lightzero(page: Path, tmp_path: Path) -> No
     follow(page, tmp_path, Path(LIGHTZERO).absolute(), lightzero=True)
 
 
+def test_dots_stand_for_what_is_left_out() -> None:
+    """Within a line, and for whole lines; everything else is compared."""
+    printed = "began\n1 of 3 in 0.2 s  \n2 of 3\nPARITY: none\n"
+    assert re.search(pattern_of("1 of 3 in ... s\n...\nPARITY: ...\n"), printed)
+    assert re.search(pattern_of("...\n2 of 3\nPARITY: none\n"), printed)
+    assert not re.search(pattern_of("1 of 3 in ... s\nPARITY: ...\n"), printed)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_comments_on_running_are_understood(page: Path) -> None:
     """A misspelt one would run nothing, or the wrong thing."""
-    understood = re.compile(r"exit \d+|as .+|elsewhere|with LightZero")
+    understood = re.compile(r"exit \d+|as .+|elsewhere|with LightZero|shows")
     assert [how for block in blocks(page) for how in block.how if not understood.fullmatch(how)] == []
     said = page.read_text().count("<!-- run:")
     assert said == sum(bool(block.how) for block in blocks(page)), "a comment stands above no block"
