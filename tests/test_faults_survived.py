@@ -260,7 +260,7 @@ def test_what_can_be_read_of_a_killed_recording_is_read_there(read_only: Path) -
     done = kvparity("replay", "killed.kvtrace", "--quiet", cwd=read_only, status=2, setup=ANYBODY)
     assert done.stderr.startswith("kvparity: error: killed.kvtrace was not finished, and cannot be read where nothing")
     done = kvparity("replay", "alone.kvtrace", "--quiet", cwd=read_only, status=2, setup=ANYBODY)
-    assert done.stderr == "kvparity: error: alone.kvtrace records no cache: its recording ended before the first\n"
+    assert done.stderr == "kvparity: error: alone.kvtrace has no cache: the recording ended before the first one\n"
 
 
 # ---------------------------------------------------------------------- candidates

@@ -123,11 +123,11 @@ def test_anything_but_known_tables_is_refused(tmp_path: Path, text: str, found: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[[known]]\npattern = "*"', "known difference: side, reason missing"),
-        (KNOWN + 'tags = "x"', "known difference: there is no field 'tags'; there are pattern, side, reason, until"),
+        ('[[known]]\npattern = "*"', "known difference: missing side, reason"),
+        (KNOWN + 'tags = "x"', "known difference: unknown field 'tags'; known fields: pattern, side, reason, until"),
         (KNOWN.replace("2027-06-30", "7"), "known difference: until must be a date, got 7"),
-        (KNOWN.replace('"reference"', '"left"'), "known difference: side 'left' is none of reference, candidate"),
-        (KNOWN.replace('"on purpose"', '""'), r"known difference 'stale_hit recur: \*': a reason is needed"),
+        (KNOWN.replace('"reference"', '"left"'), "known difference: side 'left' is not one of reference, candidate"),
+        (KNOWN.replace('"on purpose"', '""'), r"known difference 'stale_hit recur: \*': the reason is empty"),
     ],
 )
 def test_a_table_that_is_wrong_is_told_with_its_file(tmp_path: Path, text: str, message: str) -> None:

@@ -332,7 +332,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["list.json"], "list.json is no result, bench or comparison of trainings: `--json FILE` of run"),
         (
             ["result.json", "other.json"],
-            "several pairs of caches have no sum: legacy-evicting against refactored-fifo,",
+            "results of different caches cannot be added: legacy-evicting against refactored-fifo,",
         ),
         (
             ["result.json", "another.json"],

@@ -186,7 +186,7 @@ def test_what_is_no_operation_for_its_caches_is_bad_input(wrong: Any, told: str)
     workload = scenario(Get(pool=RECUR, key=1), wrong)
     with pytest.raises(UsageError) as raised:
         Comparison(CORRECT, CORRECT).scenario(workload, seed=0, steps=9)
-    assert str(raised.value) == f"operation 1 of short, {told}, is none for caches of {SPEC}"
+    assert str(raised.value) == f"operation 1 of short does not fit its caches of {SPEC}: {told}"
 
 
 @pytest.mark.parametrize("everything", [ALL, ALL_INIT], ids=str)

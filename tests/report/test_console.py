@@ -194,18 +194,18 @@ PROVENANCE = ("command", "began", "versions", "machine", "device")
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"seed": "x"}, "seed holds 'x'"),
-        ({"gets_compared": 1 << 70}, f"gets_compared holds {1 << 70}"),
-        ({"spec": {"env_num": 1, "init_pool_size": 1, "num_simulations": 10**30}}, "num_simulations holds 1000"),
-        ({"recorded_answers": {"given": "x", "reproduced": 0, "first_other": ""}}, "given holds 'x'"),
-        ({"recorded_answers": {"given": 1, "reproduced": 0, "first_other": 7}}, "first_other holds 7"),
-        ({"timing": {"elapsed_s": float("inf")}}, "elapsed_s holds inf"),
-        ({"timing": {"elapsed_s": float("nan")}}, "elapsed_s holds nan"),
+        ({"seed": "x"}, "seed has an invalid value: 'x'"),
+        ({"gets_compared": 1 << 70}, f"gets_compared has an invalid value: {1 << 70}"),
+        ({"spec": {"env_num": 1, "init_pool_size": 1, "num_simulations": 10**30}}, "num_simulations has an invalid value: 1000"),
+        ({"recorded_answers": {"given": "x", "reproduced": 0, "first_other": ""}}, "given has an invalid value: 'x'"),
+        ({"recorded_answers": {"given": 1, "reproduced": 0, "first_other": 7}}, "first_other has an invalid value: 7"),
+        ({"timing": {"elapsed_s": float("inf")}}, "elapsed_s has an invalid value: inf"),
+        ({"timing": {"elapsed_s": float("nan")}}, "elapsed_s has an invalid value: nan"),
         ({"stats": {"reference": {"recur": {"hits": 1}}}}, "'misses' is missing"),
-        ({"latencies": {"reference": {"get": {"counts": {"9" * 30: 1}, "longest_ns": 1}}}}, "a name holds 9999"),
+        ({"latencies": {"reference": {"get": {"counts": {"9" * 30: 1}, "longest_ns": 1}}}}, "a name has an invalid value: 9999"),
         (
             {"provenance": dict.fromkeys(("command", "began", "versions", "machine", "device"), "x")},
-            "versions holds 'x'",
+            "versions has an invalid value: 'x'",
         ),
     ],
 )
@@ -222,7 +222,7 @@ def test_counts_of_unknown_kinds_are_refused(tmp_path: Path) -> None:
     fields = result().as_dict()
     fields["divergences"]["by_kind"]["other"] = 1
     (tmp_path / "r.json").write_text(json.dumps(fields))
-    with pytest.raises(UsageError, match="nothing is counted as 'other'"):
+    with pytest.raises(UsageError, match="unknown names of counts: 'other'"):
         read_result(tmp_path / "r.json")
 
 

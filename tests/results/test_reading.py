@@ -90,7 +90,7 @@ def test_sums_are_taken_apart_before_they_are_added_up() -> None:
 
 def test_results_of_several_pairs_are_not_added_up() -> None:
     """They would be a claim about no pair at all."""
-    with pytest.raises(UsageError, match="no sum: legacy-evicting against refactored-fifo, legacy-released against"):
+    with pytest.raises(UsageError, match="cannot be added: legacy-evicting against refactored-fifo, legacy-released against"):
         merge([run(), replayed()])
 
 
@@ -114,20 +114,23 @@ def fields(tmp_path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda fields: fields.pop("schema"), "it says no schema"),
-        (lambda fields: fields.update(schema=True), "it says no schema"),
-        (lambda fields: fields.update(schema=99), "has result schema 99; this kvparity reads schemas up to 1"),
+        (lambda fields: fields.pop("schema"), "it has no schema number"),
+        (lambda fields: fields.update(schema=True), "it has no schema number"),
+        (
+            lambda fields: fields.update(schema=99),
+            "has result schema 99; this kvparity reads up to 1: upgrade kvparity",
+        ),
         (lambda fields: fields.pop("stats"), "'stats' is missing"),
         (lambda fields: fields.update(gets_compared="many"), "'many' is not a count"),
-        (lambda fields: fields.update(workload=None), "None is not a name"),
+        (lambda fields: fields.update(workload=None), "None is not a text"),
         (lambda fields: fields.update(spec={"env_num": 0}), "env_num must be an integer of at least 1, got 0"),
         (lambda fields: fields.update(divergences=[]), "list indices must be integers"),
-        (lambda fields: fields["first"][0].update(kind="mood"), "no divergence of kind 'mood'"),
+        (lambda fields: fields["first"][0].update(kind="mood"), "unknown kind of divergence 'mood'"),
         (lambda fields: fields["first"][0].update(key="zz"), "invalid literal for int"),
         (lambda fields: fields["coverage"]["families"]["init"].update(wrapped=None), "None is not a count"),
         (lambda fields: fields["coverage"].update(environments="8"), "'8' is not a count"),
-        (lambda fields: fields["coverage"]["strategies"]["candidate"].update(x=["lru"]), "declared for x, of which"),
-        (lambda fields: fields["coverage"]["families"].pop("wm"), "declared for wm, of which there are no pools"),
+        (lambda fields: fields["coverage"]["strategies"]["candidate"].update(x=["lru"]), "declared for x, but no such pools exist"),
+        (lambda fields: fields["coverage"]["families"].pop("wm"), "declared for wm, but no such pools exist"),
         (lambda fields: fields["timeline"]["operations"].__setitem__(0, "1"), "'1' is not a count"),
         (lambda fields: fields["timeline"]["sides"]["candidate"]["recur"].pop("hits"), "its timeline lacks hits"),
     ],

@@ -245,7 +245,9 @@ def test_caches_larger_than_the_machine_are_refused(path: Path, monkeypatch: pyt
     comparison = Comparison("legacy-evicting", "refactored-fifo")
     with Trace(path) as trace:
         assert trace.most_bytes() == (2 * 3 + 2 * 2 + 2) * 512
-        with pytest.raises(TraceError, match="can come to hold 12,288 bytes, and this machine has 6,144: replay fewer"):
+        with pytest.raises(
+            TraceError, match="may need 12,288 bytes for its caches, and this machine has 6,144: replay fewer"
+        ):
             comparison.trace(trace, workload="t")
         assert comparison.trace(trace, workload="t", steps=6).operations_total == 6
 

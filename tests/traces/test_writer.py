@@ -302,7 +302,7 @@ def test_a_recording_that_ended_before_it_began_is_told(tmp_path: Path) -> None:
     """A process may be killed before its first batch is written; its trace cannot be replayed, and says why."""
     TraceWriter(tmp_path / "t.kvtrace", served_by="test").close()
     comparison = Comparison("legacy-evicting", "refactored-fifo")
-    with Trace(tmp_path / "t.kvtrace") as trace, pytest.raises(TraceError, match=r"t\.kvtrace records no cache: "):
+    with Trace(tmp_path / "t.kvtrace") as trace, pytest.raises(TraceError, match=r"t\.kvtrace has no cache: "):
         comparison.trace(trace, workload="nothing")
 
 

@@ -71,7 +71,9 @@ def test_what_nobody_requires_still_says_no_go() -> None:
 
 def test_results_of_several_pairs_are_refused() -> None:
     """With their names."""
-    with pytest.raises(UsageError, match="several pairs of caches have no sum: mine against its, mine against other"):
+    with pytest.raises(
+        UsageError, match="results of different caches cannot be added: mine against its, mine against other"
+    ):
         judged(result(), result(candidate="other"))
 
 

@@ -1,4 +1,4 @@
-"""`Comparison`: two caches by name, and workloads through new instances of both."""
+"""`Comparison`: runs workloads through new instances of two caches."""
 
 from __future__ import annotations
 
@@ -33,18 +33,16 @@ if TYPE_CHECKING:
 
 
 _PROGRESS_EVERY = 256
-
-
 _CACHES = 2
 
 
 class Comparison:
-    """A pair of caches by name and how they are compared; runs workloads through new instances of both.
+    """Two caches and how they are compared; runs workloads through new instances of both.
 
     Args:
-        reference: name of the cache that serves.
-        candidate: name of the cache on trial.
-        tolerance: how far a candidate's numbers may lie from right ones; None asks for equal bits.
+        reference: name of the cache that is trusted.
+        candidate: name of the cache under test.
+        tolerance: how far the numbers of a value may differ; None asks for equal bits.
         known: differences that are accepted.
         progress: called now and then with the number of operations done.
     """
@@ -66,7 +64,7 @@ class Comparison:
 
     @property
     def names(self) -> tuple[str, str]:
-        """Of the reference and of the candidate, told apart where one cache is compared with itself."""
+        """Of the reference and of the candidate, with their roles if a cache is compared with itself."""
         if self.reference != self.candidate:
             return self.reference, self.candidate
         return f"{self.reference} (reference)", f"{self.candidate} (candidate)"
@@ -74,7 +72,7 @@ class Comparison:
     def shadow(
         self, spec: CacheSpec, log: DivergenceLog | None = None, *, evidence: Evidence | None = None
     ) -> ShadowCache:
-        """New, empty caches of `spec`, one shadowing the other."""
+        """New caches of `spec`, the candidate shadowing the reference."""
         return ShadowCache(
             reference=build_cache(self.reference, spec),
             candidate=build_cache(self.candidate, spec),
@@ -86,10 +84,10 @@ class Comparison:
         )
 
     def scenario(self, scenario: Scenario, *, seed: int, steps: int, writer: TraceWriter | None = None) -> Result:
-        """The first `steps` operations of a scenario. An interrupt ends it early, with what was found so far.
+        """Run the first `steps` operations of a scenario. An interrupt ends it early, with the result so far.
 
         Raises:
-            UsageError: what the scenario yields is no operation for caches of its spec, or it raises.
+            UsageError: the scenario raises, or yields something that is no operation for caches of its spec.
         """
         shadow = self.shadow(scenario.spec, evidence=Evidence())
         stream = writer.stream(scenario.name, scenario.spec) if writer else 0
@@ -100,19 +98,25 @@ class Comparison:
         return self._drive({stream: shadow}, operations, workload=scenario.name, seed=seed, writer=writer)
 
     def trace(self, trace: Trace, *, workload: str, steps: int | None = None, stream: int | None = None) -> Result:
-        """A recorded trace, or its first `steps` operations; where a stream is named, those of them that are its own.
+        """Replay a trace. An interrupt ends it early, with the result so far.
+
+        Args:
+            trace: the trace.
+            workload: its name in the result.
+            steps: only the first so many operations; None for all.
+            stream: only the operations of this stream; None for all.
 
         Raises:
-            TraceError: it is damaged, or its recording ended before any cache was announced, or the caches that it
-                asks for would hold more than this machine has.
+            TraceError: the trace is damaged or records no cache, or its caches may need more memory than the machine
+                has.
         """
         if not trace.streams:
-            raise TraceError(f"{trace.path} records no cache: its recording ended before the first")
+            raise TraceError(f"{trace.path} has no cache: the recording ended before the first one")
         needed, there = _CACHES * trace.most_bytes(steps), machine_bytes()
         if there is not None and needed > there:
             raise TraceError(
-                f"{trace.path} asks for caches that can come to hold {needed:,} bytes, and this machine has"
-                f" {there:,}: replay fewer operations with --steps, or on a larger machine"
+                f"{trace.path} may need {needed:,} bytes for its caches, and this machine has {there:,}: replay fewer"
+                " operations with --steps, or use a larger machine"
             )
         log = DivergenceLog(self.known)
         shadows = {
@@ -152,13 +156,13 @@ class Comparison:
         except KeyboardInterrupt:
             interrupted = True
         self._progress(done)
-        if not interrupted:  # else one side may lack the operation that was under way
+        if not interrupted:  # otherwise one side may lack the last operation
             for shadow in shadows.values():
                 shadow.check_stats()
-        tally = ResultBuilder(self.names, next(iter(shadows.values())).log)
+        builder = ResultBuilder(self.names, next(iter(shadows.values())).log)
         for shadow in shadows.values():
-            tally.add(shadow.totals())
-        return tally.result(
+            builder.add(shadow.totals())
+        return builder.result(
             workload=workload,
             seed=seed,
             elapsed_s=time.perf_counter() - began,
@@ -168,7 +172,7 @@ class Comparison:
 
 
 def _operations(scenario: Scenario, seed: int) -> Iterator[Operation]:
-    """A scenario's operations, each made sure of."""
+    """The operations of a scenario, each checked."""
     pools = {*scenario.spec.pools}
     try:
         for number, operation in enumerate(scenario.operations(seed)):
@@ -177,7 +181,7 @@ def _operations(scenario: Scenario, seed: int) -> Iterator[Operation]:
             yield operation
     except KVParityError:
         raise
-    except Exception as error:
+    except Exception as error:  # a scenario may raise anything
         raise UsageError(f"the scenario {scenario.name} raised {describe_error(error)}") from error
 
 
@@ -194,11 +198,11 @@ def _is_for(pools: set[PoolId], operation: Any) -> bool:
 
 def _refuse(scenario: Scenario, number: int, operation: Any) -> NoReturn:
     what = describe(operation) if isinstance(operation, Operation) else short(operation)
-    raise UsageError(f"operation {number} of {scenario.name}, {what}, is none for caches of {scenario.spec}")
+    raise UsageError(f"operation {number} of {scenario.name} does not fit its caches of {scenario.spec}: {what}")
 
 
 class _Answers:
-    """Counts how often the reference answers as a trace says that its owner was answered."""
+    """Counts how often the reference gives the answer that a trace recorded."""
 
     def __init__(self) -> None:
         self._given = 0
@@ -214,9 +218,9 @@ class _Answers:
         if digest == answer.fingerprint and error == answer.error:
             self._reproduced += 1
         elif not self._first_other:
-            said = answer.error or ("miss" if answer.fingerprint is None else f"hit {answer.fingerprint.hex()[:12]}")
+            then = answer.error or ("miss" if answer.fingerprint is None else f"hit {answer.fingerprint.hex()[:12]}")
             did = outcome._replace(fingerprint=digest)
-            self._first_other = f"operation {recorded.number}: recorded {said}, {shadow.reference.name}: {did}"
+            self._first_other = f"operation {recorded.number}: recorded {then}, {shadow.reference.name}: {did}"
 
     def summary(self) -> RecordedAnswers | None:
         if not self._given:
@@ -233,6 +237,6 @@ def _answer(operation: Operation, shadow: ShadowCache) -> Answer | None:
 
 
 def _recordable(outcome: Outcome) -> bytes | None:
-    """The fingerprint as traces have it: the CPU's, which is taken here where the shadow's own is still on a device."""
+    """The fingerprint as traces have it, from the CPU; taken here if the shadow's own is still on a device."""
     digest = outcome.fingerprint
     return digest if digest is None or isinstance(digest, bytes) else fingerprint(outcome.value)

@@ -1,4 +1,4 @@
-"""Driving caches: a scenario's operations, or a trace's, through a `ShadowCache`."""
+"""`Driver`: does operations to a cache, with the habits of the real producer and consumer."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _TOKENS = 2  # the axis of tokens in [N, H, T, D]
 
 
 class Driver:
-    """Does to a cache what operations say, with the habits of the real producer and consumer.
+    """Does operations to a cache, with the habits of the real producer and consumer.
 
-    All values are handed over in one producer object, which by turns is pointed at a value's own tensors and
-    overwritten in place. Working copies are written into.
+    The producer reuses one object for all values. By turns it gets the tensors of a value, or its own tensors are
+    overwritten in place. The consumer writes into its working copies.
 
     Args:
         cache: the cache, which may be a `ShadowCache`.
@@ -34,10 +34,10 @@ class Driver:
         self._working_copies: dict[int, Any] = {}
 
     def apply(self, operation: Operation) -> Any | None:
-        """Do one operation; what a lookup returned.
+        """Do one operation, and return what a lookup returned.
 
         Raises:
-            Exception: whatever the cache raises.
+            Exception: what the cache raises.
         """
         match operation:
             case Set():
@@ -64,7 +64,7 @@ class Driver:
         self._sets += 1
         tensors, sizes = read(value)
         if self._sets % 2:
-            # Overwritten in place: whoever kept the tensors of an earlier set sees them change.
+            # Overwritten in place: a cache that kept the tensors of an earlier set sees them change.
             self._in_place = copy_into(value, self._in_place)
             tensors = read(self._in_place)[0]
         if self._producer is None or len(self._producer) * 2 != len(tensors):
@@ -86,7 +86,7 @@ def _write(cache: Any, fill: float) -> None:
 
 
 def _has_room_for(tensor: torch.Tensor, fill: float) -> bool:
-    """Whether a consumer could write such a token: a trace may hold tensors of any axes and types, and any fill."""
+    """Whether a consumer could write such a token: a trace may have tensors of any shape and dtype, and any fill."""
     if tensor.dim() <= _TOKENS or not tensor.shape[_TOKENS]:
         return False
     if tensor.is_floating_point() or tensor.is_complex():
@@ -95,11 +95,11 @@ def _has_room_for(tensor: torch.Tensor, fill: float) -> bool:
 
 
 def step(driver: Driver, shadow: ShadowCache, operation: Operation, number: int) -> None:
-    """One operation under its number in the stream; what the reference raises is in the log already."""
+    """Do one operation of a stream. Swallows what the reference raises, which is in the log already."""
     shadow.counts.next_number = number
     try:
         driver.apply(operation)
-    except BaseException as error:
+    except BaseException as error:  # only to swallow the one that the shadow passed on; all others go on
         if error is not shadow.raised:
             raise
     if isinstance(operation, Write):

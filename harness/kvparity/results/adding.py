@@ -1,4 +1,4 @@
-"""Adding up: what several shadows have seen as one result, and several results as one."""
+"""Adding up: what several shadows saw becomes one result, and several results become one."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowTotals:
-    """What one shadow saw, without the caches that it saw.
+    """What one shadow saw; it does not keep the caches alive.
 
     Attributes:
-        spec: the sizes.
-        operations: how many of each kind.
-        gets_compared: lookups; `values_compared` those that hit on both sides.
-        stats: per side and pool.
+        spec: the sizes of the caches.
+        operations: number of operations by kind.
+        gets_compared: lookups that were compared.
+        values_compared: lookups that hit on both sides, so that tensors were compared.
+        stats: counters by side and pool.
         coverage: what was exercised.
-        timeline: how counts grew, from the second on at which it began.
+        timeline: when it began, in seconds, and the counts over time; None if they were not kept.
         latencies: how long operations took, by side and kind.
-        tolerance: how far numbers were let lie apart; None where bits had to be equal.
+        tolerance: how far numbers could differ; None if bits had to be equal.
     """
 
     spec: CacheSpec
@@ -47,11 +48,11 @@ class ShadowTotals:
 
 
 class ResultBuilder:
-    """Adds up what shadows that share one log have seen: those of a trace's several streams, those of many examples.
+    """Adds up what several shadows saw that share one log: of the streams of a trace, or of many examples.
 
     Args:
         names: of the reference and of the candidate.
-        log: the divergences.
+        log: their divergences.
     """
 
     def __init__(self, names: tuple[str, str], log: DivergenceLog) -> None:
@@ -68,7 +69,7 @@ class ResultBuilder:
         self._tolerances: list[Tolerance] = []
 
     def add(self, totals: ShadowTotals) -> None:
-        """Add what a shadow has totals."""
+        """Add the totals of a shadow."""
         self._specs.add(totals.spec)
         self._operations += totals.operations
         self._gets_compared += totals.gets_compared
@@ -92,7 +93,7 @@ class ResultBuilder:
         examples: int | None = None,
         training: TrainingAccount | None = None,
     ) -> Result:
-        """What it came to."""
+        """The result of all that was added."""
         log = self._log
         reference, candidate = self._names
         return Result(
@@ -126,18 +127,18 @@ class ResultBuilder:
 
 
 def merge(results: Sequence[Result]) -> Result:
-    """Several results of one pair of caches as one, which keeps them as its `runs`. One result is its own sum.
+    """The sum of several results of the same two caches, which keeps them as its `runs`.
 
-    What is a sum already is taken apart first, so that runs are never sums.
+    A sum among the results is split into its runs first, so that no run is a sum. One result is returned as it is.
 
     Raises:
-        UsageError: they are of several pairs of caches.
+        UsageError: the results are of different pairs of caches.
     """
     if len(results) == 1:
         return results[0]
     pairs = list(dict.fromkeys(f"{result.reference} against {result.candidate}" for result in results))
     if len(pairs) > 1:
-        raise UsageError(f"results of several pairs of caches have no sum: {', '.join(pairs)}")
+        raise UsageError(f"results of different caches cannot be added: {', '.join(pairs)}")
     first: dict[tuple[str, str], Divergence] = {}
     coverage = Coverage()
     for result in results:
@@ -177,7 +178,7 @@ def merge(results: Sequence[Result]) -> Result:
 
 
 def runs_of(result: Result) -> list[Result]:
-    """The single results of a sum, which come from where it comes from; of a single one, itself."""
+    """The single results of a sum, each with the provenance of the sum if it has none; a single result, itself."""
     return [replace(run, provenance=run.provenance or result.provenance) for run in result.runs] or [result]
 
 
@@ -186,8 +187,8 @@ def _added_up(parts: list[dict[str, dict[str, Latency]]]) -> dict[str, dict[str,
     for part in parts:
         for side, kinds in part.items():
             for kind, latency in kinds.items():
-                mine = total.setdefault(side, {}).setdefault(kind, Latency())
-                mine += latency
+                sum_of_kind = total.setdefault(side, {}).setdefault(kind, Latency())
+                sum_of_kind += latency
     return total
 
 
@@ -203,7 +204,7 @@ def _added(tables: list[Table]) -> Table:
 
 
 def _add(total: Table, table: Table) -> None:
-    """Add a table of numbers to another cell by cell; unknown plus anything is unknown."""
+    """Add `table` to `total`, cell by cell; unknown plus anything is unknown."""
     for side, rows in table.items():
         for pool, cells in rows.items():
             row = total.setdefault(side, {}).setdefault(pool, {})

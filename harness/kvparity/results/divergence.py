@@ -1,4 +1,4 @@
-"""`Divergence`: one point where two caches part; its kinds and severities; differences that are known and accepted."""
+"""`Divergence`: one point where two caches differ; kinds and severities; differences that are known and accepted."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ SIDES = ("reference", "candidate", "both", "neither", "unknown")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divergence:
-    """One point where the two sides part, or where both are wrong together.
+    """One point where the two sides differ, or where both are wrong in the same way.
 
     Attributes:
         number: of the operation, from 0.
         operation: `get`, `checkout`, `set`, `clear` or `stats`.
-        pool: `init[3]`, `recur`, `wm`; for a checkout, the pools that it looks in.
-        key: the key; None where the operation has none.
+        pool: `init[3]`, `recur`, `wm`; for a checkout, the pools in which it looks.
+        key: the key; None if the operation has none.
         kind: see `SEVERITIES`.
         reference: what the reference did, in words: `hit`, `miss`, `raised TypeError: ...`.
         candidate: what the candidate did.
-        wrong: who is wrong, one of `SIDES`; `neither` where both follow their own declared strategies.
+        wrong: who is wrong, one of `SIDES`; `neither` if both follow their own declared strategies.
         explanation: why, in one sentence.
-        difference: of the tensors, in torch.testing's words; empty where there is none to show.
-        known: the reason why this difference is accepted; None where it is unexpected.
-        exhibit: what shows how it came about; None where that was not kept.
+        difference: of the tensors, in the words of `torch.testing`; empty if there is none to show.
+        known: the reason why this difference is accepted; None if it is unexpected.
+        exhibit: what shows how it came about; None if that was not kept.
     """
 
     number: int
@@ -71,7 +71,7 @@ class Divergence:
         return SEVERITIES[self.kind]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; the key in hexadecimal, since JSON numbers do not hold 64 bits."""
+        """For JSON; the key in hexadecimal, because JSON numbers do not hold 64 bits."""
         key = None if self.key is None else f"{self.key:#018x}"
         exhibit = None if self.exhibit is None else self.exhibit.as_dict()
         return {**asdict(self), "key": key, "exhibit": exhibit, "severity": self.severity}
@@ -79,15 +79,18 @@ class Divergence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownDifference:
-    """A difference that somebody has looked at and accepts. It is still counted and reported, never called a match.
+    """A difference that somebody looked at and accepts. It is still counted and reported, and never called a match.
 
     Attributes:
         pattern: a glob over `kind pool: explanation`, such as `presence init[3]: *still named this key as its owner*`.
             `*` and `?` stand for anything, brackets for themselves.
-        side: who must be the one that is wrong, one of `SIDES`, or `any`.
+        side: who must be wrong, one of `SIDES`, or `any`.
         reason: why it is accepted.
-        until: the last day on which it is.
-        corruption: accept corruption too, which otherwise is never known.
+        until: the last day on which it is accepted; None for no end.
+        corruption: accept corruption, too; otherwise it never is.
+
+    Raises:
+        UsageError: `side` is unknown, or `reason` is empty.
     """
 
     pattern: str
@@ -98,12 +101,12 @@ class KnownDifference:
 
     def __post_init__(self) -> None:
         if self.side not in (*SIDES, "any"):
-            raise UsageError(f"known difference: side {self.side!r} is none of {', '.join((*SIDES, 'any'))}")
+            raise UsageError(f"known difference: side {self.side!r} is not one of {', '.join((*SIDES, 'any'))}")
         if not self.reason.strip():
-            raise UsageError(f"known difference {self.pattern!r}: a reason is needed")
+            raise UsageError(f"known difference {self.pattern!r}: the reason is empty: say why it is accepted")
 
     def accepts(self, divergence: Divergence, today: dt.date) -> bool:
-        """Whether this covers `divergence` today."""
+        """Whether this accepts `divergence` today."""
         line = f"{divergence.kind} {divergence.pool}: {divergence.explanation}"
         return (
             (divergence.severity == BEHAVIOUR or self.corruption)
@@ -114,7 +117,7 @@ class KnownDifference:
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any]) -> KnownDifference:
-        """From one `[[known]]` table of `kvparity.toml`.
+        """Parse one `[[known]]` table of `kvparity.toml`.
 
         Raises:
             UsageError: a field is missing, unknown or of the wrong type.
@@ -122,24 +125,32 @@ class KnownDifference:
         types = {"pattern": str, "side": str, "reason": str, "until": dt.date, "corruption": bool}
         for name, value in fields.items():
             if name not in types:
-                raise UsageError(f"known difference: there is no field {name!r}; there are {', '.join(types)}")
-            if type(value) is not types[name]:  # not isinstance: a datetime is a date, but cannot be compared with one
+                raise UsageError(f"known difference: unknown field {name!r}; known fields: {', '.join(types)}")
+            if type(value) is not types[name]:  # not isinstance: a datetime is a date
                 raise UsageError(f"known difference: {name} must be a {types[name].__name__}, got {value!r}")
         missing = [name for name in ("pattern", "side", "reason") if name not in fields]
         if missing:
-            raise UsageError(f"known difference: {', '.join(missing)} missing")
+            raise UsageError(f"known difference: missing {', '.join(missing)}")
         return cls(**fields)
 
 
 class DivergenceLog:
-    """Counts all divergences; keeps whole the first of each kind and side, the first thousand, the first unexpected.
+    """Counts all divergences. Keeps the first of each kind and side, the first thousand, and the first unexpected one.
 
     Args:
         known: the differences that are accepted.
-        today: the day on which their dates are judged; None for the present day.
+        today: the date that their `until` is compared with; None for today.
 
     Attributes:
-        lock: held by each shadow that writes to it, for the whole of an operation.
+        lock: each shadow that writes to the log holds it during an operation.
+        total: divergences.
+        unexpected: by severity, those that are not known.
+        by_kind: by kind.
+        by_side: by who is wrong.
+        by_known: known ones, by the reason.
+        by_group: by kind and who is wrong.
+        first: the first of each group.
+        kept: those that are kept.
     """
 
     KEPT = 1000
@@ -159,15 +170,15 @@ class DivergenceLog:
         self.kept: list[Divergence] = []
 
     def wants_explanation(self, kind: str, wrong: str) -> bool:
-        """Whether anybody will read why the next divergence of that kind and side came about."""
+        """Whether the next divergence of that kind and side needs an explanation: it is kept, or may be known."""
         return bool(self.known) or len(self.kept) < self.KEPT or (kind, wrong) not in self.first
 
     def wants_exhibit(self, kind: str, wrong: str) -> bool:
-        """Whether the next divergence of that kind and side is one of the first, which are kept with all there is."""
+        """Whether the next divergence of that kind and side is one of the first, which are kept with an exhibit."""
         return self.by_group[kind, wrong] < self.EXHIBITED
 
     def add(self, divergence: Divergence) -> Divergence:
-        """Count `divergence` and return it, marked where it is known."""
+        """Count `divergence` and return it; if it is known, with the reason."""
         for known in self.known:
             if known.accepts(divergence, self.today):
                 divergence = _marked(divergence, known.reason)
@@ -187,7 +198,7 @@ class DivergenceLog:
         return divergence
 
     def count(self, severity: str) -> int:
-        """Divergences of that severity, known ones included."""
+        """Divergences of that severity, including known ones."""
         return sum(count for kind, count in self.by_kind.items() if SEVERITIES[kind] == severity)
 
 

@@ -1,4 +1,4 @@
-"""Reading JSON results back, to merge them, to show them again and to hold them against each other."""
+"""Reading JSON results, to merge, show or judge them."""
 
 from __future__ import annotations
 
@@ -36,38 +36,42 @@ _MOST_BYTES = 64 * 1024 * 1024
 
 
 def read_result(path: Path) -> Result:
-    """The result that `write_json` wrote.
+    """The result in a file that `write_json` wrote.
 
     Raises:
-        UsageError: there is no such file, it is no result, or it is newer than this program.
+        UsageError: the file cannot be read, is no result, or needs a newer kvparity.
     """
     return result_of(read_json(path, "result"), path)
 
 
 def read_json(path: Path, noun: str) -> Any:
-    """What is in a JSON file.
+    """The content of a JSON file.
 
     Args:
         path: the file.
-        noun: what it should be, for the message where it is none.
+        noun: what the file should be, for the error message.
 
     Raises:
-        UsageError: there is no such file, or it holds no JSON.
+        UsageError: the file cannot be read, or is no JSON.
     """
     return read_hashed(path, noun)[0]
 
 
 def read_hashed(path: Path, noun: str) -> tuple[Any, str]:
-    """What is in a JSON file, and the sha256 of it, read once: a pipe cannot be read again.
+    """The content of a JSON file and its sha256. The file is read once, because it may be a pipe.
+
+    Args:
+        path: the file.
+        noun: what the file should be, for the error message.
 
     Raises:
-        UsageError: there is no such file, or it holds no JSON.
+        UsageError: the file cannot be read, or is no JSON.
     """
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise UsageError(f"{path} is no {noun}: it has more than {_MOST_BYTES:,} bytes, which no {noun} has")
+            raise UsageError(f"{path} is no {noun}: it has more than {_MOST_BYTES:,} bytes")
         return json.loads(content.decode("utf-8")), hashlib.sha256(content).hexdigest()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
@@ -76,16 +80,16 @@ def read_hashed(path: Path, noun: str) -> tuple[Any, str]:
 
 
 def result_of(fields: Any, path: Path) -> Result:
-    """The result that was read from `path`.
+    """The result in `fields`, the content of the file `path`.
 
     Raises:
-        UsageError: it is none, or it is newer than this program.
+        UsageError: it is no result, or needs a newer kvparity.
     """
     schema = fields.get("schema") if isinstance(fields, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool):
-        raise UsageError(f"{path} is no result: it says no schema")
+        raise UsageError(f"{path} is no result: it has no schema number")
     if schema > SCHEMA:
-        raise UsageError(f"{path} has result schema {schema}; this kvparity reads schemas up to {SCHEMA}: upgrade it")
+        raise UsageError(f"{path} has result schema {schema}; this kvparity reads up to {SCHEMA}: upgrade kvparity")
     try:
         result = _result(fields)
         check(result)
@@ -161,7 +165,7 @@ def _coverage(fields: dict[str, Any]) -> Coverage:
     }
     unknown = {family for declared in strategies.values() for family in declared} - set(families)
     if unknown:
-        raise ValueError(f"strategies are declared for {', '.join(sorted(unknown))}, of which there are no pools")
+        raise ValueError(f"strategies are declared for {', '.join(sorted(unknown))}, but no such pools exist")
     counts = ("environments", "environments_seen", "kind_changes", "working_copies")
     return Coverage(
         families=families,
@@ -188,7 +192,7 @@ def _timeline(fields: dict[str, Any]) -> Timeline:
     sides = [column for pools in timeline.sides.values() for names in pools.values() for column in names.values()]
     counted: list[Sequence[int | None]] = [timeline.corruption, timeline.behaviour, timeline.resident_bytes, *sides]
     if {len(column) for column in (timeline.elapsed_s, *counted)} - {len(timeline)}:
-        raise ValueError("the columns of its timeline are of several lengths")
+        raise ValueError("the columns of its timeline have different lengths")
     for number in (*timeline.operations, *(each for column in counted for each in column if each is not None)):
         _count(number)
     return timeline
@@ -218,7 +222,7 @@ def _exhibit(fields: dict[str, Any]) -> Exhibit:
 
 def _divergence(fields: dict[str, Any]) -> Divergence:
     if fields["kind"] not in SEVERITIES or fields["wrong"] not in SIDES:
-        raise ValueError(f"there is no divergence of kind {fields['kind']!r} with {fields['wrong']!r} wrong")
+        raise ValueError(f"unknown kind of divergence {fields['kind']!r}, or unknown side {fields['wrong']!r}")
     key = None if fields["key"] is None else int(fields["key"], 16)
     exhibit = None if fields.get("exhibit") is None else _exhibit(fields["exhibit"])
     return Divergence(key=key, exhibit=exhibit, **{name: fields[name] for name in _DIVERGENCE})
@@ -237,7 +241,7 @@ def _stats(sides: dict[str, Any]) -> dict[str, dict[str, dict[str, int | None]]]
 def _counter(counts: dict[str, Any], *, names: set[str] | None = None) -> Counter[str]:
     unknown = set() if names is None else set(counts) - names
     if unknown:
-        raise ValueError(f"nothing is counted as {', '.join(map(repr, sorted(unknown)))}")
+        raise ValueError(f"unknown names of counts: {', '.join(map(repr, sorted(unknown)))}")
     return Counter({name: _count(count) for name, count in counts.items()})
 
 
@@ -249,5 +253,5 @@ def _count(number: Any) -> int:
 
 def _text(text: Any) -> str:
     if not isinstance(text, str):
-        raise TypeError(f"{text!r} is not a name")
+        raise TypeError(f"{text!r} is not a text")
     return text

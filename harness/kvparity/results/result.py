@@ -1,4 +1,4 @@
-"""What a comparison came to: numbers and divergences, apart from how they are shown."""
+"""`Result`: the numbers and divergences of a comparison, independent of how they are shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kvparity.evidence import Coverage, Latency, Provenance, Timeline
 from kvparity.results.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES, SIDES, Divergence
-from kvparity.values.difference import Tolerance  # noqa: TC001  read at run time, by whoever looks at what was read
+from kvparity.values.difference import Tolerance  # noqa: TC001  `type_check` reads the annotation
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -21,12 +21,12 @@ Table: TypeAlias = dict[str, dict[str, dict[str, int | None]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedAnswers:
-    """How the reference compares with the answers that a trace carries.
+    """How the answers of the reference compare with the answers recorded in a trace.
 
     Attributes:
         given: lookups with a recorded answer.
-        reproduced: of these, the ones that the reference answered alike.
-        first_other: the first that it did not, in words.
+        reproduced: lookups that the reference answered as recorded.
+        first_other: the first that it answered differently, in words.
     """
 
     given: int = 0
@@ -36,13 +36,13 @@ class RecordedAnswers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptCase:
-    """One way in which two caches part, kept as a trace.
+    """One way in which two caches differ, kept as a trace.
 
     Attributes:
         kind: of the divergence; `wrong` and `explanation` likewise.
-        operations: of the trace.
-        reproducible: whether the same operations showed it again; one that is not could not be made small.
-        trace: the file.
+        operations: number of operations in the trace.
+        reproducible: whether the same operations showed it again; otherwise it could not be minimized.
+        trace: path of the file.
     """
 
     kind: str
@@ -55,18 +55,18 @@ class KeptCase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingAccount:
-    """How a training was shadowed, and what that cost it.
+    """How a training was shadowed, and what that cost.
 
     Attributes:
-        models: the names of its world models.
-        serve: whose answers the training got.
-        compare_every: each N-th lookup was compared.
-        passed_over: lookups that came while shadowing paused, to keep to its share of wall time.
-        shadow_s: wall time that shadowing took.
-        wall_s: wall time in all.
-        stopped: why the candidate was taken out before the end; None where it was not.
-        stopped_after_s: the wall time until then.
-        stopped_after_operations: those that the candidate had done or tried, of all world models.
+        models: names of the world models.
+        serve: the side whose answers the training got.
+        compare_every: every N-th lookup was compared.
+        passed_over: lookups while shadowing paused to keep to its share of wall time.
+        shadow_s: wall time of shadowing.
+        wall_s: wall time of the training.
+        stopped: why the candidate was removed before the end; None if it was not.
+        stopped_after_s: wall time until then.
+        stopped_after_operations: operations that the candidate had done or tried until then, in all world models.
     """
 
     models: tuple[str, ...]
@@ -81,48 +81,48 @@ class TrainingAccount:
 
     @property
     def share(self) -> float:
-        """Of wall time that shadowing took."""
+        """The share of wall time that shadowing took, from 0 to 1."""
         return self.shadow_s / self.wall_s if self.wall_s else 0.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Result:
-    """One workload through two caches, or several of them added up.
+    """One workload through two caches, or several added up.
 
     Attributes:
         workload: its name.
-        spec: the sizes; None where several workloads differ in it.
-        reference: name of the side that served.
-        candidate: name of the side on trial.
-        operations: how many of each kind.
-        gets_compared: lookups compared, hits and misses.
+        spec: the sizes of the caches; None if workloads with different sizes were added.
+        reference: name of the cache that is trusted, and served the workload.
+        candidate: name of the cache under test.
+        operations: number of operations by kind.
+        gets_compared: lookups that were compared, hits and misses.
         values_compared: lookups that hit on both sides, so that tensors were compared.
         total: divergences.
-        unexpected: of these, by severity, the ones that are not known.
-        by_kind: all, by kind.
-        by_side: all, by who is wrong.
-        by_known: the known ones, by the reason given.
-        by_group: all, by (kind, who is wrong).
-        first: the first of each group, whole.
-        kept: the first ones, whole.
-        stats: per side and pool: hits and misses as seen from outside (as the cache says, where wrong answers left
-            that open); evictions, length and bytes as the cache says.
+        unexpected: divergences that are not known, by severity.
+        by_kind: divergences by kind.
+        by_side: divergences by who is wrong.
+        by_known: known divergences by the reason why they are accepted.
+        by_group: divergences by kind and who is wrong.
+        first: the first divergence of each group.
+        kept: the first divergences.
+        stats: by side and pool. Hits and misses are those that were observed, or those that the cache reports if wrong
+            answers leave that open; evictions, length and bytes are those that the cache reports.
         elapsed_s: wall time.
-        seed: of the workload, where it has one.
+        seed: of the workload; None if it has none.
         interrupted: whether it was stopped early.
-        ended_early: whether what was replayed is a recording that nobody finished.
-        recorded: how the reference compares with a trace's own answers; None where there are none.
-        examples: how many streams of operations were tried, where they are many: in fuzzing.
+        ended_early: whether the replayed trace is a recording that ended before it was closed.
+        recorded: how the reference compares with the answers in a trace; None without answers.
+        examples: number of examples, in fuzzing; otherwise None.
         cases: what fuzzing kept.
-        missing: parts of the run of which there is no result, such as `rank 1`.
+        missing: parts of the run without a result, such as `rank 1`.
         training: how a real training was shadowed; None for any other workload.
         coverage: what was exercised.
-        timeline: how it went; empty where that was not kept.
-        latencies: by side and kind of operation, how long a sample of them took.
-        provenance: where it comes from; None where that was not asked for.
-        programs: by group, a minimal program that shows its first divergence, where one was made.
-        tolerances: how far numbers were let lie apart, of a sum each that was used; empty where bits had to be equal.
-        runs: the single results, where this is a sum.
+        timeline: counts over time; empty if they were not kept.
+        latencies: durations of a sample of the operations, by side and kind.
+        provenance: where the result comes from; None if that was not recorded.
+        programs: by group, a minimal program that shows its first divergence.
+        tolerances: how far numbers could differ, in a sum each tolerance that was used; empty if bits had to be equal.
+        runs: the single results of a sum; empty if this is none.
     """
 
     workload: str
@@ -160,29 +160,29 @@ class Result:
 
     @property
     def candidate_s(self) -> float | None:
-        """Wall time of the candidate's own calls, as a sample of them tells; None where none was timed."""
+        """Wall time of the candidate's own calls, estimated from a sample; None if none was timed."""
         timed = {kind: latency.mean_ns for kind, latency in self.latencies.get("candidate", {}).items()}
         means = [(self.operations[kind], mean_ns) for kind, mean_ns in timed.items() if mean_ns is not None]
         return sum([count * mean_ns for count, mean_ns in means]) / 1e9 if means else None
 
     @property
     def operations_total(self) -> int:
-        """All operations."""
+        """The number of all operations."""
         return sum(self.operations.values())
 
     @property
     def within(self) -> str:
-        """How far numbers were let lie apart, in words; empty where bits had to be equal."""
+        """How far numbers could differ, in words; empty if bits had to be equal."""
         return " or ".join(map(_in_words, self.tolerances))
 
     @property
     def stopped(self) -> str | None:
-        """Why the candidate was taken out of a training, or out of the first of several in which it was."""
+        """Why the candidate was removed from a training, the first of several; None if it was not."""
         accounts = [run.training for run in self.runs or [self] if run.training is not None]
         return next((account.stopped for account in accounts if account.stopped), None)
 
     def fails(self, fail_on: str) -> bool:
-        """Whether `--fail-on` counts what was found; what is missing counts as the worst that it could be."""
+        """Whether the result fails under `--fail-on`; a missing part counts as corruption."""
         if fail_on == "never":
             return False
         return (
@@ -192,7 +192,7 @@ class Result:
         )
 
     def count(self, severity: str) -> int:
-        """Divergences of that severity, known ones included."""
+        """Divergences of that severity, including known ones."""
         return sum(n for kind, n in self.by_kind.items() if SEVERITIES[kind] == severity)
 
     def as_dict(self) -> dict[str, Any]:

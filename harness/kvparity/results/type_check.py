@@ -1,4 +1,4 @@
-"""Whether what was read from JSON holds what its fields declare: the one look at everything that a stranger wrote."""
+"""Checking that a dataclass read from JSON has the types that its fields declare, since anybody may have written it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 from kvparity.caches.protocol import CacheSpec
 from kvparity.evidence import Exhibit
 
-# Which their modules import for type checkers only.
+# Names that the modules of the dataclasses import for type checkers only.
 _NAMES = {"Counter": Counter, "CacheSpec": CacheSpec, "Exhibit": Exhibit}
-_MOST = 1 << 64  # no key and no count is larger, and arithmetic with floats still works
+_MOST = 1 << 64  # no key and no count is larger, and such numbers can be added to floats
 
 
 def check(value: Any, *, where: str = "the result") -> None:
-    """Look at each field of a dataclass, and at what it holds, however deep.
+    """Check each field of a dataclass, and everything in it.
 
     Raises:
-        ValueError: a field holds what it does not declare, or a number that no count is as large as.
+        ValueError: a field has another type than it declares, or a number is larger than any count.
     """
     for name, hint in _fields(value.__class__).items():
         _check(getattr(value, name), hint, f"{where}: {name}")
@@ -70,6 +70,6 @@ def _check_several(value: Any, origin: type, inner: tuple[Any, ...], where: str)
             _check(each, inner[0], where)
 
 
-def _require(condition: bool, value: Any, where: str) -> None:  # noqa: FBT001  it is what is required
+def _require(condition: bool, value: Any, where: str) -> None:  # noqa: FBT001  the condition is the argument
     if not condition:
-        raise ValueError(f"{where} holds {value!r:.100}")
+        raise ValueError(f"{where} has an invalid value: {value!r:.100}")

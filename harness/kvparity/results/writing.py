@@ -1,4 +1,4 @@
-"""A result as a JSON file."""
+"""Writing results as JSON files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def write_json(result: Result, path: Path) -> None:
-    """Write the JSON result to `path`, whole or not at all.
+    """Write the result to `path` as JSON, all of it or nothing.
 
     Raises:
-        UsageError: it cannot be written there.
+        UsageError: the file cannot be written.
     """
     write_text(path, json.dumps(result.as_dict(), indent=2) + "\n")
