@@ -90,7 +90,7 @@ def test_sums_are_taken_apart_before_they_are_added_up() -> None:
 
 def test_results_of_several_pairs_are_not_added_up() -> None:
     """They would be a claim about no pair at all."""
-    with pytest.raises(UsageError, match="cannot be added: legacy-evicting against refactored-fifo, legacy-released against"):
+    with pytest.raises(UsageError, match="added: legacy-evicting against refactored-fifo, legacy-released against"):
         merge([run(), replayed()])
 
 
@@ -129,7 +129,10 @@ def fields(tmp_path: Path) -> dict[str, Any]:
         (lambda fields: fields["first"][0].update(key="zz"), "invalid literal for int"),
         (lambda fields: fields["coverage"]["families"]["init"].update(wrapped=None), "None is not a count"),
         (lambda fields: fields["coverage"].update(environments="8"), "'8' is not a count"),
-        (lambda fields: fields["coverage"]["strategies"]["candidate"].update(x=["lru"]), "declared for x, but no such pools exist"),
+        (
+            lambda fields: fields["coverage"]["strategies"]["candidate"].update(x=["lru"]),
+            "for x, but no such pools exist",
+        ),
         (lambda fields: fields["coverage"]["families"].pop("wm"), "declared for wm, but no such pools exist"),
         (lambda fields: fields["timeline"]["operations"].__setitem__(0, "1"), "'1' is not a count"),
         (lambda fields: fields["timeline"]["sides"]["candidate"]["recur"].pop("hits"), "its timeline lacks hits"),
