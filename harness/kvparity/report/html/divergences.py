@@ -42,8 +42,10 @@ BLAME = {
 }
 _LONGEST_PROGRAM = 50_000
 _NAMED = re.compile(r"operation (\d+)")
+# Results of earlier versions name the pool before the key.
 _INTRUDER = re.compile(
-    r"returned the value that operation (?P<number>\d+) set in (?P<pool>\S+) under key (?P<key>0x[0-9a-f]+)"
+    r"returned the value that operation (?P<number>\d+) set"
+    r"(?: in (?P<pool_before>\S+))? under key (?P<key>0x[0-9a-f]+)(?: in (?P<pool_after>[^\s;,]+))?"
 )
 
 
@@ -166,7 +168,8 @@ def _broke(divergence: Divergence, history: list[list[Any]]) -> int | None:
     if other is not None and divergence.key is not None and int(other["key"], 16) != divergence.key:
         words = dict.fromkeys(("reference", "candidate"), f"key {other['key']} was set")
         words[divergence.wrong] = f"key {other['key']} was set, and its bytes came back"
-        own = [int(other["number"]), "set", other["pool"], words["reference"], words["candidate"]]
+        pool = other["pool_before"] or other["pool_after"] or ""
+        own = [int(other["number"]), "set", pool, words["reference"], words["candidate"]]
         at = sum([each[0] <= own[0] for each in history[:-1]])
         history.insert(at, own)
         return at
