@@ -368,6 +368,6 @@ def test_what_is_nothing_like_a_cache_is_refused() -> None:
     """Something without any of a manager's methods is told by its type."""
     with pytest.raises(
         UnusableCacheError,
-        match=r"gives_nothing gives a NoneType, and that is no cache: it has none of KVCacheManager's methods",
+        match=r"gives_nothing returned a NoneType, which is not a cache: it needs the methods set, get, ",
     ):
         build_cache(f"{__name__}:gives_nothing", SPEC)

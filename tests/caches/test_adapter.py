@@ -63,7 +63,7 @@ def test_a_manager_that_lacks_a_method_is_told_which(lost: str) -> None:
     """Each method that a cache is made of is asked for by name."""
     fake = FakeManager()
     setattr(fake, lost, None)
-    with pytest.raises(UnusableCacheError, match=f"^FakeManager is no KVCacheManager: it lacks {lost}$"):
+    with pytest.raises(UnusableCacheError, match=f"^FakeManager cannot be used as a KVCacheManager: it lacks {lost}$"):
         adapt(fake)
 
 
@@ -71,7 +71,8 @@ def test_all_methods_that_a_manager_lacks_are_told() -> None:
     """At once, and under the name that it was asked for by."""
     fake = SimpleNamespace(**dict.fromkeys(MANAGER_METHODS[2:], print))
     with pytest.raises(
-        UnusableCacheError, match=r"^mine:Manager is no KVCacheManager: it lacks get_init_cache, set_init_cache$"
+        UnusableCacheError,
+        match=r"^mine:Manager cannot be used as a KVCacheManager: it lacks get_init_cache, set_init_cache$",
     ):
         adapt(fake, name="mine:Manager")
 
@@ -81,7 +82,7 @@ def test_a_manager_that_lacks_a_pool_is_told_which(lost: str) -> None:
     """Each is asked for what its pool declares, and cleared."""
     fake = FakeManager()
     delattr(fake, lost)
-    with pytest.raises(UnusableCacheError, match=f"^FakeManager is no KVCacheManager: it lacks {lost}$"):
+    with pytest.raises(UnusableCacheError, match=f"^FakeManager cannot be used as a KVCacheManager: it lacks {lost}$"):
         adapt(fake)
 
 

@@ -341,7 +341,7 @@ def test_a_failure_says_what_differs(pytester: pytest.Pytester) -> None:
     """In the words of the comparison."""
     result = outcome(pytester, "cache = 'fault:forgets-sizes'", "-x")
     result.stdout.fnmatch_lines(
-        ["E *Error: the cache's answer is not what was set last (expected != given): layer 0, K: the sizes do not *"]
+        ["E *Error: the cache's answer is not the value that was set last (expected != returned): *, K: the sizes *"]
     )
 
 
@@ -358,7 +358,7 @@ def test_an_assertion_of_the_contract_shows_its_values(pytester: pytest.Pytester
         """
     )
     result = outcome(pytester, "cache = 'counting:Lies'", "-k", "counts_hits")
-    result.stdout.fnmatch_lines(["E *AssertionError: the statistics of * are not what happened", "E *'hits': 7*"])
+    result.stdout.fnmatch_lines(["E *AssertionError: the statistics of * do not count what happened", "E *'hits': 7*"])
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_an_environment_that_there_is_not_may_be_refused_in_any_way(
                 return super().pool(name if env is None else init(env))
         """
     )
-    counts = outcome(pytester, "cache = 'ranges:Mine'", "-k", "there_is_not_is_refused").parseoutcomes()
+    counts = outcome(pytester, "cache = 'ranges:Mine'", "-k", "does_not_exist_raises").parseoutcomes()
     assert {name: count for name, count in counts.items() if name != "deselected"} == counted
 
 
@@ -446,9 +446,9 @@ def test_a_cache_without_statistics_promises_none(pytester: pytest.Pytester) -> 
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        ("None", "gave None, *: a NoneType is no statistics: *"),
-        ("{'hits': 0}", "gave {'hits': 0}, *: a dict is no statistics: *"),
-        ("PoolStats(hits='many', misses=0)", "gave PoolStats(*, *: hits is a str, expected an integer"),
+        ("None", "returned None, *: a NoneType has no statistics: *"),
+        ("{'hits': 0}", "returned {'hits': 0}, *: a dict has no statistics: *"),
+        ("PoolStats(hits='many', misses=0)", "returned PoolStats(*, *: hits is a str, expected an integer"),
     ],
 )
 def test_what_is_no_statistics_is_one_sentence(pytester: pytest.Pytester, said: str, reason: str) -> None:

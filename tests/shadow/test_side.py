@@ -105,7 +105,7 @@ UNUSABLE = [
     (Quits, r"cannot be asked for strategy\(init\[0\]\).*: SystemExit: 7$"),
     (DeclaresAList, r"declares the eviction strategy \['lru'\] for init\[0\]; known are fifo, lru, priority$"),
     (IsNotListenedTo, r"has an on_drop that cannot be set to a listener: AttributeError: "),
-    (HasNoPools, r"is no KVCacheManager: it lacks init_pools, recur_pool, wm_pool$"),
+    (HasNoPools, r"cannot be used as a KVCacheManager: it lacks init_pools, recur_pool, wm_pool$"),
 ]
 each_unusable = pytest.mark.parametrize(("cache", "told"), UNUSABLE, ids=[cache.__name__ for cache, _ in UNUSABLE])
 
@@ -188,8 +188,8 @@ def test_statistics_are_plain_integers() -> None:
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        (None, "a NoneType is no statistics: expected some of hits, misses, evictions, length, size_bytes"),
-        ({"hits": 0}, "a dict is no statistics: expected some of hits, misses, evictions, length, size_bytes"),
+        (None, "a NoneType has no statistics: expected some of hits, misses, evictions, length, size_bytes"),
+        ({"hits": 0}, "a dict has no statistics: expected some of hits, misses, evictions, length, size_bytes"),
         (SimpleNamespace(hits=0, length=0.0), "length is a float, expected an integer"),
         (SimpleNamespace(hits="none"), "hits is a str, expected an integer"),
     ],

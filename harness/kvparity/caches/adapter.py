@@ -1,4 +1,4 @@
-"""Making a `Cache` of anything with `KVCacheManager`'s methods."""
+"""Adapts anything with the methods of `KVCacheManager` to a `Cache`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _POOLS = ("init_pools", "recur_pool", "wm_pool")
 
 
 def adapt(built: Any, *, name: str = "") -> Cache:
-    """`built` itself where it is a `Cache`, wrapped where it is shaped like `KVCacheManager`.
+    """`built` itself if it is a `Cache`, or wrapped if it has the methods of `KVCacheManager`.
 
     Raises:
-        UnusableCacheError: it is neither; the message names the methods, or else the pools, that it lacks.
+        UnusableCacheError: it is neither. The message names the missing methods, or else the missing pools.
     """
     name = name or type(built).__name__
     if all(callable(getattr(built, method, None)) for method in _CACHE_METHODS):
@@ -37,21 +37,21 @@ def adapt(built: Any, *, name: str = "") -> Cache:
         return ManagerCache(built)
     if len(lacks) == len(MANAGER_METHODS):
         raise UnusableCacheError(
-            f"{name} gives a {type(built).__name__}, and that is no cache: it has none of KVCacheManager's methods"
-            f" ({MANAGER_METHODS[0]}, ...)"
+            f"{name} returned a {type(built).__name__}, which is not a cache: it needs the methods"
+            f" {', '.join(_CACHE_METHODS)}, or those of KVCacheManager ({MANAGER_METHODS[0]}, ...)"
         )
-    raise UnusableCacheError(f"{name} is no KVCacheManager: it lacks {', '.join(lacks)}")
+    raise UnusableCacheError(f"{name} cannot be used as a KVCacheManager: it lacks {', '.join(lacks)}")
 
 
 class ManagerCache:
     """A manager as a `Cache`: pools become methods, and each checkout gets a key of its own in the wm pool.
 
-    Its own key, because two environments may check out the same latent at once and each must own its copy.
+    It needs a key of its own because two environments may check out the same latent, and each must own its copy.
     """
 
     def __init__(self, manager: Any) -> None:
         self.manager = manager
-        self._checkouts = count()  # `next` of it is one step: no two threads get one ticket
+        self._checkouts = count()  # `next` of it is atomic: no two threads get the same ticket
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         """Store through `set_init_cache`, `set_recur_cache` or `set_wm_cache`."""
@@ -72,17 +72,17 @@ class ManagerCache:
         return self.manager.get_wm_cache(key)
 
     def checkout(self, env: int, key: int) -> Any | None:
-        """`hierarchical_get`, then the entry's copy in the wm pool."""
+        """Look up with `hierarchical_get`, and copy the entry into the wm pool."""
         found = self.manager.hierarchical_get(env, key)
         if found is None:
             return None
-        # A hash, as a workload's own keys are, so that it meets them as seldom as they meet each other.
+        # A hash, as the keys of a workload are, so that it hardly ever equals one of them.
         ticket = xxhash.xxh3_64_intdigest(b"kvparity checkout %d" % next(self._checkouts))
         self.manager.set_wm_cache(ticket, found)
         return self.manager.get_wm_cache(ticket)
 
     def clear(self, pool: PoolId) -> None:
-        """`clear_recur_cache`, `clear_init_caches`, `clear_all`, or the `clear` of one pool object."""
+        """Call `clear_recur_cache`, `clear_init_caches`, `clear_all`, or the `clear` of one pool object."""
         if pool.family == "recur":
             self.manager.clear_recur_cache()
         elif pool == ALL_INIT:
@@ -93,7 +93,7 @@ class ManagerCache:
             self._pool(pool).clear()
 
     def stats(self, pool: PoolId) -> PoolStats:
-        """What the pool object's `stats` counted and its `len`, as far as it has them."""
+        """The counters of the pool object's `stats`, and its `len`; None for what it does not have."""
         held = self._pool(pool)
         stats = getattr(held, "stats", None)
         counts = {name: _count(getattr(stats, name, None)) for name in ("hits", "misses", "evictions")}
@@ -103,7 +103,7 @@ class ManagerCache:
         return PoolStats(length=length, size_bytes=_count(getattr(held, "size_bytes", None)), **counts)
 
     def strategy(self, pool: PoolId) -> str:
-        """What the pool object declares as its `eviction_strategy`; `fifo` where it declares nothing."""
+        """The `eviction_strategy` that the pool object declares; `fifo` if it declares none."""
         declared = getattr(self._pool(pool), "eviction_strategy", "fifo")
         return str(getattr(declared, "value", declared)).lower()
 

@@ -1,18 +1,19 @@
-"""What a cache is to the harness, what it is built with, and how one is found by name.
+"""What a cache is to the harness, and what it is built with.
 
-The contract, to which every cache is held:
+The contract that every cache must keep:
 
 - `set` takes a copy of all layers, K and V, sizes and padding. The producer may reuse its object right after.
-- `get` lends: what it returns is read only and good until the next `set` or `clear` of that pool.
-- `checkout` lends a working copy that the caller owns and writes into until `env_num` further checkouts. Writing
+- `get` lends: what it returns is read only, and valid until the next `set` or `clear` of that pool.
+- `checkout` lends a working copy. The caller owns it and writes into it until `env_num` further checkouts. Writing
   into it never changes what a later `get` returns.
-- `clear` forgets that pool's keys and no other's.
-- After `set(k, v)`, `get(k)` is `v`'s bytes or a miss, whatever else was set, cleared or written meanwhile; right after
-  the `set` it is no miss. Keys are told apart by all of their 64 bits.
-- An environment that there is not, and a value that is no key/value object, are refused with an exception.
-- Statistics, where a cache has any, are what happened; a `clear` leaves the counters as they are.
+- `clear` forgets the keys of that pool, and of no other.
+- After `set(k, v)`, `get(k)` returns the bytes of `v` or misses, whatever else was set, cleared or written meanwhile.
+  Right after the `set` it does not miss. Keys differ if any of their 64 bits differs.
+- A `set`, `get` or `checkout` raises for an environment that does not exist; a `set` raises for a value that is not a
+  key/value object.
+- Statistics, if a cache has any, count what happened. A `clear` leaves the counters as they are.
 
-`kvparity.contract` holds each of these as tests.
+`kvparity.contract` has tests for each of these.
 """
 
 from __future__ import annotations
@@ -57,11 +58,11 @@ class CacheSpec:
 
     @property
     def pools(self) -> tuple[PoolId, ...]:
-        """Every pool there is: `init[0]`, `init[1]`, ..., `recur`, `wm`."""
+        """All pools: `init[0]`, `init[1]`, ..., `recur`, `wm`."""
         return (*(init(env) for env in range(self.env_num)), RECUR, WM)
 
     def config(self) -> SimpleNamespace:
-        """The `config` that a manager's constructor reads its sizes from, under every name in use."""
+        """The `config` from which a manager's constructor reads its sizes, under every name in use."""
         return SimpleNamespace(
             env_num=self.env_num,
             game_segment_length=self.init_pool_size,
@@ -74,7 +75,7 @@ class CacheSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolStats:
-    """What a cache says of one of its pools; None where it does not say.
+    """What a cache reports about one of its pools; None for what it does not report.
 
     Attributes:
         hits: lookups that found their key.
@@ -96,14 +97,14 @@ _FIELDS = tuple(field.name for field in fields(PoolStats))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """A live key that a cache removed of its own accord (not by `clear`).
+    """A live key that a cache removed without being asked to (not by `clear`).
 
     Attributes:
         pool: where.
         key: which.
-        slot: the slot that the key was removed on account of.
+        slot: the slot that the cache reused, and for which it removed the key.
         reason: why, as a clause: `it reused slot 3, which held the key`.
-        spurious: whether the slot no longer held the key's value, so that nothing was gained by it.
+        spurious: whether the slot no longer held the key's value, so that the cache lost the key for nothing.
     """
 
     pool: PoolId
@@ -120,10 +121,10 @@ class Cache(Protocol):
         """Store a copy of `value` under `key` in `pool`."""
 
     def get(self, pool: PoolId, key: int) -> Any | None:
-        """Lend what is stored under `key` in `pool`, or None."""
+        """Lend what is stored under `key` in `pool`; None on a miss."""
 
     def checkout(self, env: int, key: int) -> Any | None:
-        """Look in `init[env]`, then in recur; lend a working copy, or None."""
+        """Look in `init[env]`, then in recur, and lend a working copy; None on a miss."""
 
     def clear(self, pool: PoolId) -> None:
         """Forget the keys of `pool`, of every init pool (`ALL_INIT`), or of every pool (`ALL`)."""
@@ -139,14 +140,14 @@ class HasStats(Protocol):
 
 @runtime_checkable
 class ReportsDrops(Protocol):
-    """A cache that says when and why it drops a key; a listener is called at the moment of each drop."""
+    """A cache that reports when and why it drops a key. It calls its listener at the moment of each drop."""
 
     on_drop: Callable[[Drop], None] | None
 
 
 @runtime_checkable
 class DeclaresStrategy(Protocol):
-    """A cache that evicts otherwise than first in, first out, and says so."""
+    """A cache that declares how it evicts. Without this it counts as first in, first out."""
 
     def strategy(self, pool: PoolId) -> str:
         """`fifo`, `lru` or `priority`."""
@@ -155,33 +156,33 @@ class DeclaresStrategy(Protocol):
 CacheFactory: TypeAlias = Callable[[SimpleNamespace, int], Any]
 
 
-# From Python 3.12 on, `isinstance` with a protocol does not see what a wrapper passes on by `__getattr__`.
+# From Python 3.12 on, `isinstance` with a protocol does not see what a wrapper forwards with `__getattr__`.
 
 
 def counts(cache: Any) -> TypeGuard[HasStats]:
-    """Whether it has statistics, of its own or of what it wraps."""
+    """Whether the cache, or the one that it wraps, has statistics."""
     return callable(getattr(cache, "stats", None))
 
 
 def reports_drops(cache: Any) -> TypeGuard[ReportsDrops]:
-    """Whether it can be listened to, itself or what it wraps."""
+    """Whether the cache, or the one that it wraps, reports drops."""
     return hasattr(cache, "on_drop")
 
 
 def declares_strategy(cache: Any) -> TypeGuard[DeclaresStrategy]:
-    """Whether it declares anything as its strategy, itself or what it wraps."""
+    """Whether the cache, or the one that it wraps, declares a strategy."""
     return getattr(cache, "strategy", None) is not None
 
 
-def as_stats(said: Any) -> PoolStats:
-    """What a cache said of a pool: a field that is missing is None, an integer of any type an int.
+def as_stats(reported: Any) -> PoolStats:
+    """What a cache reported about a pool, as a `PoolStats`: a missing field is None, an integer of any type an int.
 
     Raises:
-        TypeError: it has no such fields, or what is in one is no integer.
+        TypeError: it has none of the fields, or one of them is not an integer.
     """
-    numbers = {name: _integer(name, getattr(said, name)) for name in _FIELDS if hasattr(said, name)}
+    numbers = {name: _integer(name, getattr(reported, name)) for name in _FIELDS if hasattr(reported, name)}
     if not numbers:
-        raise TypeError(f"a {type(said).__name__} is no statistics: expected some of {', '.join(_FIELDS)}")
+        raise TypeError(f"a {type(reported).__name__} has no statistics: expected some of {', '.join(_FIELDS)}")
     return PoolStats(**numbers)
 
 

@@ -1,9 +1,9 @@
-"""`CacheContract`: the promises that every cache keeps, as a test class of three lines for yours.
+"""`CacheContract`: the promises that every cache must keep, as a test class. Three lines test yours.
 
 from kvparity.contract import CacheContract
 
 class TestMine(CacheContract):
-cache = "my_package.my_module:MyManager"  # or the class itself; left out, it is pytest's --kv-candidate
+cache = "my_package.my_module:MyManager"  # or the class itself; without this line, pytest's --kv-candidate
 """
 
 from kvparity.contract.clearing import Clearing
@@ -16,4 +16,4 @@ __all__ = ["SPEC", "CacheContract", "entry", "same"]
 
 
 class CacheContract(Storing, Lending, Clearing, Counting):
-    """Bind it by a subclass that says which cache: by `cache`, or by a `build` that gives a new one of `SPEC`."""
+    """Derive from it and name the cache: set `cache`, or override `build` to return a new cache of `SPEC`."""

@@ -1,4 +1,4 @@
-"""The contract's promises about pools and keys: what is told apart, and what a clear forgets."""
+"""The contract on pools and keys: pools and keys stay apart, and a clear forgets one pool."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kvparity.contract.entries import (
     entry,
     raises,
 )
-from kvparity.contract.subject import OnTrial
+from kvparity.contract.subject import CacheUnderTest
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, init
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from kvparity.operations import PoolId
 
-# Pairs that become one key in 32 bits, in a signed integer, in a double, by Python's `hash`, or where 0 is no key.
+# Pairs that become one key in 32 bits, in a signed integer, in a double, by Python's `hash`, or if 0 counts as no key.
 EASILY_MIXED_UP = [
     (0, 1),
     (1, 1 + 2**32),
@@ -38,12 +38,12 @@ EASILY_MIXED_UP = [
 ]
 
 
-class Clearing(OnTrial):
-    """Pools and keys are apart, until a clear forgets one pool's."""
+class Clearing(CacheUnderTest):
+    """No pool and no key affects another, and a clear forgets the keys of one pool."""
 
     @each_pool
     def test_a_key_never_set_misses(self, pool: PoolId) -> None:
-        """A key that was never set is a miss, next to one that was."""
+        """A key that was never set misses, while another key is held."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         assert cache.get(pool, 2) is None
@@ -51,7 +51,7 @@ class Clearing(OnTrial):
     @each_pool
     @pytest.mark.parametrize("keys", EASILY_MIXED_UP, ids=lambda keys: f"{keys[0]:#x}-{keys[1]:#x}")
     def test_keys_have_64_bits(self, pool: PoolId, keys: tuple[int, int]) -> None:
-        """Two keys are two entries, whichever of their 64 bits differ, and each is found."""
+        """Two keys are two entries, whichever of their 64 bits differ, and both are found."""
         cache, (first, second) = self.build(), keys
         cache.set(pool, first, entry(1))
         assert cache.get(pool, second) is None
@@ -60,7 +60,7 @@ class Clearing(OnTrial):
         assert_same(cache.get(pool, second), entry(2))
 
     def test_environments_do_not_share_entries(self) -> None:
-        """One key is an entry of its own in each environment, and a miss in those where it was not set."""
+        """A key has an entry of its own in each environment, and misses in those where it was not set."""
         cache = self.build()
         for env in range(SPEC.env_num):
             assert cache.get(init(env), 1) is None
@@ -70,14 +70,14 @@ class Clearing(OnTrial):
 
     @each_pool
     def test_pools_do_not_share_entries(self, pool: PoolId) -> None:
-        """A key that is set in one pool is a miss in every other."""
+        """A key that is set in one pool misses in every other."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         assert [str(other) for other in SPEC.pools if cache.get(other, 1) is not None] == [str(pool)]
 
     @pytest.mark.parametrize("pool", [init(0), LAST_INIT, RECUR, WM], ids=str)
     def test_a_clear_forgets_one_pool_only(self, pool: PoolId) -> None:
-        """A cleared pool misses and every other one still holds its entry."""
+        """A cleared pool misses, and every other pool still holds its entry."""
         cache = self.build()
         for number, other in enumerate(SPEC.pools):
             cache.set(other, 1, entry(number))
@@ -89,7 +89,7 @@ class Clearing(OnTrial):
                 assert_same(cache.get(other, 1), entry(number), what=f"the entry in {other}")
 
     def test_a_clear_of_all_init_pools_spares_the_others(self) -> None:
-        """`ALL_INIT` forgets every environment's keys and leaves recur and wm."""
+        """`ALL_INIT` forgets the keys of all environments and leaves recur and wm."""
         cache = self.build()
         for pool in SPEC.pools:
             cache.set(pool, 1, entry(1))
@@ -106,7 +106,7 @@ class Clearing(OnTrial):
 
     @each_pool
     def test_a_clear_forgets_every_key(self, pool: PoolId) -> None:
-        """Of a full pool none is left, and none comes back when it is cleared again or when others are set."""
+        """No key of a full pool is left, and none comes back after another clear or other sets."""
         cache, slots = self.build(), SPEC.slots(pool)
         for key in range(slots):
             cache.set(pool, key, entry(key))
@@ -120,7 +120,7 @@ class Clearing(OnTrial):
 
     @each_pool
     def test_a_cleared_key_can_be_set_again(self, pool: PoolId) -> None:
-        """After a clear, a key that it forgot holds what is set then."""
+        """After a clear, a forgotten key can be set and is found."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         cache.clear(pool)
@@ -128,7 +128,7 @@ class Clearing(OnTrial):
         assert_same(cache.get(pool, 1), entry(2))
 
     def test_a_checkout_finds_nothing_after_a_clear(self) -> None:
-        """A key that init and recur held is a miss when both were cleared, and was one of recur's in between."""
+        """If init and recur held a key and init is cleared, it comes from recur; if both are cleared, it misses."""
         cache = self.build()
         cache.set(init(0), 1, entry(1))
         cache.set(RECUR, 1, entry(2))
@@ -139,7 +139,7 @@ class Clearing(OnTrial):
 
     @each_pool
     def test_never_gives_another_keys_value(self, pool: PoolId) -> None:
-        """After more sets than there are slots a key is its own value or a miss, and the newest is held."""
+        """After more sets than there are slots, each key gives its own value or misses, and the newest is held."""
         cache, count = self.build(), 3 * SPEC.slots(pool) + 1
         for key in range(count):
             cache.set(pool, key, entry(key))
@@ -148,8 +148,8 @@ class Clearing(OnTrial):
             assert_same_or_miss(cache.get(pool, key), entry(key), what=f"the entry of key {key}")
 
     @pytest.mark.parametrize("env", [-1, SPEC.env_num])
-    def test_an_environment_that_there_is_not_is_refused(self, env: int) -> None:
-        """An environment before the first or beyond the last raises, and is never answered from another one's pool."""
+    def test_an_environment_that_does_not_exist_raises(self, env: int) -> None:
+        """`get`, `set` and `checkout` raise for it, and never use the pool of another environment instead."""
         cache = self.build()
         for pool in ONE_OF_EACH:
             cache.set(pool, 1, entry(1))
@@ -159,4 +159,4 @@ class Clearing(OnTrial):
             f"checkout({env}, 1)": lambda: cache.checkout(env, 1),
         }
         silent = [call for call, make in calls.items() if not raises(make)]
-        assert silent == [], f"environments are 0 to {SPEC.env_num - 1}, and yet these did not raise"
+        assert silent == [], f"environments are 0 to {SPEC.env_num - 1}, but these calls did not raise"

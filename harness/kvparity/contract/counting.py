@@ -1,6 +1,6 @@
-"""The contract's promises about statistics, for caches that have any: what they count is what happened.
+"""The contract on statistics, for caches that have any: they count what happened.
 
-The wm pool's promise nothing: how often it is asked depends on how a cache makes its working copies.
+The wm pool is left out: how often it is used depends on how a cache makes its working copies.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 
 from kvparity.caches.protocol import as_stats, counts
 from kvparity.contract.entries import SPEC, each_searched_pool, entry
-from kvparity.contract.subject import OnTrial
+from kvparity.contract.subject import CacheUnderTest
 from kvparity.operations import RECUR, WM, init
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from kvparity.operations import PoolId
 
 
-class Counting(OnTrial):
-    """Statistics are what was seen; a counter that a cache has not (None) promises nothing."""
+class Counting(CacheUnderTest):
+    """Statistics count what happened; a counter that a cache does not have (None) is not tested."""
 
     @each_searched_pool
     def test_counts_hits_and_misses(self, pool: PoolId) -> None:
-        """Each get is one hit or one miss of its pool, and of no other; a set is neither."""
+        """Each get counts as one hit or one miss of its own pool; a set counts as neither."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         for key in (1, 1, 1, 2, 3):
@@ -35,7 +35,7 @@ class Counting(OnTrial):
             _check(cache, other, hits=hits, misses=misses)
 
     def test_counts_the_lookups_of_a_checkout(self) -> None:
-        """One that recur answers is a miss of the init pool and a hit of recur; one that init answers asks no recur."""
+        """A checkout that recur answers is a miss of init and a hit of recur; if init answers, recur is not asked."""
         cache = self.build()
         cache.set(RECUR, 1, entry(1))
         cache.set(init(1), 2, entry(2))
@@ -48,7 +48,7 @@ class Counting(OnTrial):
 
     @each_searched_pool
     def test_counts_keys_and_evictions(self, pool: PoolId) -> None:
-        """After sets of different keys, the length is the number of those held, and the others are the evictions."""
+        """After sets of different keys, the length is the number of keys held, and all others are evictions."""
         cache, count = self.build(), SPEC.slots(pool) + 2
         for key in range(count):
             cache.set(pool, key, entry(key))
@@ -57,7 +57,7 @@ class Counting(OnTrial):
 
     @each_searched_pool
     def test_a_key_that_is_set_again_is_no_eviction(self, pool: PoolId) -> None:
-        """Two sets of one key leave one key, and none was evicted."""
+        """Two sets of one key leave one key and evict none."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         cache.set(pool, 1, entry(2))
@@ -65,7 +65,7 @@ class Counting(OnTrial):
 
     @each_searched_pool
     def test_a_clear_leaves_the_counters(self, pool: PoolId) -> None:
-        """A clear empties the pool, is no eviction, and what was counted before stays counted."""
+        """A clear empties the pool, counts as no eviction, and keeps what was counted before."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         cache.get(pool, 1)
@@ -78,15 +78,15 @@ def _check(cache: Cache, pool: PoolId, **expected: int) -> None:
     __tracebackhide__ = True
     if not counts(cache):
         pytest.skip("the cache has no statistics")
-    said = cache.stats(pool)
+    reported = cache.stats(pool)
     try:
-        stats = as_stats(said)
+        stats = as_stats(reported)
     except TypeError as error:
         raise AssertionError(
-            f"stats({pool}) gave {reprlib.repr(said)}, expected a kvparity.PoolStats, with None for what the cache does"
-            f" not count: {error}"
+            f"stats({pool}) returned {reprlib.repr(reported)}, expected a kvparity.PoolStats, with None for what the"
+            f" cache does not count: {error}"
         ) from None
     counted = {name: number for name in expected if (number := getattr(stats, name)) is not None}
     if not counted:
         pytest.skip(f"the cache counts none of {', '.join(expected)}")
-    assert counted == {name: expected[name] for name in counted}, f"the statistics of {pool} are not what happened"
+    assert counted == {name: expected[name] for name in counted}, f"the statistics of {pool} do not count what happened"

@@ -1,4 +1,4 @@
-"""What the contract's tests put into a cache, and how they tell that they got it back."""
+"""What the contract's tests put into a cache, and how they check what comes back."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def _seen_as(dtype: torch.dtype, value: KeysValues) -> KeysValues:
     return KeysValues([tensor.view(dtype) for tensor in tensors], sizes)
 
 
-# Each next to one that is easily taken for it.
+# Of each two neighbours, a cache can easily take one for the other.
 OTHER_KINDS = {
     "shape": entry(2, shape=(1, 2, 8, 6)),
-    "long": entry(129, shape=(1, 2, 130, 4)),  # sizes of 129 and 130, which are no signed bytes
+    "long": entry(129, shape=(1, 2, 130, 4)),  # sizes of 129 and 130, which do not fit into a signed byte
     "broadcastable": entry(2, shape=(1, 2, 1, 4)),
     "empty": entry(2, shape=(1, 2, 0, 4)),
     "samples": entry(2, shape=(2, 2, 8, 4)),
@@ -61,37 +61,39 @@ OTHER_KINDS = {
 
 
 def same(value: Any, expected: Any) -> bool:
-    """Whether every dtype, shape, size and byte agrees; a miss agrees with nothing."""
+    """Whether every dtype, shape, size and byte is equal; a miss equals nothing."""
     return value is not None and fingerprint(value) == fingerprint(expected)
 
 
 def assert_same(value: Any, expected: KeysValues, *, what: str = "the cache's answer") -> None:
-    """Fail with the first difference where `value` is not `expected` in every dtype, shape, size and byte."""
+    """Fail with the first difference if `value` is not `expected` in every dtype, shape, size and byte."""
     __tracebackhide__ = True
     if value is None:
-        raise AssertionError(f"{what} is a miss, expected what was set last")
+        raise AssertionError(f"{what} is a miss, expected the value that was set last")
     try:
         difference = compare(expected, value)
     except NotKeysValuesError as error:
-        raise AssertionError(f"{what} is no key/value object: {error}") from None
+        raise AssertionError(f"{what} is not a key/value object: {error}") from None
     if difference is not None:
-        raise AssertionError(f"{what} is not what was set last (expected != given): {difference}")
+        raise AssertionError(f"{what} is not the value that was set last (expected != returned): {difference}")
 
 
 def assert_same_or_miss(value: Any, expected: KeysValues | None, *, what: str = "the cache's answer") -> None:
-    """Fail where `value` is an entry other than `expected`, or any at all where nothing was set."""
+    """Fail if `value` is an entry other than `expected`, or any entry if `expected` is None."""
     __tracebackhide__ = True
     if value is None:
         return
     if expected is None:
-        raise AssertionError(f"{what} is a hit, expected a miss: the key was never set, or was cleared since")
+        raise AssertionError(
+            f"{what} is a hit, expected a miss: the key was never set, or was cleared after its last set"
+        )
     assert_same(value, expected, what=what)
 
 
 def raises(call: Callable[[], object]) -> bool:
-    """Whether it raises any exception at all."""
+    """Whether the call raises any exception."""
     try:
         call()
-    except Exception:  # noqa: BLE001  which exception it is, each cache decides
+    except Exception:  # noqa: BLE001  each cache decides which exception it raises
         return True
     return False

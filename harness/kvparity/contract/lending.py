@@ -1,4 +1,4 @@
-"""The contract's promises about what a cache lends: entries to read, and working copies to write into."""
+"""The contract on what a cache lends: entries to read, and working copies to write into."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kvparity.contract.entries import SPEC, assert_same, each_pool, each_searched_pool, entry
-from kvparity.contract.subject import OnTrial
+from kvparity.contract.subject import CacheUnderTest
 from kvparity.operations import RECUR, init
 from kvparity.values.entry import clone
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from kvparity.operations import PoolId
 
 
-class Lending(OnTrial):
-    """What is lent stays as it is for as long as was promised."""
+class Lending(CacheUnderTest):
+    """What a cache lends does not change for as long as the contract promises."""
 
     @each_pool
     def test_a_get_repeats(self, pool: PoolId) -> None:
-        """Looking a key up changes nothing about what it gives."""
+        """A lookup does not change what the next lookup returns."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         cache.get(pool, 1)
@@ -28,7 +28,7 @@ class Lending(OnTrial):
 
     @each_searched_pool
     def test_a_checkout_gives_what_was_set(self, pool: PoolId) -> None:
-        """A working copy has every layer, K and V, sizes and padding of what was set last, each of many times."""
+        """A working copy has every layer, K and V, sizes and padding of what was set last, many times over."""
         cache = self.build()
         for key in range(3 * SPEC.env_num):
             for seed in (key, 100 + key):
@@ -43,14 +43,14 @@ class Lending(OnTrial):
         assert_same(cache.checkout(0, 1), entry(1), what="the working copy")
 
     def test_a_checkout_falls_back_on_recur(self) -> None:
-        """A key that only recur holds, or that only another environment's init pool holds too, comes from recur."""
+        """A key comes from recur if its own environment's init pool lacks it, even if another one's holds it."""
         cache = self.build()
         cache.set(init(1), 1, entry(1))
         cache.set(RECUR, 1, entry(2))
         assert_same(cache.checkout(0, 1), entry(2), what="the working copy")
 
     def test_a_checkout_asks_its_own_environment(self) -> None:
-        """Environments that hold one key each get their own value; one that holds it not gets none."""
+        """Each environment gets its own value of a key, and a miss before it has set one."""
         cache = self.build()
         for env in range(SPEC.env_num):
             assert cache.checkout(env, 1) is None
@@ -63,7 +63,7 @@ class Lending(OnTrial):
         assert self.build().checkout(0, 1) is None
 
     def test_a_checkout_moves_no_entry(self) -> None:
-        """What recur answered is still a miss of the init pool, and still recur's."""
+        """After recur answered, the init pool still misses and recur still holds the entry."""
         cache = self.build()
         cache.set(RECUR, 1, entry(1))
         cache.checkout(0, 1)
@@ -72,7 +72,7 @@ class Lending(OnTrial):
 
     @each_searched_pool
     def test_writing_into_a_working_copy_changes_no_entry(self, pool: PoolId) -> None:
-        """The consumer may fill, resize and re-point what it checked out, and the entry stays."""
+        """The consumer may fill, resize and replace tensors of a working copy; the entry does not change."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         _write_into(cache.checkout(0, 1))
@@ -81,7 +81,7 @@ class Lending(OnTrial):
 
     @each_searched_pool
     def test_a_working_copy_is_owned_for_env_num_checkouts(self, pool: PoolId) -> None:
-        """Environments that check out the same value in turn each own what they write."""
+        """Environments that check out the same value in turn each keep what they wrote."""
         cache = self.build()
         copies = []
         for env in range(SPEC.env_num):
@@ -95,7 +95,7 @@ class Lending(OnTrial):
 
     @each_searched_pool
     def test_a_working_copy_outlasts_its_entry(self, pool: PoolId) -> None:
-        """A working copy stays as it is when its key is set again, its pool filled with others, and cleared."""
+        """A working copy does not change when its key is set again, or its pool is filled and cleared."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         copy = cache.checkout(0, 1)
@@ -119,7 +119,7 @@ class Lending(OnTrial):
 
     @each_searched_pool
     def test_what_a_get_lends_outlasts_sets_and_clears_of_other_pools(self, pool: PoolId) -> None:
-        """Until the next set or clear of its pool, a lent entry stays as it is whatever is done to other pools."""
+        """A lent entry does not change through sets and clears of other pools."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         lent = cache.get(pool, 1)
@@ -132,7 +132,7 @@ class Lending(OnTrial):
 
     @each_searched_pool
     def test_what_a_get_lends_outlasts_checkouts(self, pool: PoolId) -> None:
-        """Until the next set or clear of its pool, a lent entry stays as it is while working copies are written to."""
+        """A lent entry does not change when checkouts are made and their working copies are written into."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         lent = cache.get(pool, 1)
@@ -142,7 +142,7 @@ class Lending(OnTrial):
 
     @each_pool
     def test_takes_back_a_working_copy(self, pool: PoolId) -> None:
-        """A working copy that was written into can be set as an entry, and be written into again."""
+        """A working copy can be set as an entry after it was written into, and then be written into again."""
         cache = self.build()
         cache.set(RECUR, 1, entry(1))
         copy = cache.checkout(0, 1)
@@ -155,7 +155,7 @@ class Lending(OnTrial):
 
     @each_pool
     def test_takes_what_it_lent(self, pool: PoolId) -> None:
-        """Setting under the same key what a get lent changes nothing."""
+        """To set what a get lent under the same key changes nothing."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         cache.set(pool, 1, cache.get(pool, 1))
@@ -163,7 +163,7 @@ class Lending(OnTrial):
 
     @each_pool
     def test_takes_what_it_lent_under_another_key(self, pool: PoolId) -> None:
-        """What a get of a full pool lent can be set under a new key, also where that takes its own slot."""
+        """What a get of a full pool lent can be set under a new key, even if that key takes the same slot."""
         cache, slots = self.build(), SPEC.slots(pool)
         for key in range(slots):
             cache.set(pool, key, entry(key))
@@ -175,7 +175,7 @@ class Lending(OnTrial):
 
 
 def _write_into(copy: Any) -> None:
-    """All that a consumer may do to a working copy that it owns."""
+    """Do everything that a consumer may do to a working copy."""
     assert copy is not None, "the checkout missed, expected a working copy"
     for layer in copy._keys_values:
         for token in (layer._k_cache, layer._v_cache):

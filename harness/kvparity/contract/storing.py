@@ -1,4 +1,4 @@
-"""The contract's promises about storing: a set takes a copy, whole and exact, and the newest one counts."""
+"""The contract on storing: a set makes a complete and exact copy, and the newest set of a key counts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kvparity.contract.entries import (
     raises,
     same,
 )
-from kvparity.contract.subject import OnTrial
+from kvparity.contract.subject import CacheUnderTest
 from kvparity.operations import RECUR, PoolId, init
 from kvparity.values.entry import KeysValues, read
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from kvparity.caches.protocol import Cache
 
 
-class Storing(OnTrial):
-    """What is stored is a copy of what was set last, byte by byte."""
+class Storing(CacheUnderTest):
+    """The stored entry is a copy of what was set last, byte by byte."""
 
     @each_pool
     def test_gives_back_what_was_set(self, pool: PoolId) -> None:
-        """A get after a set has every layer, K and V, sizes and padding of what was set."""
+        """A get after a set returns every layer, K and V, sizes and padding of what was set."""
         cache = self.build()
         cache.set(pool, 1, entry(1))
         assert_same(cache.get(pool, 1), entry(1))
 
     @each_pool
     def test_a_producer_may_overwrite_its_tensors(self, pool: PoolId) -> None:
-        """What is stored does not follow the producer's tensors when they are written to."""
+        """The stored entry does not change when the producer writes into its tensors."""
         cache, producer = self.build(), entry(1)
         cache.set(pool, 1, producer)
         for tensor in read(producer)[0]:
@@ -50,7 +50,7 @@ class Storing(OnTrial):
 
     @each_pool
     def test_a_producer_may_put_other_tensors_into_its_object(self, pool: PoolId) -> None:
-        """What is stored does not follow the producer's object when its tensors and sizes are replaced."""
+        """The stored entry does not change when the producer replaces the tensors and sizes of its object."""
         cache, producer = self.build(), entry(1)
         cache.set(pool, 1, producer)
         producer._keys_values = entry(2)._keys_values
@@ -58,7 +58,7 @@ class Storing(OnTrial):
 
     @each_pool
     def test_one_reused_object_makes_different_entries(self, pool: PoolId) -> None:
-        """Two keys set from one reused object hold what it held at each set."""
+        """Two keys that are set from one reused object keep what it held at each set."""
         cache, producer = self.build(), entry(1)
         cache.set(pool, 1, producer)
         producer._keys_values = entry(2)._keys_values
@@ -68,7 +68,7 @@ class Storing(OnTrial):
 
     @each_pool
     def test_a_set_leaves_its_source_alone(self, pool: PoolId) -> None:
-        """The producer's object is only read: it is what it was after each set, into new slots and used ones."""
+        """A set only reads the producer's object, whether it goes into a new slot or a used one."""
         cache, producer = self.build(), entry(1)
         for key in range(2 * SPEC.slots(pool)):
             cache.set(pool, key, producer)
@@ -76,7 +76,7 @@ class Storing(OnTrial):
 
     @each_pool
     def test_the_newest_value_of_a_key_counts(self, pool: PoolId) -> None:
-        """A key that is set again gives the newer value, in an empty pool and in one that has come round."""
+        """A key that is set again gives the newer value, in an empty pool and in a full one."""
         cache = self.build()
         for seed in range(4):
             cache.set(pool, 1, entry(seed))
@@ -88,14 +88,14 @@ class Storing(OnTrial):
 
     @pytest.mark.parametrize("seed", range(2))
     def test_a_hit_is_what_was_set_last(self, seed: int) -> None:
-        """In a long random mix of operations, a key is what was set last or a miss, and held right after a set."""
+        """In many random operations, a key gives what was set last or misses, and never misses right after a set."""
         with torch.set_grad_enabled(seed == 0):
             _check_many(self.build(), random.Random(seed))  # noqa: S311  seeded on purpose
 
     @each_pool
     @pytest.mark.parametrize("second", OTHER_KINDS.values(), ids=OTHER_KINDS)
     def test_takes_a_value_of_another_kind(self, pool: PoolId, second: KeysValues) -> None:
-        """A slot that held one kind of value holds another kind exactly, and the first kind again."""
+        """A slot can hold a value of another kind than before, and then of the first kind again."""
         cache = self.build()
         for key in range(SPEC.slots(pool)):
             cache.set(pool, key, entry(key))
@@ -107,7 +107,7 @@ class Storing(OnTrial):
 
     @each_pool
     def test_a_key_may_change_its_kind(self, pool: PoolId) -> None:
-        """One key holds a value of each kind in turn, whichever kind comes after which."""
+        """One key can hold values of all kinds one after another, in either order."""
         cache = self.build()
         for kind in (*OTHER_KINDS, *reversed(OTHER_KINDS)):
             cache.set(pool, 1, OTHER_KINDS[kind])
@@ -115,7 +115,7 @@ class Storing(OnTrial):
 
     @each_pool
     def test_takes_tensors_that_differ_in_kind_within_one_value(self, pool: PoolId) -> None:
-        """K and V of different shapes and dtypes are kept as they are, twice over."""
+        """K and V of different shapes and dtypes are kept as they are, in new slots and used ones."""
         cache = self.build()
         odd = KeysValues([_numbers(1, 2, 8, 4), _numbers(1, 2, 6, 4).double()], [3, 4])
         for key in range(2 * SPEC.slots(pool)):
@@ -124,7 +124,7 @@ class Storing(OnTrial):
 
     @each_pool
     def test_takes_views_that_are_not_contiguous(self, pool: PoolId) -> None:
-        """Transposed, strided and expanded sources are copied by value."""
+        """Transposed, strided and expanded tensors are copied by value."""
         base = _numbers(1, 4, 8, 2)
         tensors = [
             base.transpose(1, 3),
@@ -139,7 +139,7 @@ class Storing(OnTrial):
 
     @each_searched_pool
     def test_takes_tensors_in_another_order_of_memory(self, pool: PoolId) -> None:
-        """Channels-last tensors are copied by value, into working copies too, where no graph is kept."""
+        """Channels-last tensors are copied by value, into working copies too, under `no_grad`."""
         tensors = [tensor.contiguous(memory_format=torch.channels_last) for tensor in read(entry(1))[0]]
         cache, value = self.build(), KeysValues(tensors, read(entry(1))[1])
         with torch.no_grad():
@@ -150,7 +150,7 @@ class Storing(OnTrial):
 
     @each_pool
     def test_takes_a_source_that_requires_grad(self, pool: PoolId) -> None:
-        """Tensors that belong to a graph are stored by value too, again and again into the same slots."""
+        """Tensors of a graph are copied by value, into new slots and used ones."""
         cache = self.build()
         for key in range(2 * SPEC.slots(pool)):
             value = entry(key)
@@ -163,7 +163,7 @@ class Storing(OnTrial):
 
     @each_pool
     def test_keeps_every_bit(self, pool: PoolId) -> None:
-        """Not-a-number, infinities, negative zero and denormals come back bit by bit."""
+        """NaN, infinities, negative zero and denormals come back bit by bit."""
         numbers = torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0, 0.0, 1e-42, -1e-42, 3e38])
         value = KeysValues([numbers.reshape(1, 1, 2, 4), -numbers.reshape(1, 1, 2, 4)], [0, 2])
         cache = self.build()
@@ -173,7 +173,7 @@ class Storing(OnTrial):
 
     @each_pool
     def test_zeros_keep_their_sign(self, pool: PoolId) -> None:
-        """An entry of zeros is held as any other, and so is one of negative zeros set over it, though it equals it."""
+        """An entry of zeros is kept, and so are negative zeros that are set over it, though the two compare equal."""
         cache = self.build()
         for sign in (1, -1):
             value = KeysValues([sign * torch.zeros(1, 2, 8, 4) for _ in range(4)], [1, 2, 3, 4])
@@ -182,19 +182,19 @@ class Storing(OnTrial):
 
     @each_pool
     def test_rubbish_is_refused(self, pool: PoolId) -> None:
-        """What is no key/value object raises and is not stored."""
+        """A value that is not a key/value object raises and is not stored."""
         cache = self.build()
-        assert raises(lambda: cache.set(pool, 1, "rubbish")), "a string was set as an entry without complaint"
+        assert raises(lambda: cache.set(pool, 1, "rubbish")), "`set` accepted a string as an entry and did not raise"
         assert cache.get(pool, 1) is None
 
 
 def _numbers(*shape: int) -> torch.Tensor:
-    """Random numbers of that shape, the same each time, which leave torch's own generator alone."""
+    """Random numbers of that shape, the same each time; the state of torch's generator does not change."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
 def _check_many(cache: Cache, choose: random.Random) -> None:
-    """Operations on a few keys of each kind of pool, and of the last environment's."""
+    """Operations on a few keys in each kind of pool, and in the last environment's init pool."""
     __tracebackhide__ = True
     truth: dict[tuple[PoolId, int], KeysValues] = {}
     for number in range(1500):
@@ -216,13 +216,13 @@ def _check_many(cache: Cache, choose: random.Random) -> None:
 
 
 def _check_out(cache: Cache, env: int, key: int, truth: dict[tuple[PoolId, int], KeysValues], *, what: str) -> None:
-    """A working copy is one of the two pools' entries; then write into it, as a consumer does."""
+    """Check that a working copy is the entry of one of the two pools, and write into it, as a consumer does."""
     __tracebackhide__ = True
     copy = cache.checkout(env, key)
     if copy is None:
         return
     possible = [truth[pool, key] for pool in (init(env), RECUR) if (pool, key) in truth]
-    if len(possible) == 0 or not same(copy, possible[-1]):  # of recur, where init evicted the key
+    if len(possible) == 0 or not same(copy, possible[-1]):  # recur's, if init evicted the key
         assert_same_or_miss(copy, possible[0] if possible else None, what=what)
     for tensor in read(copy)[0]:
         tensor.fill_(-1)

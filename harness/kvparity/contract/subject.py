@@ -1,4 +1,4 @@
-"""Which cache a contract class is about, and how a new one is built for each test."""
+"""Which cache a contract class tests, and how each test builds a new one."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from kvparity.caches.protocol import Cache
 
 
-class OnTrial:
-    """The cache that a contract class is about.
+class CacheUnderTest:
+    """The cache that a contract class tests.
 
     Attributes:
-        cache: a name, as after `--kv-candidate`, or a class or factory called with `(config, env_num)`. None stands
-            for the candidate that pytest's options and ini file name.
+        cache: a name, as after `--kv-candidate`, or a class or factory that is called with `(config, env_num)`. None is
+            the candidate that pytest's options and ini file name.
     """
 
     cache: ClassVar[Any] = None
@@ -29,7 +29,7 @@ class OnTrial:
         self._config = request.config
 
     def build(self) -> Cache:
-        """A new, empty cache of the sizes in `SPEC`. Override it for a cache that is built in another way."""
+        """A new, empty cache of the sizes in `SPEC`. Override it if your cache is built in another way."""
         cache = type(self).cache  # of the class: a function is a factory here, not a method
         with one_line_failure():
             if cache is None:
