@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from kvparity.caches.protocol import CacheSpec
     from kvparity.operations import Operation, PoolId
 
-EDGE_KEYS = (0, 1, 2**63 - 1, 2**63, 2**64 - 1)
+# Neighbours at every border that a hash or a cast can confuse: a float holds integers up to 2**53, and CPython's
+# hash(-1), which is 2**64 - 1 as a signed integer, is hash(-2).
+EDGE_KEYS = (0, 1, 2**32 - 1, 2**32, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1)
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -62,6 +64,7 @@ EDGES: dict[torch.dtype, tuple[int, ...]] = {
 }
 
 _CLEAR_EVERY = 16
+_ALIKE_EVERY = 5  # K and V of an entry are equal, as those of a fresh context
 _SHAPES = ((1, 1, 4, 1), (1, 2, 8, 4), (2, 1, 4, 8), (2, 2, 6, 5))
 
 
@@ -101,7 +104,7 @@ def _tried(pool: PoolId, env: int, key: int, value: KeysValues, rng: Random) -> 
 
 
 def edge_value(rng: Random, turn: int) -> KeysValues:
-    """A new entry of random bits with a third of its numbers replaced by the edges of its type.
+    """A new entry of random bits with a third of its numbers replaced by the edges of its type; in some, K equals V.
 
     `turn` goes through types, shapes and memory layouts. Sizes are any of 0 to `T`, one for all or each its
     own.
@@ -109,6 +112,8 @@ def edge_value(rng: Random, turn: int) -> KeysValues:
     dtype = tuple(EDGES)[turn % len(EDGES)]
     layers, heads, tokens, head_dim = _SHAPES[turn // len(EDGES) % len(_SHAPES)]
     row = _edge_row(rng, dtype, (2 * layers, 1, heads, tokens, head_dim))
+    if turn % _ALIKE_EVERY == 0:
+        row[1::2] = row[::2]
     sizes = rng.choice(
         (
             [0] * len(row),

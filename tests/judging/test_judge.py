@@ -217,9 +217,29 @@ def test_two_wrong_answers_are_explained_one_after_the_other() -> None:
     court.get(hit(5), hit(5))
     (told,) = court.log.kept
     assert told.explanation == (
-        "old returned data for a key that was never set; new returned data for a key that was never set"
+        "old returned data that no key holds now, for a key that was never set;"
+        " new returned data that no key holds now, for a key that was never set"
     )
     assert told.difference == ""
+
+
+def test_an_earlier_value_of_the_same_key_is_called_so() -> None:
+    """With the operation that set it: before the last set of the key, or before the clear of its pool."""
+    court = Court()
+    for number in (1, 2):
+        court.was_set(RECUR, number, at=number)
+    court.get(hit(2), hit(1))
+    court.truth.pools[RECUR].clear(5)
+    court.get(MISS, hit(2))
+    again, after_clear = court.log.kept
+    assert again.explanation == (
+        "new returned old data, which operation 1 set under this key in recur; this key was last set by operation 2 in"
+        " recur"
+    )
+    assert after_clear.explanation == (
+        "new returned old data, which operation 2 set under this key in recur, for a key that was cleared at operation"
+        " 5 and not set again"
+    )
 
 
 def test_right_bytes_on_another_device_are_told_as_such() -> None:
@@ -410,6 +430,25 @@ def test_a_value_that_was_written_into_is_told_whole() -> None:
     court = Court()
     court.judge.source_changed(5, init(1), KEY)
     assert court.log.kept == [told_of_a_change("set", "init[1]", "new wrote into the value that it was given to copy")]
+
+
+def test_a_source_that_was_written_into_later_is_told_whole() -> None:
+    """As of the set that gave it, and not as of the moment at which it was found out."""
+    court = Court()
+    court.judge.source_changed_late(5, init(1), KEY)
+    explanation = "new wrote into the value that it was given to copy, after the set and before the next one"
+    assert court.log.kept == [told_of_a_change("set", "init[1]", explanation)]
+
+
+def test_a_write_that_is_lost_is_told_whole() -> None:
+    """As of the checkout that lent the working copy, with the tensor that was written into."""
+    court = Court()
+    court.judge.write_lost(5, 1, KEY, "layer 0, V")
+    explanation = (
+        "the consumer wrote a token into layer 0, V of the working copy that new lent to env 1; read again, that"
+        " token is missing, or more than that token changed"
+    )
+    assert court.log.kept == [told_of_a_change("checkout", "wm", explanation)]
 
 
 # ---------------------------------------------------------------- statistics

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kvparity import ALL, ALL_INIT, RECUR, WM, CacheSpec, init
-from kvparity.judging.oracle import STRATEGIES, Contents, IdealCache, Truth
+from kvparity.judging.oracle import STRATEGIES, Contents, IdealCache, LastSet, Truth
 from kvparity.operations import covered
 
 CPU = torch.device("cpu")
@@ -264,3 +264,30 @@ def test_a_priority_decides_which_key_an_ideal_cache_evicts() -> None:
         cache.set(init(0), key, key, priority)
     assert cache.get(init(0), 1) == init(0)
     assert cache.get(init(0), 2) is None
+
+
+def test_an_earlier_value_of_a_key_is_remembered() -> None:
+    """The one before its last set, and the one before the last clear that forgot something; no other bytes."""
+    contents = Contents(2)
+    for number in range(3):
+        contents.set(7, b"%d" % number, CPU, number)
+    assert contents.earlier(7, b"1") == LastSet(b"1", CPU, 1, 1)
+    assert contents.earlier(7, b"0") is None
+    contents.clear(3)
+    contents.clear(4)
+    assert contents.earlier(7, b"2") == LastSet(b"2", CPU, 2, 2)
+    assert contents.earlier(8, b"2") is None
+
+
+def test_earlier_values_are_bounded() -> None:
+    """The oldest are forgotten first."""
+    contents = Contents(1)
+    contents._limit = 4
+    for number in range(2):
+        for key in range(4):
+            contents.set(key, b"%d" % number, CPU, number)
+    contents.set(5, b"0", CPU, 9)
+    contents.set(5, b"1", CPU, 10)
+    assert contents.earlier(0, b"0") is None
+    assert contents.earlier(1, b"0") is not None
+    assert contents.earlier(5, b"0") is not None

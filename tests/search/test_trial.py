@@ -41,7 +41,8 @@ def test_the_text_is_a_program(tmp_path: Path) -> None:
     title, why, *source = str(ended(Trial(NEVER_CLEARED, SPEC))).splitlines()
     assert title == "stale_hit, wrong: candidate, at operation 2"
     assert why == (
-        "fault:recur-never-cleared returned old data for a key that was cleared at operation 1 and not set again"
+        "fault:recur-never-cleared returned old data, which operation 0 set under this key in recur, for a key that was"
+        " cleared at operation 1 and not set again"
     )
     script = tmp_path / "script.py"
     script.write_text("\n".join(source))

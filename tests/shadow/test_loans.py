@@ -111,6 +111,42 @@ def test_an_entry_that_is_its_own_working_copy_is_found() -> None:
     assert "returned data that no key holds now" in only(cache).explanation
 
 
+@pytest.mark.parametrize("name", ["working-copy-loses-sizes", "working-copy-joins-equal-tensors"])
+def test_a_write_that_does_not_read_back_is_found(name: str) -> None:
+    """Every fourth working copy is read again after its consumer's write; K and V of this entry are equal."""
+    cache = shadow(fault(name))
+    for key in range(3):
+        cache.set(RECUR, key, KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=3, head_dim=2, size=1))
+        cache.checkout(0, key)
+    assert cache.log.total == 0
+    cache.checkout(0, 2)
+    told = only(cache)
+    assert (told.kind, told.wrong, told.number, told.operation, told.key) == (
+        "stale_hit",
+        "candidate",
+        6,
+        "checkout",
+        2,
+    )
+    assert (
+        "the consumer wrote a token into layer 0, V of the working copy that candidate lent to env 0"
+        in told.explanation
+    )
+
+
+def test_a_source_that_is_written_into_later_is_found() -> None:
+    """Every fourth is looked at again when the next set takes it back, and blamed on the set that it was given to."""
+    cache = shadow(fault("writes-into-source-later"))
+    for key in range(4):
+        cache.set(RECUR, key, value(key))
+    cache.get(RECUR, 0)
+    assert cache.log.total == 0
+    cache.set(RECUR, 9, value(9))
+    told = only(cache)
+    assert (told.kind, told.wrong, told.number, told.operation, told.key) == ("stale_hit", "candidate", 3, "set", 3)
+    assert told.explanation.endswith("after the set and before the next one")
+
+
 @pytest.mark.parametrize("env_num", [2, 8])
 def test_a_working_copy_that_is_shared_is_found(env_num: int) -> None:
     """Every fourth is watched: it must stay its consumer's until `env_num` further checkouts."""

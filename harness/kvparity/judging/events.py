@@ -98,6 +98,38 @@ class WorkingCopyReturned(NamedTuple):
     now: Outcome
 
 
+class SourceReleased(NamedTuple):
+    """The next set overwrites the object that the candidate was given to copy at operation `number`.
+
+    Attributes:
+        fingerprint: of the value at that set.
+        now: the same object at the end.
+    """
+
+    number: int
+    pool: PoolId
+    key: int
+    fingerprint: bytes
+    now: Outcome
+
+
+class WriteDone(NamedTuple):
+    """The consumer wrote a token into one tensor of a working copy of the candidate.
+
+    Attributes:
+        where: the tensor: `layer 1, V`.
+        expected: a copy that was made before the write, with the same token written into it.
+        found: the working copy when it was read again.
+    """
+
+    number: int
+    env: int
+    key: int
+    where: str
+    expected: Outcome
+    found: Outcome
+
+
 class WriteFailed(NamedTuple):
     """The consumer could not write into a working copy of the candidate."""
 
@@ -121,6 +153,8 @@ Event: TypeAlias = (
     | ClearDone
     | LoanEnded
     | WorkingCopyReturned
+    | SourceReleased
+    | WriteDone
     | WriteFailed
     | KeyDropped
 )

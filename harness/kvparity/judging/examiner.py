@@ -20,7 +20,9 @@ from kvparity.judging.events import (
     LoanEnded,
     LookupNotCompared,
     SetDone,
+    SourceReleased,
     WorkingCopyReturned,
+    WriteDone,
     WriteFailed,
     new,
 )
@@ -85,6 +87,8 @@ class Examiner:
             ClearDone: self._clear,
             LoanEnded: self._loan_ended,
             WorkingCopyReturned: self._working_copy_returned,
+            SourceReleased: self._source_released,
+            WriteDone: self._write_done,
             WriteFailed: self._write_failed,
             KeyDropped: self._key_dropped,
         }
@@ -206,6 +210,14 @@ class Examiner:
     def _working_copy_returned(self, event: WorkingCopyReturned) -> None:
         if event.now.fingerprint != event.written.fingerprint:
             self.judge.working_copy_changed(event.number, event.env, event.key, len(self._init_pools))
+
+    def _source_released(self, event: SourceReleased) -> None:
+        if event.now.fingerprint != event.fingerprint:
+            self.judge.source_changed_late(event.number, event.pool, event.key)
+
+    def _write_done(self, event: WriteDone) -> None:
+        if event.found.fingerprint != event.expected.fingerprint:
+            self.judge.write_lost(event.number, event.env, event.key, event.where)
 
     def _write_failed(self, event: WriteFailed) -> None:
         self.judge.errors(event.number, Write(env=event.env, fill=0), None, event.error)

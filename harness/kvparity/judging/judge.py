@@ -165,6 +165,21 @@ class Judge:
         """The candidate wrote into the value that it was given to copy."""
         self._changed(number, "set", pool, key, f"{self._candidate} wrote into the value that it was given to copy")
 
+    def source_changed_late(self, number: int, pool: PoolId, key: int) -> None:
+        """The candidate wrote into the value of operation `number`, which it was given to copy, after that set."""
+        explanation = (
+            f"{self._candidate} wrote into the value that it was given to copy, after the set and before the next one"
+        )
+        self._changed(number, "set", pool, key, explanation)
+
+    def write_lost(self, number: int, env: int, key: int, where: str) -> None:
+        """A working copy of the candidate does not hold what its consumer wrote into it, or holds more than that."""
+        explanation = (
+            f"the consumer wrote a token into {where} of the working copy that {self._candidate} lent to env {env};"
+            " read again, that token is missing, or more than that token changed"
+        )
+        self._changed(number, "checkout", WM, key, explanation)
+
     def stats(self, number: int, reported: tuple[ReportedStats, ReportedStats]) -> None:
         """Compare the statistics that each side reports with what was seen. Each disagreement is logged once.
 

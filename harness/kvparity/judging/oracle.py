@@ -73,17 +73,32 @@ class Contents:
         self.cleared: int | None = None
         self.sets = self.clears = 0
         self.last_set: OrderedDict[int, LastSet] = OrderedDict()
+        self._before_clear: OrderedDict[int, LastSet] = OrderedDict()
+        self._replaced: OrderedDict[int, LastSet] = OrderedDict()
 
     def set(self, key: int, fingerprint: bytes, device: torch.device | None, number: int) -> None:
         """Note a set."""
         self.sets += 1
         last_set = self.last_set
         earlier = last_set.pop(key, None)
-        resets = 0 if earlier is None else earlier.resets + 1
+        resets = 0
+        if earlier is not None:
+            resets = earlier.resets + 1
+            self._replaced[key] = earlier
+            if len(self._replaced) > self._limit:
+                self._replaced.popitem(last=False)
         last_set[key] = LastSet(fingerprint, device, number, resets)
         if len(last_set) > self._limit:
             last_set.popitem(last=False)
             self.complete = False
+
+    def earlier(self, key: int, fingerprint: bytes) -> LastSet | None:
+        """The set of `key` that stored these bytes before its last set, or before the last clear; None if unknown."""
+        for sets in (self._replaced, self._before_clear):
+            found = sets.get(key)
+            if found is not None and found.fingerprint == fingerprint:
+                return found
+        return None
 
     def forget(self, key: int) -> None:
         """Nobody knows what was last set under that key."""
@@ -97,8 +112,9 @@ class Contents:
 
     def clear(self, number: int) -> None:
         """Note a clear: from here on every key is known again."""
-        self.clears += bool(self.last_set)
-        self.last_set.clear()
+        if self.last_set:
+            self.clears += 1
+            self._before_clear, self.last_set = self.last_set, OrderedDict()
         self.cleared = number
         self.complete = True
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kvparity.judging.events import Event, LoanEnded, WorkingCopyReturned
-from kvparity.judging.outcome import Outcome
+from kvparity.judging.events import Event, LoanEnded, WorkingCopyReturned, WriteDone
 from kvparity.operations import WM, PoolId
+from kvparity.values.difference import tensor_name
+from kvparity.values.entry import KeysValues, read, write_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from kvparity.judging.outcome import Outcome
     from kvparity.shadow.side import Side
 
 WATCH_EVERY = 4  # checkouts, gets, sets
+_FILLS = 113
 
 
 class LoanWatch:
@@ -45,16 +48,24 @@ class LoanWatch:
         self._loan = None
         self._report(LoanEnded(*loan, now=self._candidate.look_at(loan.lent.value)))
 
-    def begin_ownership(self, number: int, env: int, key: int, working_copy: Any, turn: int) -> None:
-        """The consumer wrote into the working copy of checkout number `turn`; from now on it must not change.
+    def write(self, number: int, env: int, key: int, working_copy: Any, turn: int) -> None:
+        """Write a token into the working copy of checkout number `turn`, as its consumer does, and read it again.
+
+        From now on it must not change until the consumer's ownership ends.
 
         Raises:
-            Exception: it is not a valid entry any more.
+            Exception: it is not a valid entry, or cannot be written into.
         """
+        tensors, sizes = read(working_copy)
+        index, fill = turn // WATCH_EVERY % len(tensors), turn % _FILLS + 1
+        model = KeysValues([tensor.detach().clone() for tensor in tensors], sizes)
+        for entry in (model, working_copy):
+            layer = entry._keys_values[index // 2]
+            write_token(layer._v_cache if index % 2 else layer._k_cache, fill)
+        expected, found = self._candidate.look_at(model), self._candidate.look_at(working_copy)
+        self._report(WriteDone(number, env, key, tensor_name(index), expected, found))
         if self._working_copy is None:
-            fingerprint, device = self._candidate.look(working_copy)
-            written = Outcome(working_copy, fingerprint, None, device)
-            self._working_copy = _WorkingCopy(number, env, key, written, turn + self._env_num)
+            self._working_copy = _WorkingCopy(number, env, key, found, turn + self._env_num)
 
     def end_ownership(self, turn: int) -> None:
         """Checkout number `turn` is next: the candidate may take a slot back with it."""

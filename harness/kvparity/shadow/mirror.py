@@ -17,6 +17,7 @@ from kvparity.judging.events import (
     KeyDropped,
     LookupNotCompared,
     SetDone,
+    SourceReleased,
     WriteFailed,
     new,
 )
@@ -155,6 +156,7 @@ class Mirror:
         self._examination.start(self._examiner, sides)
         self._sampler = None if evidence is None else Sampler(evidence, sides, self._log)
         self._producer = Producer()
+        self._source: BegunSet | None = None  # whose copy is watched until the next set
         self._loans = LoanWatch(self.candidate, env_num=spec.env_num, report=self._examination.report)
         for side in sides:
             side.listen(partial(self._dropped, side.role))
@@ -220,6 +222,10 @@ class Mirror:
         if pool == WM:
             self._loans.forget_working_copy()
         self._loans.end_loans((pool,))
+        if self._source is not None:
+            watched, self._source = self._source, None
+            now = self.candidate.look_at(watched.copy)
+            self._examination.submit(SourceReleased(watched.number, watched.pool, watched.key, watched.look[0], now))
         entry = self._producer.take(value)
         if entry.row is None:
             look = self.candidate.look(entry.value)
@@ -231,7 +237,11 @@ class Mirror:
         """The reference stored the value, or raised `error`: now the candidate stores it."""
         number, pool, key, copy, (fingerprint, device) = begun
         candidate_error = self.candidate.set(pool, key, copy, priority)
-        source = None if self.counts.done["set"] % WATCH_EVERY else self.candidate.look_at(copy)
+        source = None
+        if self.counts.done["set"] % WATCH_EVERY == 0:
+            source = self.candidate.look_at(copy)
+            if source.fingerprint == fingerprint:
+                self._source = begun
         done = (number, pool, key, priority, fingerprint, device, error, candidate_error, source)
         self._examination.submit(new(SetDone, done))
 
@@ -395,9 +405,10 @@ class Mirror:
     def _write_into(self, number: int, env: int, key: int, working_copy: Any, turn: int) -> None:
         """Do what a consumer does with a working copy that it owns."""
         try:
-            scribble(working_copy, turn)
             if turn % WATCH_EVERY == 0:
-                self._loans.begin_ownership(number, env, key, working_copy, turn)
+                self._loans.write(number, env, key, working_copy, turn)
+            else:
+                scribble(working_copy, turn)
         except BaseException as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
             self._examination.submit(WriteFailed(number, env, drop_traceback(reraise_if_interrupt(error))))
 

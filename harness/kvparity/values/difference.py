@@ -119,7 +119,7 @@ def compare(
             difference = _by_checksum(index, tensor, other)
         else:
             message = _bitwise(tensor, other) if tolerance is None else _close(tensor, other, tolerance)
-            difference = Difference(kind="value", where=_where(index), message=message) if message else None
+            difference = Difference(kind="value", where=tensor_name(index), message=message) if message else None
         if difference is not None:
             return difference
     return None
@@ -129,17 +129,18 @@ def _by_checksum(index: int, tensor: Remembered, other: Any) -> Difference | Non
     if tensor.checksum is None:
         return Difference(kind="value", where="", message=NOT_KEPT)
     same = tensor.checksum == getattr(other, "checksum", None)
-    return None if same else Difference(kind="value", where=_where(index), message=NOT_KEPT)
+    return None if same else Difference(kind="value", where=tensor_name(index), message=NOT_KEPT)
 
 
 def _attribute(name: str, index: int, expected: Any, found: Any) -> Difference:
     plural = {"shape": "shapes", "dtype": "dtypes", "device": "devices", "size": "sizes"}[name]
     if name == "shape":
         expected, found = list(expected), list(found)
-    return Difference(kind=name, where=_where(index), message=f"the {plural} do not match: {expected} != {found}")
+    return Difference(kind=name, where=tensor_name(index), message=f"the {plural} do not match: {expected} != {found}")
 
 
-def _where(index: int) -> str:
+def tensor_name(index: int) -> str:
+    """`layer 1, V` for the fourth of the tensors that `read` returns."""
     return f"layer {index // 2}, {'KV'[index % 2]}"
 
 

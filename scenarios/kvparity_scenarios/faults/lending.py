@@ -54,6 +54,51 @@ class WorkingCopySharesSizes(Fault):
         return copied
 
 
+class WorkingCopyLosesSizes(Fault):
+    """Lends a working copy whose layers are made anew at each look: a size that its consumer writes is lost.
+
+    Likely where a wrapper builds the layers in a property: the tensors are shared and integers are not.
+    """
+
+    def working_copy(self, found: KeysValues) -> Any:
+        """A right copy, behind a property."""
+        return _MadeAnew(super().working_copy(found))
+
+
+class _MadeAnew:
+    """Makes the layers of an entry anew at each look.
+
+    Args:
+        entry: whose tensors and sizes they have.
+    """
+
+    def __init__(self, entry: KeysValues) -> None:
+        self._entry = entry
+
+    @property
+    def _keys_values(self) -> Any:
+        return KeysValues(*read(self._entry))._keys_values
+
+
+class WorkingCopyJoinsEqualTensors(Fault):
+    """Stores equal tensors of a working copy once: a token that is written into K shows in V, too.
+
+    Likely from deduplication: K and V of a fresh context are equal, all zeros, until the first token is appended.
+    """
+
+    methods = ("numeric-edge",)
+    steps = 2000
+
+    def working_copy(self, found: KeysValues) -> Any:
+        """One tensor for all that are equal."""
+        tensors, sizes = copies(super().working_copy(found))
+        for index, tensor in enumerate(tensors):
+            for earlier in tensors[:index]:
+                if earlier.shape == tensor.shape and earlier.dtype == tensor.dtype and torch.equal(earlier, tensor):
+                    tensors[index] = earlier
+        return KeysValues(tensors, sizes)
+
+
 class OneWorkingCopy(Fault):
     """Lends one and the same working copy to all environments.
 

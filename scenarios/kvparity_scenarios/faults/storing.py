@@ -10,7 +10,10 @@ from kvparity.values.entry import KeysValues, clone, read
 from kvparity_scenarios.faults.fault import Fault, copies
 
 if TYPE_CHECKING:
+    from types import SimpleNamespace
+
     from kvparity.operations import PoolId
+    from kvparity_scenarios.correct_cache import Pool
 
 
 class ByReference(Fault):
@@ -271,6 +274,29 @@ class WritesIntoSource(Fault):
         super().set(pool, key, value, priority=priority)
         for tensor in read(value)[0]:
             tensor.sub_(1)
+
+
+class WritesIntoSourceLater(Fault):
+    """Clears the source in place at the next lookup, long after it has copied it.
+
+    Likely where a queue of sources is drained "when there is time": by then the producer uses the object again.
+    """
+
+    def __init__(self, config: SimpleNamespace | None = None, env_num: int = 8) -> None:
+        super().__init__(config, env_num)
+        self.sources: list[Any] = []
+
+    def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
+        """Right, and the source is kept."""
+        super().set(pool, key, value, priority=priority)
+        self.sources = [value]
+
+    def look_up(self, pool: Pool, key: int) -> KeysValues | None:
+        """Right, and ruinous for the caller of the set before."""
+        while self.sources:
+            for tensor in read(self.sources.pop())[0]:
+                tensor.zero_()
+        return super().look_up(pool, key)
 
 
 class KeepsOldValueOnUpdate(Fault):
