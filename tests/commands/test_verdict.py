@@ -132,7 +132,7 @@ def test_a_run_and_a_bench_are_go(capsys: pytest.CaptureFixture[str]) -> None:
     """Status 0, and the last line says so."""
     assert verdict("result.json", "long.json", "bench.json") == 0
     printed = capsys.readouterr().out
-    assert printed.splitlines()[-1].startswith("GO: 14 checks passed; not compared, and not required: training")
+    assert printed.splitlines()[-1].startswith("GO: 14 checks passed; not tested and not required: training")
     assert "certificate sha256" in printed
 
 
@@ -140,7 +140,7 @@ def test_a_run_and_a_bench_are_go(capsys: pytest.CaptureFixture[str]) -> None:
 def test_files_are_told_apart_by_what_is_in_them(capsys: pytest.CaptureFixture[str]) -> None:
     """In any order, comparisons of trainings too."""
     assert verdict("training.json", "long.json", "bench.json", "result.json", "--quiet") == 0
-    assert capsys.readouterr().out == "GO: 15 checks passed; not compared, and not required: coverage: shapes\n"
+    assert capsys.readouterr().out == "GO: 15 checks passed; not tested and not required: shapes\n"
 
 
 @pytest.mark.usefixtures("here")
@@ -148,7 +148,7 @@ def test_a_run_alone_is_inconclusive(capsys: pytest.CaptureFixture[str]) -> None
     """Status 4; what is missing is named, with the command that supplies it."""
     assert verdict("result.json", "long.json") == 4
     printed = capsys.readouterr().out
-    assert printed.splitlines()[-1] == "INCONCLUSIVE: not shown: speed"
+    assert printed.splitlines()[-1] == "INCONCLUSIVE: not yet tested: speed"
     assert "\n  kvparity bench --reference legacy-evicting --candidate refactored-fifo --json bench.json\n" in printed
 
 
@@ -240,7 +240,7 @@ def test_the_certificate_says_what_was_compared() -> None:
     verdict("result.json", "long.json", "bench.json", "--certificate", "c.md", "--quiet")
     text = Path("c.md").read_text(encoding="utf-8")
     assert text.startswith("# Certificate of parity: refactored-fifo in place of legacy-evicting\n")
-    assert "| training | not compared | no trainings were compared |" in text
+    assert "| training | not tested | no trainings were compared |" in text
     assert "| pool-pressure | 0 | 5,000 | " in text
     assert r"times: quirks of the original \| \<b\>" in text
     assert "- cache refactored-fifo: `" in text
@@ -276,8 +276,8 @@ def test_the_same_command_again_counts_once(capsys: pytest.CaptureFixture[str]) 
         assert main(["run", *names, "--steps", "300", "--json", file, "--quiet"]) == 0
     verdict("one.json", "two.json", "three.json")
     printed = " ".join(capsys.readouterr().out.split())
-    assert "4 runs, each to its end; what is there again counts once: mcts with seed 0" in printed
-    assert " 600 operations, 10,000 wanted" in printed
+    assert "4 complete runs; a run that appears twice counts once: mcts with seed 0" in printed
+    assert " 600 operations (10,000 required)" in printed
 
 
 @pytest.mark.usefixtures("here")
@@ -306,7 +306,9 @@ def test_without_a_go_an_earlier_certificate_does_not_stay() -> None:
 def test_every_report_has_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     """Of that run alone."""
     main(["run", "mcts", "--steps", "200"])
-    assert "\n`kvparity verdict` on this alone: INCONCLUSIVE: not shown: speed, memory, " in capsys.readouterr().out
+    assert (
+        "\n`kvparity verdict` on this alone: INCONCLUSIVE: not yet tested: speed, memory, " in capsys.readouterr().out
+    )
 
 
 # ---------------------------------------------------------------- bad input
@@ -327,16 +329,16 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["none.json"], "none.json cannot be read: No such file or directory"),
         (["kvparity.toml"], "kvparity.toml is no result, bench or comparison of trainings: "),
         (["bench.json"], "there is no result among these files: `kvparity run "),
-        (["result.json", "result.json"], "result.json and result.json are one and the same, which would count twice"),
-        (["empty.json"], "empty.json is no result, bench or comparison of trainings: `--json FILE` of run"),
-        (["list.json"], "list.json is no result, bench or comparison of trainings: `--json FILE` of run"),
+        (["result.json", "result.json"], "result.json and result.json have the same content, which would count twice"),
+        (["empty.json"], "empty.json is no result, bench or comparison of trainings: pass a file that run, "),
+        (["list.json"], "list.json is no result, bench or comparison of trainings: pass a file that run, "),
         (
             ["result.json", "other.json"],
             "results of different caches cannot be added: legacy-evicting against refactored-fifo,",
         ),
         (
             ["result.json", "another.json"],
-            "the bench timed another; the results are of refactored-fifo: `kvparity bench",
+            "the bench timed another, and the results are of refactored-fifo: run `kvparity bench",
         ),
         (["result.json", "--certificate", "no/c.md"], "no/c.md cannot be written: there is no directory no"),
     ],

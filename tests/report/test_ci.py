@@ -204,7 +204,7 @@ def test_code_stays_in_its_block(text: str) -> None:
 
 def test_usual_text_is_not_disfigured() -> None:
     """Sentences can be read as they are in the file."""
-    sentence = "INCONCLUSIVE: not shown: speed; 4,200 of mcts (95 %: 0.5 to 0.6), legacy-evicting's"
+    sentence = "INCONCLUSIVE: not yet tested: speed; 4,200 of mcts (95 %: 0.5 to 0.6), legacy-evicting's"
     assert prose(sentence) == sentence
 
 

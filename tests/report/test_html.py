@@ -477,4 +477,4 @@ def test_the_page_is_judged_by_the_thresholds_of_the_settings(tmp_path: Path, mo
     write_json(run("mcts", steps=300), tmp_path / "result.json")
     (tmp_path / "kvparity.toml").write_text("[verdict]\noperations = 123456\n")
     assert main(["report", "result.json", "-o", "report"]) == 0
-    assert "300 operations, 123,456 wanted" in (tmp_path / "report/index.html").read_text()
+    assert "300 operations (123,456 required)" in (tmp_path / "report/index.html").read_text()

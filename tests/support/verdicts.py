@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MIB = 1 << 20
-SAME = Trained(candidate="its", verdict="SAME", reason="all equal", repeats=True, failed=False)
+SAME = Trained(candidate="rewrite", verdict="SAME", reason="all equal", repeats=True, failed=False)
 
 
 def provenance(**inputs: str) -> Provenance:
@@ -63,8 +63,8 @@ def result(**changes: Any) -> Result:
     fields: dict[str, Any] = {
         "workload": "pool-pressure",
         "spec": None,
-        "reference": "mine",
-        "candidate": "its",
+        "reference": "original",
+        "candidate": "rewrite",
         "operations": Counter(get=50_000, set=50_000),
         "gets_compared": 50_000,
         "values_compared": 40_000,
@@ -98,13 +98,15 @@ def result(**changes: Any) -> Result:
 def bench(*intervals: tuple[float, float], confidence: float = 0.96, **changes: Any) -> dict[str, Any]:
     """As `kvparity bench --json` writes it, one workload for each interval."""
     return {
-        "settings": {"reference": "mine", "candidates": ["its", "another"]},
+        "settings": {"reference": "original", "candidates": ["rewrite", "another"]},
         "machine": {"torch": "2"},
         "runs": [
             {
                 "workload": f"workload {number}",
                 "ratios": {
-                    "its": {"time": {"median": (low + high) / 2, "low": low, "high": high, "confidence": confidence}},
+                    "rewrite": {
+                        "time": {"median": (low + high) / 2, "low": low, "high": high, "confidence": confidence}
+                    },
                     "another": {"time": {"median": 9, "low": 9, "high": 9, "confidence": 1.0}},
                 },
                 "failures": {},

@@ -58,10 +58,13 @@ def test_the_limit_can_be_set() -> None:
     ("settings", "message"),
     [
         (
-            {"reference": "mine", "candidates": ["another"]},
-            "the bench timed another; the results are of its: `kvparity",
+            {"reference": "original", "candidates": ["another"]},
+            "the bench timed another, and the results are of rewrite: run `kvparity",
         ),
-        ({"reference": "yours", "candidates": ["its"]}, "against yours, the results against mine: `kvparity bench"),
+        (
+            {"reference": "yours", "candidates": ["rewrite"]},
+            "with yours, and the results with original: run `kvparity bench",
+        ),
     ],
 )
 def test_a_bench_of_other_caches_is_refused(settings: dict[str, Any], message: str) -> None:
@@ -72,7 +75,7 @@ def test_a_bench_of_other_caches_is_refused(settings: dict[str, Any], message: s
 
 def test_a_training_may_be_timed_against_another_original() -> None:
     """LightZero's own caches stand in its model, and cannot be timed apart from it; the sentence says against what."""
-    other = ratios_of(bench((0.5, 0.6), settings={"reference": "legacy-released", "candidates": ["its"]}), "b")
+    other = ratios_of(bench((0.5, 0.6), settings={"reference": "legacy-released", "candidates": ["rewrite"]}), "b")
     found = check(judged(result(training=training_of()), bench=[other]), "speed")
     assert found.outcome == PASSED
     assert "times the time of legacy-released" in found.sentence
@@ -80,16 +83,18 @@ def test_a_training_may_be_timed_against_another_original() -> None:
 
 def test_a_bench_of_another_version_tells_nothing() -> None:
     """Neither that the cache is fast nor that it is slow; one of this version still does."""
-    compared = result(provenance=provenance(cache_its="a" * 64))
+    compared = result(provenance=provenance(cache_rewrite="a" * 64))
     for interval in ((0.5, 0.6), (2.0, 3.0)):
-        other = ratios_of(bench(interval, provenance={"inputs": {"cache its": "b" * 64, "cache another": "c"}}), "b")
+        other = ratios_of(
+            bench(interval, provenance={"inputs": {"cache rewrite": "b" * 64, "cache another": "c"}}), "b"
+        )
         found = check(judged(compared, bench=[FAST, other]), "speed")
         assert found.outcome == UNKNOWN
-        assert found.sentence == "the bench timed another version of its than the runs are of: its source differs"
-        assert found.command == "kvparity bench --reference mine --candidate its --json bench.json"
+        assert found.sentence == "the bench timed another version of rewrite than the runs used: its source differs"
+        assert found.command == "kvparity bench --reference original --candidate rewrite --json bench.json"
     slow = ratios_of(bench((2.0, 3.0)), "b")
     assert check(judged(compared, bench=[slow, other]), "speed").outcome == FAILED
-    same = ratios_of(bench((0.5, 0.6), provenance={"inputs": {"cache its": "a" * 64}}), "b")
+    same = ratios_of(bench((0.5, 0.6), provenance={"inputs": {"cache rewrite": "a" * 64}}), "b")
     assert judged(compared, bench=[same]).outcome == GO
 
 
@@ -97,18 +102,18 @@ def test_a_bench_that_was_interrupted_shows_no_speed() -> None:
     """What is slow in it is slow all the same."""
     found = check(judged(bench=[ratios_of(bench((0.5, 0.6), interrupted=True), "b")]), "speed")
     assert found.outcome == UNKNOWN
-    assert found.sentence == "the bench was interrupted, so that not all was timed as often as it should be"
+    assert found.sentence == "the bench was interrupted, so that repeats are missing"
     assert check(judged(bench=[ratios_of(bench((2.0, 3.0), interrupted=True), "b")]), "speed").outcome == FAILED
 
 
 def test_a_cache_against_itself_has_a_speed() -> None:
     """Where the candidate is the reference, a bench calls it `(again)`."""
-    fields = bench((0.9, 1.0), settings={"reference": "its", "candidates": ["its (again)"]})
+    fields = bench((0.9, 1.0), settings={"reference": "rewrite", "candidates": ["rewrite (again)"]})
     [run] = fields["runs"]
-    run["ratios"] = {"its (again)": run["ratios"]["its"]}
-    itself = result(reference="its (reference)", candidate="its (candidate)")
+    run["ratios"] = {"rewrite (again)": run["ratios"]["rewrite"]}
+    itself = result(reference="rewrite (reference)", candidate="rewrite (candidate)")
     assert check(judged(itself, bench=[ratios_of(fields, "b")]), "speed").outcome == PASSED
-    run["failures"] = {"its (again)": "RuntimeError: no"}
+    run["failures"] = {"rewrite (again)": "RuntimeError: no"}
     assert check(judged(itself, bench=[ratios_of(fields, "b")]), "speed").outcome == FAILED
 
 
@@ -119,7 +124,7 @@ def test_growth_below_the_floor_is_not_called_a_leak() -> None:
     """It is not called sound either: a longer run tells."""
     found = check(judged(leaking(growth=1000), thresholds=Thresholds(memory_floor=64 * MIB)), "memory")
     assert found.outcome == UNKNOWN
-    assert found.command.startswith("kvparity run pool-pressure --steps 400000 --seed 4 --reference mine")
+    assert found.command.startswith("kvparity run pool-pressure --steps 400000 --seed 4 --reference original")
 
 
 def test_growth_below_the_limit_passes() -> None:
@@ -141,7 +146,7 @@ def test_pools_that_are_still_filled_are_no_leak() -> None:
     filling.coverage.families["init"].wrapped = 1
     found = check(judged(filling), "memory")
     assert found.outcome == UNKNOWN
-    assert found.sentence.endswith("while its pools were still being filled")
+    assert found.sentence.endswith("; its pools were still filling up")
 
 
 def test_the_memory_of_a_training_is_not_the_candidates() -> None:

@@ -38,11 +38,11 @@ def everywhere(name: str, number: int) -> Callable[[Result], None]:
         (everywhere("misses", 0), ["misses"]),
         (
             lambda found: found.coverage.families["recur"].evictions.update(candidate=0),
-            ["evictions, candidate, lru"],
+            ["evictions (candidate, lru)"],
         ),
         (
             everywhere("evictions", {}),
-            [f"evictions, {s}" for s in ("reference, fifo", "candidate, fifo", "candidate, lru")],
+            [f"evictions ({s})" for s in ("reference", "candidate, fifo", "candidate, lru")],
         ),
         (lambda found: setattr(found.coverage, "environments_seen", 1), ["environments"]),
     ],
@@ -57,7 +57,7 @@ def test_what_is_missing_can_be_had_by_one_command() -> None:
     found = result()
     everywhere("resets", 0)(found)
     everywhere("clears", 0)(found)
-    sides = "--reference mine --candidate its --json more.json"
+    sides = "--reference original --candidate rewrite --json more.json"
     assert judged(found).commands == (f"kvparity run revisit clear-storm --seed 4 {sides}",)
 
 
@@ -75,7 +75,7 @@ def test_a_workload_of_one_environment_needs_no_second() -> None:
 
 
 def test_entries_of_a_second_kind_can_be_required() -> None:
-    """They are told of in any case."""
+    """They are reported in any case."""
     thresholds = Thresholds(require=(*Thresholds().require, "shapes"))
     verdict = judged(thresholds=thresholds)
     assert [each.name for each in verdict.lacking] == ["coverage: shapes"]

@@ -55,17 +55,20 @@ def test_the_failure_names_the_kinds_and_who_is_wrong() -> None:
 def test_differences_that_are_let_pass_are_told() -> None:
     """The threshold is not silent."""
     found = check(judged(result(unexpected=Counter(behaviour=2)), thresholds=Thresholds(behaviour=2)), "behaviour")
-    assert (found.outcome, found.sentence) == (PASSED, "2 unexpected differences of behaviour (2 are let pass)")
+    assert (found.outcome, found.sentence) == (PASSED, "2 unexpected differences of behaviour (2 allowed)")
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"interrupted": True}, "pool-pressure was interrupted after 100,000 operations"),
-        ({"missing": ["rank 1", "rank 3"]}, "there is no result of rank 1, rank 3"),
+        ({"missing": ["rank 1", "rank 3"]}, "no result of rank 1, rank 3"),
         ({"training": training_of(stopped="it failed")}, "pool-pressure stopped early: it failed"),
         ({"training": training_of(compare_every=4)}, "pool-pressure compared only one lookup in 4"),
-        ({"training": training_of(passed_over=9)}, "pool-pressure passed over 9 lookups"),
+        (
+            {"training": training_of(passed_over=9)},
+            "pool-pressure did not compare 9 lookups; --max-share none",
+        ),
     ],
 )
 def test_a_run_that_is_not_whole_is_inconclusive(changes: dict[str, Any], sentence: str) -> None:
@@ -85,18 +88,18 @@ def test_an_interrupt_between_two_workloads_is_inconclusive(others: list[Result]
     verdict = judged(cut, *others)
     assert verdict.outcome == INCONCLUSIVE
     assert [each.name for each in verdict.lacking] == ["completeness"]
-    assert verdict.lacking[0].sentence == "it was interrupted before all that was asked for had run"
+    assert verdict.lacking[0].sentence == "the command was interrupted before all its workloads had run"
 
 
 def test_the_runs_of_one_file_come_from_where_it_comes_from() -> None:
     """The certificate says it of each, and a NO-GO knows the command that shows it again."""
     whole = merge([result(provenance=None), result(workload="revisit", provenance=None)])
-    whole.provenance = provenance(cache_its="a" * 64)
+    whole.provenance = provenance(cache_rewrite="a" * 64)
     proof = judged(whole).certificate
     assert proof is not None
     assert [run["command"] for run in proof["runs"]] == ["kvparity run pool-pressure"] * 2
     assert [run["versions"] for run in proof["runs"]] == [{"torch": "2"}] * 2
-    assert proof["inputs"] == {"cache its": "a" * 64}
+    assert proof["inputs"] == {"cache rewrite": "a" * 64}
     whole.runs[1].unexpected = whole.unexpected = Counter(corruption=1)
     assert judged(whole).commands == ("kvparity run pool-pressure",)
 
@@ -119,12 +122,12 @@ def test_a_tolerance_is_never_certified_as_equal_bits() -> None:
     verdict = judged(result(tolerances=[LOOSE]))
     said = "40,000 of them tensor by tensor, not bit by bit but within rtol 0.5, atol 5"
     assert check(verdict, "corruption").sentence == f"no corruption in 50,000 lookups, {said}"
-    assert verdict.line.startswith("GO: 15 checks passed, with tensors within rtol 0.5, atol 5; not compared")
+    assert verdict.line.startswith("GO: 15 checks passed, with tensors within rtol 0.5, atol 5; not tested")
     assert verdict.certificate is not None
     assert verdict.certificate["tolerances"] == [{"rtol": 0.5, "atol": 5.0}]
     assert verdict.certificate["runs"][0]["compared"] == "within rtol 0.5, atol 5"
     text = as_markdown(verdict)
-    assert text.startswith("# Certificate of parity within rtol 0.5, atol 5: its in place of mine\n")
+    assert text.startswith("# Certificate of parity within rtol 0.5, atol 5: rewrite in place of original\n")
     assert "Tensor by tensor: 40,000 lookups, within rtol 0.5, atol 5." in text
     assert "Tensor by tensor: 40,000 lookups, bit by bit." in as_markdown(judged())
 
@@ -155,11 +158,11 @@ def test_a_comparison_keeps_its_tolerance_in_its_result() -> None:
 def test_the_same_work_counts_once() -> None:
     """Run again, read again from a part or a sum; what counts once is named."""
     part = result(provenance=None)
-    whole = replace(merge([part, result(workload="revisit")]), provenance=provenance(cache_its="a" * 64))
+    whole = replace(merge([part, result(workload="revisit")]), provenance=provenance(cache_rewrite="a" * 64))
     again = result(elapsed_s=2.0, timeline=timeline(growth=1))
     verdict = judged(part, whole, again)
     assert check(verdict, "coverage: operations").sentence.startswith("200,000 operations")
-    said = "4 runs, each to its end; what is there again counts once: pool-pressure with seed 3"
+    said = "4 complete runs; a run that appears twice counts once: pool-pressure with seed 3"
     assert check(verdict, "completeness").sentence == said
     assert verdict.certificate is not None
     assert verdict.certificate["lookups_compared"] == 100_000
@@ -190,7 +193,9 @@ def test_a_repeat_that_came_out_differently_is_not_passed_over() -> None:
     assert check(judged(result(), leaking(growth=1000)), "memory").outcome == FAILED
     cut = judged(result(), result(interrupted=True))
     assert check(cut, "completeness").outcome == UNKNOWN
-    assert check(cut, "completeness").sentence.endswith("; what is there again counts once: pool-pressure with seed 3")
+    assert check(cut, "completeness").sentence.endswith(
+        "; a run that appears twice counts once: pool-pressure with seed 3"
+    )
 
 
 def test_no_two_trainings_are_the_same() -> None:
@@ -204,10 +209,10 @@ def test_no_two_trainings_are_the_same() -> None:
 
 def test_runs_of_two_versions_of_a_cache_are_not_one_claim() -> None:
     """The digests of its source tell."""
-    first, second = (result(provenance=provenance(cache_its=digest)) for digest in "ab")
+    first, second = (result(provenance=provenance(cache_rewrite=digest)) for digest in "ab")
     verdict = judged(first, second)
     assert verdict.outcome == INCONCLUSIVE
-    assert check(verdict, "completeness").sentence == "the runs are not of one version of its: its source differs"
+    assert check(verdict, "completeness").sentence == "the runs used different versions of rewrite: its source differs"
     assert judged(first, first).outcome == GO
 
 

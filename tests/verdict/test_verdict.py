@@ -35,7 +35,7 @@ def test_where_all_is_shown_and_nothing_is_wrong_it_is_go() -> None:
     """With a certificate, and what was not compared named."""
     verdict = judged()
     assert verdict.outcome == GO
-    assert verdict.line == "GO: 15 checks passed; not compared, and not required: training, coverage: shapes"
+    assert verdict.line == "GO: 15 checks passed; not tested and not required: training, shapes"
     assert verdict.certificate is not None
     assert verdict.commands == ()
 
@@ -51,8 +51,8 @@ def test_a_failed_check_is_no_go_whatever_else_is_missing() -> None:
 def test_a_missing_check_is_inconclusive() -> None:
     """It is named, with the command that would supply it."""
     verdict = verdict_of([result()])
-    assert (verdict.outcome, verdict.line) == (INCONCLUSIVE, "INCONCLUSIVE: not shown: speed")
-    assert verdict.commands == ("kvparity bench --reference mine --candidate its --json bench.json",)
+    assert (verdict.outcome, verdict.line) == (INCONCLUSIVE, "INCONCLUSIVE: not yet tested: speed")
+    assert verdict.commands == ("kvparity bench --reference original --candidate rewrite --json bench.json",)
 
 
 def test_what_nobody_requires_may_be_missing() -> None:
@@ -72,7 +72,8 @@ def test_what_nobody_requires_still_says_no_go() -> None:
 def test_results_of_several_pairs_are_refused() -> None:
     """With their names."""
     with pytest.raises(
-        UsageError, match="results of different caches cannot be added: mine against its, mine against other"
+        UsageError,
+        match="cannot be added: original against rewrite, original against other",
     ):
         judged(result(), result(candidate="other"))
 
@@ -104,7 +105,7 @@ def test_one_reason_alone_is_no_go(name: str, make: Callable[[], Verdict]) -> No
 def failing_bench() -> dict[str, Any]:
     """One in which the candidate raised."""
     found = bench((0.5, 0.6))
-    found["runs"][0]["failures"]["its"] = "RuntimeError: no"
+    found["runs"][0]["failures"]["rewrite"] = "RuntimeError: no"
     return found
 
 
@@ -135,7 +136,10 @@ def test_a_training_can_be_required() -> None:
 
 def test_trainings_of_another_candidate_are_refused() -> None:
     """With both names."""
-    with pytest.raises(UsageError, match="were served by another; the results are of its"):
+    with pytest.raises(
+        UsageError,
+        match="served by another, and the results are of rewrite: `kvparity compare",
+    ):
         judged(paired=[replace(SAME, candidate="another")])
 
 
@@ -151,7 +155,7 @@ def test_nonsense_is_told_with_the_file(read: Callable[..., Any], fields: dict[s
 def test_a_ratio_that_is_no_number_is_told(number: object) -> None:
     """It would be neither above the limit nor below."""
     fields = bench((0.5, 0.6))
-    fields["runs"][0]["ratios"]["its"]["time"]["high"] = number
+    fields["runs"][0]["ratios"]["rewrite"]["time"]["high"] = number
     with pytest.raises(UsageError, match=r"x\.json is no bench: "):
         ratios_of(fields, "x.json")
 
@@ -171,13 +175,13 @@ def test_the_digest_is_over_all_that_is_certified() -> None:
 
 def test_the_certificate_says_what_was_compared_and_with_what() -> None:
     """How much, versions, digests of inputs and of files, thresholds."""
-    found = result(provenance=provenance(cache_its="a" * 64))
+    found = result(provenance=provenance(cache_rewrite="a" * 64))
     verdict = judged(found, files={"r.json": "b" * 64}, paired=[SAME])
     proof = verdict.certificate
     assert proof is not None
     assert proof["operations"] == {"get": 50_000, "set": 50_000}
     assert proof["runs"][0]["versions"] == {"torch": "2"}
-    assert proof["inputs"] == {"cache its": "a" * 64}
+    assert proof["inputs"] == {"cache rewrite": "a" * 64}
     assert proof["files"] == {"r.json": "b" * 64}
     assert proof["thresholds"]["time-ratio"] == 1.05
     assert proof["training"][0]["verdict"] == "SAME"

@@ -1,4 +1,4 @@
-"""A verdict for people: on a terminal, and as a Markdown document."""
+"""A verdict as text: on a terminal, and as a document in Markdown."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _MARKS = {PASSED: ("passed", "green"), FAILED: ("FAILED", "bold red"), UNKNOWN: 
 
 
 def render_verdict(verdict: Verdict) -> RenderableType:
-    """Every check with what it found."""
+    """A table of all checks, and the digest of the certificate."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for check in verdict.checks:
-        mark, style = _MARKS[check.outcome] if _weighs(check) else ("not compared", "dim")
+        mark, style = _MARKS[check.outcome] if _weighs(check) else ("not tested", "dim")
         table.add_row(Text(mark, style), check.name, Text(check.sentence))
     if verdict.certificate is None:
         return table
@@ -39,13 +39,13 @@ def render_verdict(verdict: Verdict) -> RenderableType:
 
 
 def further(verdict: Verdict) -> Text:
-    """The commands that would supply what is missing, one a line, which is not to be broken; empty without any."""
+    """The commands to run next, one on a line, not to be wrapped; empty if there are none."""
     if not verdict.commands:
         return Text()
-    what = "to look further into it" if verdict.outcome == NO_GO else "what would supply what is missing"
+    purpose = "to investigate" if verdict.outcome == NO_GO else "to test what is missing"
     return (
         Text("\n")
-        .append(f"{what}:", "dim")
+        .append(f"{purpose}:", "dim")
         .append("".join(f"\n  {command}" for command in verdict.commands))
         .append("\n")
     )
@@ -57,7 +57,7 @@ def verdict_text(verdict: Verdict) -> Text:
 
 
 def as_markdown(verdict: Verdict) -> str:
-    """The certificate of a GO; of anything else, why there is none."""
+    """The certificate of a GO; of any other verdict, the reasons why there is none."""
     return "\n".join([*_head(verdict), *_checks(verdict), *_body(verdict.certificate or {}), ""])
 
 
@@ -71,13 +71,13 @@ def _head(verdict: Verdict) -> Iterator[str]:
     else:
         within = f" within {prose(verdict.within)}" if verdict.within else ""
         yield f"# Certificate of parity{within}: {prose(proof['candidate'])} in place of {prose(proof['reference'])}"
-        yield f"\n{prose(verdict.line)}\n\nsha256 of all that is certified: `{proof['sha256']}`"
+        yield f"\n{prose(verdict.line)}\n\nsha256 of the certificate: `{proof['sha256']}`"
 
 
 def _checks(verdict: Verdict) -> Iterator[str]:
     yield "\n## Checks\n\n| check | outcome | found |\n| --- | --- | --- |"
     for check in verdict.checks:
-        mark = check.outcome if _weighs(check) else "not compared"
+        mark = check.outcome if _weighs(check) else "not tested"
         yield f"| {prose(check.name)} | {mark} | {prose(check.sentence)} |"
 
 
@@ -88,17 +88,17 @@ def _body(proof: dict[str, Any]) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- |"
     for run in proof["runs"]:
         numbers = f"{run['operations']:,} | {run['lookups_compared']:,}"
-        told = [
+        workload, seed, began, command = (
             prose(str("-" if run[name] is None else run[name])) for name in ("workload", "seed", "began", "command")
-        ]
-        yield f"| {told[0]} | {told[1]} | {numbers} | {told[2]} | {told[3]} |"
+        )
+        yield f"| {workload} | {seed} | {numbers} | {began} | {command} |"
     operations = ", ".join(f"{count:,} {kind}" for kind, count in proof["operations"].items())
     how = " or ".join(dict.fromkeys(run["compared"] for run in proof["runs"]))
     yield f"\nOperations: {prose(operations)}. Tensor by tensor: {proof['values_compared']:,} lookups, {prose(how)}."
     yield "\n## Known differences\n"
     known = proof["known_differences"]
     yield from [f"- {count:,} times: {prose(reason)}" for reason, count in known.items()] or ["None."]
-    yield "\n## With what\n"
+    yield "\n## Environment\n"
     for run in {json.dumps([run["versions"], run["machine"]]): run for run in proof["runs"]}.values():
         versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items()) or "versions not kept"
         yield f"- {prose(versions)}; {prose(run['machine'] or 'machine not kept')}"

@@ -1,4 +1,4 @@
-"""The certificate of a GO: what was compared, how much of each, with what, and one digest over all of it."""
+"""The certificate of a GO: what was compared, how much of it, in which environment, and one digest over all of it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def certificate(
     trainings: Sequence[Trained],
     files: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Plain data, with its own digest; the same inputs give the same, whenever and wherever it is made.
+    """The certificate as plain data, with its digest. The same inputs give the same certificate, anywhere and any time.
 
     Args:
-        subject: what was judged.
-        checks: which passed, or were left out.
-        thresholds: that they passed.
-        benches: that were read.
-        trainings: that were read.
-        files: sha256 of what was read, by name.
+        subject: the two caches and their runs.
+        checks: the checks that passed or were left out.
+        thresholds: the thresholds of the checks.
+        benches: how the two caches were timed.
+        trainings: how trainings with the two caches compare.
+        files: sha256 of the files that were read, by name.
     """
     result = subject.result
     body: dict[str, Any] = {
@@ -62,7 +62,7 @@ def certificate(
 
 
 def digest_of(body: Mapping[str, Any]) -> str:
-    """sha256 of canonical JSON: names in order, no spaces, ASCII, and no digest within."""
+    """sha256 of canonical JSON: sorted names, no spaces, ASCII; the digest itself is left out."""
     plain = {name: value for name, value in body.items() if name != "sha256"}
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
@@ -85,7 +85,7 @@ def _run(run: Result) -> dict[str, Any]:
 
 
 def _inputs(runs: Sequence[Result]) -> dict[str, str]:
-    """What went into the runs: traces, scripts, the source of either cache."""
+    """sha256 of the inputs of the runs: traces, scripts, the source of both caches."""
     found: dict[str, str] = {}
     for run in runs:
         found.update(run.provenance.inputs if run.provenance else {})

@@ -1,4 +1,4 @@
-"""`Verdict`: GO, NO-GO or INCONCLUSIVE, and the checks that it rests on."""
+"""`Verdict`: GO, NO-GO or INCONCLUSIVE, and the checks that led to it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Check:
 
     Attributes:
         name: `speed`, or for a part of the coverage `coverage: re-sets`.
-        outcome: `passed`; `failed`; `unknown`, where there is too little to tell.
-        sentence: what was found, held against the threshold.
-        command: what would supply what is missing, or look further into what failed; empty where there is no need.
-        required: whether there is no GO without it.
+        outcome: `passed`, `failed`, or `unknown` if there is too little evidence.
+        sentence: what was found, and the threshold.
+        command: supplies the missing evidence, or investigates the failure; empty if there is no need.
+        required: whether a GO needs it.
     """
 
     name: str
@@ -33,19 +33,24 @@ class Check:
 
     @property
     def group(self) -> str:
-        """What `require` calls it: the name up to its colon."""
+        """Its name in `require`: the name up to the colon."""
         return self.name.partition(":")[0]
+
+    @property
+    def label(self) -> str:
+        """Its name in a sentence: the part after the colon, `re-sets`."""
+        return self.name.rpartition(": ")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the checks come to.
+    """The decision, with its checks.
 
     Attributes:
-        outcome: `NO-GO` where a check failed; else `INCONCLUSIVE` where a required one is unknown; else `GO`.
-        checks: the roll-back rule's first, then those of the coverage.
-        certificate: on GO, what was compared, how much of each, with what; else None.
-        within: on GO, how far numbers were let lie apart, in words; empty where bits had to be equal.
+        outcome: `NO-GO` if a check failed; otherwise `INCONCLUSIVE` if a required check is unknown; otherwise `GO`.
+        checks: those of the roll-back rule, then those of the coverage.
+        certificate: of a GO; otherwise None.
+        within: of a GO, how far numbers could differ, in words; empty if bits had to be equal.
     """
 
     outcome: str
@@ -55,7 +60,7 @@ class Verdict:
 
     @property
     def failed(self) -> tuple[Check, ...]:
-        """The checks that say NO-GO."""
+        """The checks that failed."""
         return tuple(check for check in self.checks if check.outcome == FAILED)
 
     @property
@@ -65,26 +70,26 @@ class Verdict:
 
     @property
     def left_out(self) -> tuple[Check, ...]:
-        """The checks that are unknown, and that nobody requires."""
+        """The checks that are unknown and not required."""
         return tuple(check for check in self.checks if check.outcome == UNKNOWN and not check.required)
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """What would supply what is missing, or look further into what failed, each once."""
+        """Commands that supply the missing evidence, or investigate what failed; each once."""
         wanted = self.failed if self.outcome == NO_GO else self.lacking
         return tuple(dict.fromkeys(check.command for check in wanted if check.command))
 
     @property
     def sentence(self) -> str:
-        """What it comes from, in one line."""
+        """The reasons, in one line."""
         if self.outcome == NO_GO:
             return "; ".join(check.sentence for check in self.failed)
         if self.outcome == INCONCLUSIVE:
-            return f"not shown: {', '.join(check.name for check in self.lacking)}"
+            return f"not yet tested: {', '.join(check.label for check in self.lacking)}"
         passed = sum(check.outcome == PASSED for check in self.checks)
-        left_out = ", ".join(check.name for check in self.left_out)
-        said = f"{passed} checks passed" + (f", with tensors within {self.within}" if self.within else "")
-        return said + (f"; not compared, and not required: {left_out}" if left_out else "")
+        sentence = f"{passed} checks passed" + (f", with tensors within {self.within}" if self.within else "")
+        left_out = ", ".join(check.label for check in self.left_out)
+        return sentence + (f"; not tested and not required: {left_out}" if left_out else "")
 
     @property
     def line(self) -> str:
@@ -102,7 +107,7 @@ class Verdict:
 
 
 def outcome_of(checks: Sequence[Check]) -> str:
-    """What checks come to."""
+    """The outcome of a verdict with these checks."""
     if any(check.outcome == FAILED for check in checks):
         return NO_GO
     return INCONCLUSIVE if any(check.outcome == UNKNOWN and check.required for check in checks) else GO

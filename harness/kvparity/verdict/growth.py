@@ -1,9 +1,9 @@
-"""`Growth`: how fast a number rises with the operations, and how sure of it one can be.
+"""`Growth`: how fast a number grows with the operations, with a confidence interval.
 
-Neighbouring measurements of memory are alike: it goes up in steps, when an allocator fetches a page, and stays there.
-Least squares over all points takes them for independent and is far too sure of itself. So the second half of a run is
-cut into blocks, each block becomes its median, and the interval is Student's over the rises from block to block. It is
-right where a series wanders at random, and too wide, never too narrow, where it swings about a line.
+Memory grows in steps, when an allocator fetches a page. So measurements next to each other are alike, and least squares
+over all points, which assumes that they are independent, gives far too narrow an interval. Instead the second half of a
+run is cut into blocks, each block becomes its median, and the interval is Student's over the rises between blocks. It
+is right for a random walk, and too wide, never too narrow, for a series that swings around a line.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BLOCKS = 8
-_STUDENT = 2.4469  # the 97.5 % quantile with 6 degrees of freedom: 7 rises, less their mean
-_WALK = math.sqrt(1.5)  # in a random walk neighbouring rises between block middles correlate by 1/4
-_FEWEST = 2 * _BLOCKS  # points: in a run, how many there are depends on how long it takes to look
+_STUDENT = 2.4469  # the 97.5 % quantile with 6 degrees of freedom: 7 rises less one for their mean
+_WALK = math.sqrt(1.5)  # in a random walk, successive rises between the middles of blocks correlate by 1/4
+_FEWEST = 2 * _BLOCKS  # points
 _PER = 1_000  # operations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """The rise of a number over the second half of a run.
+    """The growth of a number over the second half of a run.
 
     Attributes:
-        slope: in 1,000 operations.
-        low: lower end of its 95 % interval; `high` the upper one.
-        total: from the first block to the last.
-        operations: over which it was seen.
+        slope: per 1,000 operations.
+        low: lower end of the 95 % interval of the slope; `high` is the upper end.
+        total: growth from the first block to the last.
+        operations: the number of operations over which it was measured.
     """
 
     slope: float
@@ -43,11 +43,11 @@ class Growth:
 
 
 def growth_of(operations: Sequence[int], numbers: Sequence[int | None]) -> Growth | None:
-    """Of numbers that were seen after so many operations each; None where too few are known.
+    """The growth of `numbers`; None if too few are known.
 
     Args:
-        operations: ascending.
-        numbers: as many; None where it was not known.
+        operations: done before each measurement, ascending.
+        numbers: the measurements, each None if unknown.
     """
     points = [
         (at, number)

@@ -1,4 +1,4 @@
-"""The files that a verdict rests on: results, benches and comparisons of trainings, told apart by what is in them."""
+"""The files that a verdict is made from: results, benches and comparisons of trainings, recognised by their content."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Material:
 
     Attributes:
         results: in the order of the files.
-        benches: likewise.
-        trainings: likewise.
-        files: sha256 of each, by name.
+        benches: in the same order.
+        trainings: in the same order.
+        files: sha256 of each file, by name.
     """
 
     results: list[Result] = field(default_factory=list)
@@ -40,10 +40,10 @@ class Material:
 
 
 def read_material(paths: Sequence[Path]) -> Material:
-    """All files, in any order.
+    """Read all files, in any order.
 
     Raises:
-        UsageError: one cannot be read, is none of the three, or is there twice; or there is no result.
+        UsageError: a file cannot be read, has unknown content, or appears twice; or there is no result.
     """
     material = Material()
     by_digest: dict[str, Path] = {}
@@ -51,7 +51,7 @@ def read_material(paths: Sequence[Path]) -> Material:
         fields, digest = read_hashed(path, _NOUN)
         first = by_digest.setdefault(digest, path)
         if first is not path:
-            raise UsageError(f"{first} and {path} are one and the same, which would count twice: leave one out")
+            raise UsageError(f"{first} and {path} have the same content, which would count twice: leave one out")
         material.files[str(path)] = digest
         names = set(fields) if isinstance(fields, dict) else set()
         if names >= _RESULT:
@@ -62,7 +62,8 @@ def read_material(paths: Sequence[Path]) -> Material:
             material.trainings.append(trained_of(fields, str(path)))
         else:
             raise UsageError(
-                f"{path} is no {_NOUN}: `--json FILE` of run, replay, fuzz, shadow, bench or compare-training"
+                f"{path} is no {_NOUN}: pass a file that run, replay, fuzz, shadow, bench or compare-training wrote"
+                " with `--json`"
             )
     if not material.results:
         raise UsageError(

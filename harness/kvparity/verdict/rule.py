@@ -1,4 +1,4 @@
-"""The one call that puts results, benches and trainings to the rule and says whether to go."""
+"""`verdict_of`: applies the roll-back rule to results, benches and trainings."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def verdict_of(
     """GO, NO-GO or INCONCLUSIVE.
 
     Args:
-        results: of one pair of caches, one at least.
-        bench: how the two were timed.
-        paired: how trainings under the two compare.
-        thresholds: None for those that come along.
-        files: sha256 of what all this was read from, by name, for the certificate.
+        results: at least one, all of the same two caches.
+        bench: how the two caches were timed.
+        paired: how trainings with the two caches compare.
+        thresholds: None for the defaults.
+        files: sha256 of the files that were read, by name, for the certificate.
 
     Raises:
-        UsageError: they are of several pairs of caches.
+        UsageError: the results, benches or trainings are of different caches.
     """
     thresholds = thresholds or Thresholds()
     subject = Subject.of(results)

@@ -1,4 +1,4 @@
-"""Whether the candidate is slower: what a bench measured, with its intervals, so that noise is not called slow."""
+"""Check whether the candidate is slower, from the intervals of a bench: noise alone is not called slow."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from kvparity.settings import Thresholds
     from kvparity.verdict.subject import Subject
 
-_MEASURE = "time"  # of all that a bench measures, what the caches themselves take, operations of every kind together
+_MEASURE = "time"  # of the measures of a bench: the time in the cache itself, for operations of all kinds
 _CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """A candidate's time by the reference's, in one workload.
+    """The candidate's time divided by the reference's, in one workload.
 
     Attributes:
         workload: its name.
         median: of the repeats.
-        low: lower end of its interval; `high` the upper one.
-        confidence: with which the true median lies in that.
+        low: lower end of the interval of the median; `high` is the upper end.
+        confidence: probability that the interval contains the true median.
     """
 
     workload: str
@@ -39,15 +39,15 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratios:
-    """Of a bench, what a verdict needs.
+    """What a verdict needs of a bench.
 
     Attributes:
-        reference: the cache that the others were held against.
+        reference: the cache that the others were compared with.
         ratios: by candidate, one for each workload.
         failures: by cache, what it raised, with the workload.
         setting: versions and machine, by name.
         inputs: sha256 of what was timed, by name: the source of each cache, traces.
-        interrupted: whether it was stopped early.
+        interrupted: whether the bench was stopped early.
     """
 
     reference: str
@@ -59,10 +59,10 @@ class Ratios:
 
 
 def ratios_of(fields: dict[str, Any], where: str) -> Ratios:
-    """Of what `kvparity bench --json` wrote.
+    """The ratios in `fields`, which `kvparity bench --json` wrote to the file `where`.
 
     Raises:
-        UsageError: it is nothing of the kind.
+        UsageError: `fields` is no bench.
     """
     try:
         settings = fields["settings"]
@@ -88,14 +88,14 @@ def ratios_of(fields: dict[str, Any], where: str) -> Ratios:
 
 
 def _finite(number: Any) -> float:
-    """JSON has no other numbers, but its readers have."""
+    """`number`, which JSON says is finite, though Python reads NaN and Infinity, too."""
     if not math.isfinite(number):
         raise ValueError(f"{number} is no ratio")
     return float(number)
 
 
 def speed(subject: Subject, benches: Sequence[Ratios], thresholds: Thresholds) -> Check:
-    """Slower where even the low end of the interval lies above the limit.
+    """Fails if even the low end of an interval is above the limit, or if the candidate raised.
 
     Raises:
         UsageError: a bench is of other caches.
@@ -108,11 +108,14 @@ def speed(subject: Subject, benches: Sequence[Ratios], thresholds: Thresholds) -
     ratios = [ratio for bench in of_these for ratio in bench.ratios.get(_name(subject, bench), ())]
     against = " and ".join(dict.fromkeys(bench.reference for bench in of_these))
     if raised:
-        outcome, sentence = FAILED, f"it raised when it was timed: {raised[0]}"
+        outcome, sentence = FAILED, f"the candidate raised while it was timed: {raised[0]}"
     elif ratios:
         outcome, sentence = _judged(ratios, thresholds.time_ratio, against)
     else:
-        outcome, sentence = UNKNOWN, "the bench has no ratio: the reference raised" if benches else "it was not timed"
+        outcome, sentence = (
+            UNKNOWN,
+            "the bench has no ratio: the reference raised" if benches else "it was not timed",
+        )
     if gaps and outcome != FAILED:
         outcome, sentence = UNKNOWN, "; ".join(gaps)
     command = "" if outcome == PASSED else _bench_command(subject)
@@ -120,45 +123,46 @@ def speed(subject: Subject, benches: Sequence[Ratios], thresholds: Thresholds) -
 
 
 def _judged(ratios: list[Ratio], limit: float, against: str) -> tuple[str, str]:
-    """The outcome, and it in words."""
+    """The outcome, and a sentence about it."""
     slow = [ratio for ratio in ratios if ratio.low > limit and ratio.confidence >= _CONFIDENCE]
     unsure = [ratio for ratio in ratios if ratio.high > limit or ratio.confidence < _CONFIDENCE]
     outcome = FAILED if slow else UNKNOWN if unsure else PASSED
-    told = slow or unsure or sorted(ratios, key=lambda ratio: ratio.high)[-1:]
-    sentence = f"{', '.join(map(_said, told))} times the time of {against} (limit {limit:g})"
+    shown = slow or unsure or sorted(ratios, key=lambda ratio: ratio.high)[-1:]
+    sentence = f"{', '.join(map(_words, shown))} times the time of {against} (limit {limit:g})"
     if outcome == UNKNOWN:
-        sentence += ": " + ("too few repeats" if unsure[0].confidence < _CONFIDENCE else "too wide to tell")
+        few = unsure[0].confidence < _CONFIDENCE
+        sentence += ": too few repeats to decide" if few else ": the interval is too wide to decide"
     if outcome == PASSED and len(ratios) > 1:
         sentence += f", the slowest of {len(ratios)} workloads"
     return outcome, sentence
 
 
 def _gaps(subject: Subject, bench: Ratios) -> Iterator[str]:
-    """Why what it says is not enough."""
+    """Why the bench is not enough."""
     for name in _others(subject, bench):
-        yield f"the bench timed another version of {name} than the runs are of: its source differs"
+        yield f"the bench timed another version of {name} than the runs used: its source differs"
     if bench.interrupted:
-        yield "the bench was interrupted, so that not all was timed as often as it should be"
+        yield "the bench was interrupted, so that repeats are missing"
 
 
 def _others(subject: Subject, bench: Ratios) -> list[str]:
-    """The caches of which it timed another version than was compared."""
+    """The caches of which the bench timed another version than the one that was compared."""
     compared = [each for run in subject.runs if run.provenance for each in run.provenance.inputs.items()]
     other = [name for name, digest in compared if bench.inputs.get(name, digest) != digest]
     return [name.removeprefix("cache ") for name in dict.fromkeys(other) if name.startswith("cache ")]
 
 
 def _name(subject: Subject, bench: Ratios) -> str:
-    """What the bench calls the candidate: where it is the reference too, it was timed again."""
+    """The name of the candidate in the bench; if it is also the reference, it was timed again."""
     return f"{subject.candidate} (again)" if bench.reference == subject.candidate else subject.candidate
 
 
-def _said(ratio: Ratio) -> str:
+def _words(ratio: Ratio) -> str:
     return f"{ratio.workload} {ratio.median:.3f} ({ratio.confidence:.0%}: {ratio.low:.3f} to {ratio.high:.3f})"
 
 
 def _bench_command(subject: Subject) -> str:
-    """Of a training, against the bundled original: what stands in the model cannot be timed apart from it."""
+    """The command for a bench. A training's own cache cannot be timed without its model, so the original is used."""
     if not subject.trained:
         return subject.command("bench", output="bench.json")
     return f"kvparity bench --reference legacy-released --candidate {subject.candidate} --json bench.json"
@@ -167,11 +171,11 @@ def _bench_command(subject: Subject) -> str:
 def _check_names(subject: Subject, bench: Ratios) -> None:
     if _name(subject, bench) not in {*bench.ratios, *bench.failures}:
         raise UsageError(
-            f"the bench timed {', '.join(bench.ratios)}; the results are of {subject.candidate}:"
-            f" `{_bench_command(subject)}` times that"
+            f"the bench timed {', '.join(bench.ratios)}, and the results are of {subject.candidate}: run"
+            f" `{_bench_command(subject)}`"
         )
     if bench.reference != subject.reference and not subject.trained:
         raise UsageError(
-            f"the bench held its candidates against {bench.reference}, the results against {subject.reference}:"
-            f" `{_bench_command(subject)}` times that"
+            f"the bench compares with {bench.reference}, and the results with {subject.reference}: run"
+            f" `{_bench_command(subject)}`"
         )

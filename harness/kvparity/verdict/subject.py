@@ -1,4 +1,4 @@
-"""`Subject`: the pair of caches that is judged, the runs that speak of it, and how to have more of them."""
+"""`Subject`: the two caches that are judged, their runs, and the commands for more runs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is judged.
+    """The two caches that are judged, and their runs.
 
     Attributes:
-        result: the sum of all runs, repeats left out.
-        runs: one by one.
-        repeats: of these, the ones that did and showed what one before them did.
+        result: the sum of all runs, without repeats.
+        runs: all runs.
+        repeats: the runs that did and found the same as a run before them.
     """
 
     result: Result
@@ -30,10 +30,10 @@ class Subject:
 
     @classmethod
     def of(cls, results: Sequence[Result]) -> Subject:
-        """Of results of one pair of caches.
+        """Make it from results.
 
         Raises:
-            UsageError: they are of several.
+            UsageError: they are of different pairs of caches.
         """
         result = merge(results)
         runs = [run for each in results for run in runs_of(each)]
@@ -44,36 +44,36 @@ class Subject:
 
     @property
     def reference(self) -> str:
-        """Its name, as the command line takes it."""
+        """Its name on the command line."""
         return self.result.reference.partition(" (")[0]
 
     @property
     def candidate(self) -> str:
-        """Its name, as the command line takes it."""
+        """Its name on the command line."""
         return self.result.candidate.partition(" (")[0]
 
     @property
     def trained(self) -> bool:
-        """Whether a run is a real training, whose reference is LightZero's own and cannot be built elsewhere."""
+        """Whether a run is a real training, whose reference is LightZero's own cache and exists only there."""
         return any(run.training is not None for run in self.runs)
 
     def command(self, verb: str, *arguments: str, output: str) -> str:
-        """A `kvparity` command over this pair of caches that writes `output`."""
+        """A `kvparity` command with these two caches that writes `output`."""
         sides = ("--reference", self.reference, "--candidate", self.candidate)
         return shlex.join(["kvparity", verb, *arguments, *sides, "--json", output])
 
-    def more(self, *scenarios: str, output: str = "more.json", steps: int | None = None) -> str:
-        """A command that supplies what these scenarios exercise; of a training, the same once more, and for longer."""
+    def command_for(self, *scenarios: str, output: str = "more.json", steps: int | None = None) -> str:
+        """A command that runs these scenarios; for a training, the same command again, to be run for longer."""
         if self.trained:
-            return self.again()
+            return self.repeat_command()
         seeds = [run.seed for run in self.runs if run.seed is not None]
         options = () if steps is None else ("--steps", str(steps))
-        if seeds:  # another one: the same operations again would count twice and show nothing new
+        if seeds:  # a new seed: the same operations again would show nothing new
             options = (*options, "--seed", str(max(seeds) + 1))
         return self.command("run", *scenarios, *options, output=output)
 
-    def again(self, runs: Sequence[Result] = ()) -> str:
-        """The command that one of these runs, or of all, came from, as one would type it to see what happened."""
+    def repeat_command(self, runs: Sequence[Result] = ()) -> str:
+        """The command of the first of `runs`, or of all runs, that has one; without --quiet, so that it reports."""
         for run in runs or self.runs:
             if run.provenance is not None:
                 return run.provenance.command.replace(" --quiet", "")
@@ -81,7 +81,7 @@ class Subject:
 
 
 def _apart(runs: Sequence[Result]) -> tuple[list[Result], list[Result]]:
-    """The runs that count, and those that repeat one of them."""
+    """The runs that count, and the runs that repeat one of them."""
     counted: list[Result] = []
     repeats: list[Result] = []
     alike: dict[tuple[Any, ...], list[Result]] = {}
@@ -96,13 +96,13 @@ def _apart(runs: Sequence[Result]) -> tuple[list[Result], list[Result]]:
 
 
 def _repeats(run: Result, other: Result) -> bool:
-    """Whether it is the same work with the same outcome. What came out differently is no repeat: it shows more."""
-    mine, its = (each.provenance.inputs if each.provenance else {} for each in (run, other))
-    return _work(run) == _work(other) and all(its.get(name, digest) == digest for name, digest in mine.items())
+    """Whether both did the same work with the same outcome and inputs. With another outcome it is no repeat."""
+    inputs, others = (each.provenance.inputs if each.provenance else {} for each in (run, other))
+    return _work(run) == _work(other) and all(others.get(name, digest) == digest for name, digest in inputs.items())
 
 
 def _work(run: Result) -> tuple[Any, ...]:
-    """What was done, and what it came to. No two trainings are the same, but one may be there twice."""
+    """What a run did and found. Two trainings are never the same, but one training may appear twice."""
     once = None if run.training is None else run.elapsed_s
     compared = (run.gets_compared, run.values_compared, run.tolerances)
     return run.spec, run.operations, run.coverage, *compared, run.by_group, run.unexpected, run.missing, once

@@ -1,4 +1,4 @@
-"""Whether the same training gives the same results under either cache: what `compare-training` found."""
+"""Check whether the same training gives the same results with both caches, from `kvparity compare-training`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """Of a comparison of trainings, what a verdict needs.
+    """What a verdict needs of a comparison of trainings.
 
     Attributes:
-        candidate: the cache that served the second one.
-        verdict: `SAME`, `DIFFERENT` or `INCONCLUSIVE`; `reason` for it in one sentence.
-        repeats: whether the reference's training repeated itself to the last bit.
-        failed: whether the candidate's training itself ended with an error.
+        candidate: the cache that served the second training.
+        verdict: `SAME`, `DIFFERENT` or `INCONCLUSIVE`.
+        reason: for it, in one sentence.
+        repeats: whether the training with the reference repeated itself to the last bit.
+        failed: whether the training with the candidate ended with an error.
     """
 
     candidate: str
@@ -35,10 +36,10 @@ class Trained:
 
 
 def trained_of(fields: dict[str, Any], where: str) -> Trained:
-    """Of what `kvparity compare-training --json` wrote.
+    """The comparison in `fields`, which `kvparity compare-training --json` wrote to the file `where`.
 
     Raises:
-        UsageError: it is nothing of the kind.
+        UsageError: `fields` is no comparison of trainings.
     """
     try:
         _, candidate, _ = fields["trainings"]
@@ -54,7 +55,7 @@ def trained_of(fields: dict[str, Any], where: str) -> Trained:
 
 
 def training(subject: Subject, trainings: Sequence[Trained], thresholds: Thresholds) -> Check:
-    """Different where the numbers part, and the reference's own do not.
+    """Fails if the numbers of the trainings differ although the reference repeats itself, or if the candidate's failed.
 
     Raises:
         UsageError: a comparison is of another candidate.
@@ -63,7 +64,8 @@ def training(subject: Subject, trainings: Sequence[Trained], thresholds: Thresho
     for trained in trainings:
         if trained.candidate != subject.candidate:
             raise UsageError(
-                f"the trainings compared were served by {trained.candidate}; the results are of {subject.candidate}"
+                f"the trainings were served by {trained.candidate}, and the results are of {subject.candidate}:"
+                f" `{command}` compares the right ones"
             )
     if not trainings:
         required = thresholds.requires("training")
