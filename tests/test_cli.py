@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from kvparity import Comparison, Trace, trace_path
-from kvparity.cli import main
+from kvparity.cli import COMMANDS, build_parser, main
+from kvparity.commands.command import Command, Parser
 
 KNOWN = """
 [[known]]
@@ -204,6 +207,32 @@ def test_python_runs_the_package() -> None:
         [sys.executable, "-m", "kvparity", "--version"], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout == f"kvparity {metadata.version('kvparity')}\n"
+
+
+@pytest.mark.parametrize("command", [None, *(command.name for command in COMMANDS)])
+def test_every_help_ends_with_an_example(command: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that can be typed as it stands, once there is a cache of that name."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"] if command is None else [command, "--help"])
+    assert ended.value.code == 0
+    *_, heading, example = capsys.readouterr().out.splitlines()
+    assert heading == "example:"
+    program, *arguments = shlex.split(example)
+    assert program == "kvparity"
+    assert build_parser().parse_args(arguments).command.name == (command or "run")
+
+
+def options_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """All arguments of a parser."""
+    return [action for action in parser._actions if not isinstance(action, argparse._SubParsersAction)]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_option_says_what_it_does(command: Command) -> None:
+    """In a few words, and none is left without."""
+    parser = Parser(example="")
+    command.add_options(parser)
+    assert [action.dest for action in options_of(parser) if not action.help] == []
 
 
 # ---------------------------------------------------------------- status 2

@@ -1,9 +1,9 @@
-"""The command line: its commands, and the exit status that each error comes to.
+"""The command line: a table of its commands. Each error ends with an exit status of its own.
 
-Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one line says what, and how to mend it),
-3 interrupted (what was found so far is reported). `shadow` ends with its script's own status where that is not 0; of
-`bench`, 1 is a cache that raised, or a ratio that became worse; `verdict` ends with 0 for GO, 1 for NO-GO, 4 for
-INCONCLUSIVE.
+Exit status: 0 parity, 1 a divergence that `--fail-on` counts, 2 bad input (one line on stderr says what is wrong and
+how to correct it), 3 interrupted (what was found so far is reported). `shadow` ends with the status of its script if
+that is not 0. `bench` ends with 1 if a cache raised or a ratio became worse. `verdict` ends with 0 for GO, 1 for NO-GO,
+4 for INCONCLUSIVE.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status."""
+    """Run one command, and return its exit status."""
     given = sys.argv[1:] if arguments is None else [*arguments]
     try:
         options = build_parser().parse_args(given)
@@ -58,11 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> Parser:
-    """The parser of the whole command line; which command it was is in `command`."""
+    """The parser of the whole command line. It stores the `Command` that was given under `command`."""
     parser = Parser(
         prog="kvparity",
         description="Proves, or disproves, that a refactored KV cache behaves like the one it replaces.",
-        epilog="exit status: 0 parity or GO, 1 divergence or NO-GO, 2 bad input, 3 interrupted, 4 INCONCLUSIVE",
+        notes="`kvparity COMMAND --help` explains a command.\n\n"
+        "exit status: 0 parity or GO, 1 divergence or NO-GO, 2 bad input, 3 interrupted, 4 INCONCLUSIVE",
+        example="kvparity run mcts --candidate my_package.my_module:MyManager",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print kvparity's version and exit")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -72,7 +74,7 @@ def build_parser() -> Parser:
 
 
 class _Version(argparse.Action):
-    """Prints the version, which is only looked up when it is asked for."""
+    """Prints the version. It is looked up only then, because that reads files."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         sys.stdout.write(f"kvparity {metadata.version('kvparity')}\n")

@@ -377,8 +377,11 @@ def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (["replay", CARTPOLE, "--address", "auto"], "--address is that of a Ray cluster: give --engine ray too"),
-        (["fuzz", "--jobs", "2", "--time", "1m"], "give --examples in the place of --time"),
+        (["replay", CARTPOLE, "--address", "auto"], "--address is the address of a Ray cluster: add --engine ray"),
+        (
+            ["fuzz", "--jobs", "2", "--time", "1m"],
+            "--time cannot be used in a campaign, which finds the same on any machine: give --examples instead",
+        ),
         (["replay", CARTPOLE, "--jobs", "0"], "'0' is not an integer of at least 1"),
         (["replay", "memory://nowhere.kvtrace", "--jobs", "1"], "there is no memory://nowhere.kvtrace"),
         (["replay", "nowhere.kvtrace", "--jobs", "1"], "'nowhere.kvtrace'"),

@@ -97,7 +97,9 @@ def test_a_faulty_candidate_gives_another_training(
     assert compare(train(), "fault:keeps-old-value-on-update", tmp_path / "out") == 1
     printed = capsys.readouterr().out
     assert "DIFFERENT: learner/loss differs from step 0 on: " in printed
-    assert re.search(r"the two caches part first at operation \d: stale_hit: fault:keeps-old-value-on-update ", printed)
+    assert re.search(
+        r"the two caches first differ at operation \d: stale_hit: fault:keeps-old-value-on-update ", printed
+    )
 
 
 def test_a_candidate_that_fails_ends_its_training(
@@ -107,7 +109,7 @@ def test_a_candidate_that_fails_ends_its_training(
     assert compare(train(), "fault:raises-always", tmp_path / "out") == 1
     printed = " ".join(capsys.readouterr().out.split())
     assert "DIFFERENT: the training served by fault:raises-always ended with status 1" in printed
-    assert "the two caches part first at operation 0: error: fault:raises-always raised RuntimeError: no" in printed
+    assert "the two caches first differ at operation 0: error: fault:raises-always raised RuntimeError: no" in printed
 
 
 def test_each_training_has_one_cache(train: Callable[..., Path], tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ def test_the_command_refuses_what_cannot_be(tmp_path: Path, capsys: pytest.Captu
         (["none.py"], "there is no script 'none.py'"),
         (["-o", str(tmp_path / "out"), str(script)], "exists already: choose another folder with -o, or remove it"),
         (["-o", "/dev/null/x", str(script)], "cannot be made: Not a directory"),
-        (["--curves", "(", str(script)], "'(' is no regular expression"),
+        (["--curves", "(", str(script)], "'(' is not a regular expression"),
     ):
         assert main(["compare-training", *arguments]) == 2
         error = capsys.readouterr().err

@@ -247,7 +247,7 @@ def test_a_model_that_cannot_be_shadowed_goes_without(
         del odd.shared_pool_size
         odd.forward_initial_inference()
     """
-    with pytest.warns(UserWarning, match="WorldModel 2 goes without a shadow: UnusableCacheError: .*shared_pool_size"):
+    with pytest.warns(UserWarning, match="WorldModel 2 is not shadowed: UnusableCacheError: .*shared_pool_size"):
         assert shadow("--quiet", script(more)) == 0
     assert "60 gets compared" in capsys.readouterr().out
 
@@ -258,7 +258,7 @@ def test_a_candidate_that_exits_when_it_is_built_ends_nothing(script: Callable[.
         "import sys\nfrom kvparity_refactored import fifo\n"
         "def build(config, env_num):\n    return fifo(config, env_num) if env_num == 1 else sys.exit(9)\n"
     )
-    with pytest.warns(UserWarning, match=r"WorldModel 1 goes without a shadow: .*SystemExit: 9"):
+    with pytest.warns(UserWarning, match=r"WorldModel 1 is not shadowed: .*SystemExit: 9"):
         assert shadow("--quiet", "--candidate", "fragile:build", script()) == 0
 
 
@@ -328,7 +328,7 @@ def test_a_projects_own_file_will_do(script: Callable[..., str], project: Path) 
         (["-m", "no.thing"], "module 'no.thing' cannot be found"),
         (["--candidate", "nothing", "train.py"], "there is no cache 'nothing'"),
         (["--max-share", "5", "train.py"], r"must lie in (0, 1], got 5.0"),
-        (["--max-share", "much", "train.py"], "'much' is not a share of wall time such as 0.05, nor none"),
+        (["--max-share", "much", "train.py"], "'much' is not a share of wall time such as 0.05, or none"),
         (["--compare-every", "0", "train.py"], "'0' is not an integer of at least 1"),
         (["--json", "no/where.json", "train.py"], "no/where.json cannot be written"),
         ([], "the following arguments are required: SCRIPT"),

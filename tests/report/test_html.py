@@ -468,7 +468,7 @@ def test_one_report_is_of_one_pair_of_caches(tmp_path: Path, capsys: pytest.Capt
         write_json(run("mcts", reference, 100), tmp_path / f"{reference}.json")
     files = sorted(str(path) for path in tmp_path.glob("*.json"))
     assert main(["report", *files, "-o", str(tmp_path / "report")]) == 2
-    assert "one report is of one pair of caches" in capsys.readouterr().err
+    assert "a report is about one pair of caches, but these results are about 2: " in capsys.readouterr().err
 
 
 def test_the_page_is_judged_by_the_thresholds_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

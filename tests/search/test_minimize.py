@@ -217,7 +217,7 @@ def test_the_small_trace_can_be_filed(revisit: Path, tmp_path: Path, capsys: pyt
     folder = tmp_path / "tests" / "regressions"
     arguments = ["minimize", str(revisit), "--regressions", str(folder)]
     assert main([*arguments, "-o", str(tmp_path / "small.kvtrace")]) == 1
-    assert f"filed: {folder / 'small.kvtrace'}, which pytest replays from now on" in capsys.readouterr().out
+    assert f"copied to {folder / 'small.kvtrace'}: pytest replays it from now on" in capsys.readouterr().out
     assert [path.name for path in folder.iterdir()] == ["small.kvtrace"]
     with Trace(folder / "small.kvtrace") as trace:
         assert (len(trace), trace.header.candidate) == (4, "refactored-fifo")
@@ -354,7 +354,7 @@ def test_the_command_passes_over_what_the_settings_accept(
     settings.write_text(ACCEPTED)
     options = ["minimize", str(revisit), "--config", str(settings)]
     assert main([*options, "-o", str(tmp_path / "a.kvtrace")]) == 0
-    assert "agree, but for what is accepted; there is nothing to minimize" in capsys.readouterr().out
+    assert "agree, except for accepted differences; there is nothing to minimize" in capsys.readouterr().out
     assert main([*options, "-o", str(tmp_path / "b.kvtrace"), "--candidate", "fault:forgets-v"]) == 1
     assert "wrong: candidate, reproducible)" in capsys.readouterr().out
 
@@ -383,7 +383,7 @@ def test_the_small_trace_may_be_written_where_it_is_filed(
     """It is there once, beside its pytest file, in a folder that is made."""
     folder = tmp_path / "tests" / "regressions"
     assert main(["minimize", str(revisit), "-o", str(folder / "c.kvtrace"), "--regressions", str(folder)]) == 1
-    assert f"filed: {folder / 'c.kvtrace'}" in capsys.readouterr().out
+    assert f"copied to {folder / 'c.kvtrace'}: " in capsys.readouterr().out
     assert sorted(path.name for path in folder.iterdir()) == ["c.kvtrace", "test_c.py"]
 
 

@@ -1,5 +1,5 @@
-"""The commands of `kvparity`: a module for each, with its doc, its arguments and its run, as a `Command`.
+"""The commands of `kvparity`. Each is a module with its help, its arguments and its run, as a `Command`.
 
-What several share: their arguments (`shared_options`, `argument_types`), a run of workloads one after the other
-(`session`) or as a campaign (`as_campaign`), and how a command ends (`conclusion`, `exit_status`, `termination`).
+Several commands share their options (`shared_options`, `argument_types`), the way in which they run workloads
+(`session`, `as_campaign`), and the way in which they end (`conclusion`, `exit_status`, `termination`).
 """

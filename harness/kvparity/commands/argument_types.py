@@ -1,4 +1,4 @@
-"""Numbers and times as people write them after an option."""
+"""Numbers and times, as people write them after an option."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _YEAR_S = 365 * 24 * 3600
-_LEAST_PATIENCE_S = 0.01  # ticks that come faster leave no time for anything else
+_LEAST_PATIENCE_S = 0.01  # checks that come more often leave no time for anything else
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Integers from `least` on, as far as the machine counts."""
+    """A parser of integers from `least` to `sys.maxsize`."""
 
     def parse(text: str) -> int:
         try:
@@ -33,7 +33,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def seconds(text: str) -> float:
-    """A time such as 90s, 5m or 2h."""
+    """Seconds, from a time such as 90s, 5m or 2h."""
     unit = text[-1:]
     try:
         time = float(text[:-1]) * _UNITS[unit] if unit in _UNITS else float(text)
@@ -47,18 +47,18 @@ def seconds(text: str) -> float:
 
 
 def percent(text: str) -> float:
-    """A share such as 10%."""
+    """A share, from a percentage such as 10%."""
     try:
         share = float(text.removesuffix("%")) / 100 if text.endswith("%") else math.nan
     except ValueError:
         share = math.nan
     if not 0 <= share < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 10%")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a percentage such as 10%")
     return share
 
 
 def seconds_or_none(text: str) -> float | None:
-    """A time such as 90s, or `none`."""
+    """Seconds, from a time such as 90s; None from `none`."""
     if text == "none":
         return None
     time = seconds(text)

@@ -1,4 +1,4 @@
-"""`kvparity replay` and `kvparity fuzz` as campaigns: by several processes or a cluster, in a folder to go on from."""
+"""`kvparity replay` and `kvparity fuzz` as campaigns: work for several processes, which can be continued later."""
 
 from __future__ import annotations
 
@@ -36,26 +36,30 @@ if TYPE_CHECKING:
     from kvparity.values.difference import Tolerance
 
 ENGINES = ("local", "ray")
-_NAMED = 8  # traces; a title of more is not read
+_NAMED = 8  # traces that a title lists; with more it only counts them
 
 
 def add_campaign_options(parser: argparse.ArgumentParser) -> None:
-    """Who does the work, and where what is done is kept."""
-    group = parser.add_argument_group("campaigns", "with any of these the work is cut into tasks for several processes")
-    group.add_argument("--engine", choices=ENGINES, help="processes on this machine (default), or Ray's workers")
-    group.add_argument("--jobs", type=at_least(1), metavar="N", help="how many (default one for each core)")
-    group.add_argument("--address", metavar="A", help="of a Ray cluster that runs (default: one is started here)")
-    group.add_argument("--campaign", type=Path, metavar="DIR", help="keeps what is done, for the same command to go on")
+    """Add the options that make a campaign of a command."""
+    group = parser.add_argument_group("campaign", "Any of these splits the work into tasks for several processes.")
+    group.add_argument("--engine", choices=ENGINES, help="use processes on this machine (local, the default), or Ray")
+    group.add_argument(
+        "--jobs", type=at_least(1), metavar="N", help="number of worker processes (default: one per core)"
+    )
+    group.add_argument("--address", metavar="A", help="address of a running Ray cluster (default: start one here)")
+    group.add_argument(
+        "--campaign", type=Path, metavar="DIR", help="keep finished tasks in DIR; the same command continues from there"
+    )
 
 
 def is_campaign(options: argparse.Namespace) -> bool:
-    """Whether the work is to be cut at all.
+    """Whether an option asks for a campaign.
 
     Raises:
         UsageError: options contradict each other.
     """
     if options.address is not None and options.engine != "ray":
-        raise UsageError("--address is that of a Ray cluster: give --engine ray too")
+        raise UsageError("--address is the address of a Ray cluster: add --engine ray")
     return any(given is not None for given in (options.engine, options.jobs, options.campaign))
 
 
@@ -64,9 +68,9 @@ class Campaign:
 
     Args:
         options: of the command line.
-        tolerance: how far numbers may lie apart; None asks for equal bits.
+        tolerance: how far numbers may differ; None asks for equal bits.
         known: differences that are accepted.
-        console: where to draw.
+        console: where to print.
 
     Raises:
         UsageError: a cache cannot be found.
@@ -94,14 +98,14 @@ class Campaign:
             folder=str(Path.cwd()),
             inputs={**origin.versions, **origin.inputs},
         )
-        self._setting.comparison().shadow(CacheSpec())  # what cannot be built is no finding of a thousand tasks
+        self._setting.comparison().shadow(CacheSpec())  # raises now if a cache cannot be built
 
     def replay(self, names: Sequence[str], *, steps: int | None) -> Result:
-        """Each trace, or each stream of it, is a task.
+        """Replay traces. Each trace, or each stream of a trace, is a task.
 
         Raises:
-            UsageError: a trace is not there, or a result cannot be written.
-            TraceError: one is no trace.
+            UsageError: a trace does not exist, or a result cannot be written.
+            TraceError: a file is not a trace.
         """
         tasks = trace_parts(names, steps=steps)
         with self._folder() as path:
@@ -111,10 +115,10 @@ class Campaign:
         return result
 
     def fuzz(self, *, count: int, seed: int, console: Console) -> Result:
-        """Ranges of examples are tasks; what they find is kept in `--output`, each once.
+        """Fuzz. Each range of examples is a task. Each kind of difference that they find is kept in `--output` once.
 
         Raises:
-            UsageError: what was found cannot be written.
+            UsageError: a file cannot be written.
         """
         tasks = examples(count, seed=seed)
         with self._folder() as path:
@@ -124,7 +128,7 @@ class Campaign:
             result.cases = _collected(done, self._options.output, console)
         result.workload, result.seed, result.examples = "fuzz", seed, sum(each.examples or 0 for _, each in done)
         result.kept = result.kept[: DivergenceLog.KEPT]
-        result.runs = []  # ranges of one fuzzing are no workloads of their own
+        result.runs = []  # the tasks of one fuzzing are one workload
         return result
 
     def _run(self, tasks: Sequence[Task], folder: Folder, console: Console, doing: str) -> Result:
@@ -146,7 +150,7 @@ class Campaign:
 
 
 def _collected(done: Sequence[tuple[Path, Result]], output: Path, console: Console) -> list[KeptCase]:
-    """Move what was found to where the user wants it: of each way to part the first, in the order of tasks."""
+    """Copy what the tasks found to `output`: for each kind of difference, the first case in the order of the tasks."""
     cases: dict[str, KeptCase] = {}
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -159,7 +163,7 @@ def _collected(done: Sequence[tuple[Path, Result]], output: Path, console: Conso
                 target = output / trace.name
                 for name in () if target.exists() else (trace.name, f"{test_name(trace)}.py"):
                     (output / name).write_bytes((folder / name).read_bytes())
-                with Trace(target) as kept:  # perhaps an earlier run's
+                with Trace(target) as kept:  # it may be from an earlier run
                     cases[trace.name] = replace(case, operations=len(kept), trace=str(target))
                 console.print(Text(f"{told}: {target}: {case.explanation}"), soft_wrap=True)
     except OSError as error:
@@ -168,5 +172,5 @@ def _collected(done: Sequence[tuple[Path, Result]], output: Path, console: Conso
 
 
 def _cores() -> int:
-    """That this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

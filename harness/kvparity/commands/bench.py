@@ -1,4 +1,4 @@
-"""`kvparity bench`: caches timed against each other, and the pool sizes that workloads need."""
+"""`kvparity bench`: times caches against each other, and finds the pool sizes that workloads need."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kvparity.commands.argument_types import at_least, percent
 from kvparity.commands.command import Command
 from kvparity.commands.conclusion import check_files
 from kvparity.commands.exit_status import DIVERGENCE, INTERRUPTED, PARITY
-from kvparity.commands.shared_options import CACHE, DEFAULT_STEPS
+from kvparity.commands.shared_options import CACHES, DEFAULT_STEPS
 from kvparity.errors import UsageError
 from kvparity.evidence.memory import machine_bytes
 from kvparity.evidence.provenance import provenance
@@ -47,9 +47,9 @@ DEFAULT_CANDIDATES = ("refactored-fifo", "refactored-lru", "refactored-priority"
 DEFAULT_REPEATS = 20
 DEFAULT_WORSE = 0.1
 _PIPE_WIDTH = 120
-_ENTRIES = 64  # that stand in for values at least
+_ENTRIES = 64  # how many values there must be room for
 _FLOAT_BYTES = 4
-_AGAIN = " (again)"  # a candidate that is the reference itself: its ratios show how far noise goes
+_AGAIN = " (again)"  # marks a candidate that is the reference itself; its ratios show the noise
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -58,61 +58,67 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=list(DEFAULT_WORKLOADS),
         metavar="SCENARIO_OR_TRACE",
-        help=f"names, see `kvparity list`, or .kvtrace files (default {' and '.join(DEFAULT_WORKLOADS)})",
+        help=f"a name from `kvparity list`, or a .kvtrace file (default {' and '.join(DEFAULT_WORKLOADS)})",
     )
-    parser.add_argument(
-        "--reference", default=DEFAULT_REFERENCE, metavar="NAME", help=f"what the others are held against: {CACHE}"
+    caches = parser.add_argument_group("caches", CACHES)
+    caches.add_argument(
+        "--reference",
+        default=DEFAULT_REFERENCE,
+        metavar="NAME",
+        help=f"the cache that the candidates are compared with (default {DEFAULT_REFERENCE})",
     )
-    parser.add_argument(
+    caches.add_argument(
         "--candidate",
         action="append",
         metavar="NAME",
-        help=f"may be given several times (default {', '.join(DEFAULT_CANDIDATES)})",
+        help=f"a cache to time; can be given several times (default {', '.join(DEFAULT_CANDIDATES)})",
     )
     parser.add_argument(
         "--repeats",
         type=at_least(0),
         default=DEFAULT_REPEATS,
         metavar="N",
-        help=f"how often everything is timed (default {DEFAULT_REPEATS}); with --sweep, 0 times nothing",
+        help=f"time everything N times (default {DEFAULT_REPEATS}); 0, with --sweep only, times nothing",
     )
     parser.add_argument(
         "--steps",
         type=at_least(1),
         default=DEFAULT_STEPS,
         metavar="N",
-        help=f"operations of each workload at most (default {DEFAULT_STEPS:,})",
+        help=f"use at most N operations of each workload (default {DEFAULT_STEPS:,})",
     )
-    parser.add_argument("--seed", type=at_least(0), default=0, help="of the scenarios (default 0)")
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of the scenarios (default 0)")
     parser.add_argument(
         "--entry",
         type=_shape,
         metavar="LxHxTxD",
-        help="give all values that many layers, heads, tokens and that head dim, as 2x8x20x96",
+        help="use values of this shape: layers, heads, tokens, head dim, such as 2x8x20x96",
     )
-    parser.add_argument("--sweep", action="store_true", help="sweep pool sizes too: which does the workload need?")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures as JSON")
-    parser.add_argument("--against", type=Path, metavar="FILE", help="compare every ratio with an earlier --json")
+    parser.add_argument("--sweep", action="store_true", help="also compute the hit rate at every pool size")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements as JSON")
+    parser.add_argument(
+        "--against", type=Path, metavar="FILE", help="compare every ratio with those of an earlier --json FILE"
+    )
     parser.add_argument(
         "--worse",
         type=percent,
         default=DEFAULT_WORSE,
         metavar="P",
-        help=f"with --against: exit with 1 where a ratio rose by more (default {DEFAULT_WORSE:.0%})".replace("%", "%%"),
+        help=f"with --against: exit with 1 if a ratio rose by more (default {DEFAULT_WORSE:.0%})".replace("%", "%%"),
     )
     parser.add_argument("--quiet", action="store_true", help="print the verdicts only")
 
 
 def _bench(options: argparse.Namespace) -> int:
-    """Measure, show, keep; the exit status is 1 where a cache raised, or a ratio is worse than it was.
+    """Measure, print, and write. The exit status is 1 if a cache raised, or if a ratio is worse than it was.
 
     Raises:
-        UsageError: a name or file cannot be used, or the earlier bench measured other things.
+        UsageError: a name or a file cannot be used, or the earlier bench measured something else.
         UnusableCacheError: a cache cannot be built.
         TraceError: a trace is damaged.
     """
     if not options.repeats and not options.sweep:
-        raise UsageError("--repeats 0 times nothing: give it with --sweep, or give at least 1")
+        raise UsageError("--repeats 0 times nothing: add --sweep, or give at least 1")
     check_files(options)
     settings = _settings(options)
     earlier = None if options.against is None else read_bench(options.against)
@@ -138,7 +144,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _check(names: list[str], entrants: Mapping[str, Build], options: argparse.Namespace) -> None:
-    """Before much work is done: make sure that there are such workloads, and caches that can be built for them."""
+    """Raise before any work is done if a workload does not exist, or if a cache cannot be built for it."""
     for name in names:
         for spec in load(name, steps=1, seed=options.seed, entry=options.entry).specs.values():
             for build in entrants.values():
@@ -146,7 +152,7 @@ def _check(names: list[str], entrants: Mapping[str, Build], options: argparse.Na
 
 
 def _entrants(settings: Settings) -> dict[str, Build]:
-    """What builds each cache, the reference first."""
+    """By name, what builds each cache; the reference comes first."""
     names = (settings.reference, *settings.candidates)
     return {name: partial(build_cache, name.removesuffix(_AGAIN)) for name in names}
 
@@ -158,7 +164,7 @@ def _measured(
     options: argparse.Namespace,
     console: Console,
 ) -> Bench:
-    """Every workload, shown as soon as it is done; an interrupt ends it early."""
+    """Measure every workload, and print each as soon as it is done. An interrupt ends it early."""
     origin = provenance(
         options.command_line,
         files=[path for path in map(trace_of, names) if path is not None],
@@ -221,7 +227,7 @@ def _machine() -> Machine:
 
 
 def _processor() -> str:
-    """Its name where Linux tells it, else its kind."""
+    """The processor's name, as Linux gives it; elsewhere its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -247,7 +253,10 @@ def _shape(text: str) -> Shape:
 
 COMMAND = Command(
     name="bench",
-    summary="what caches cost, side by side, and which pool sizes a workload needs",
+    summary="measure what caches cost, and which pool sizes a workload needs",
+    details="The caches take turns, operation by operation, so that a busy machine slows all of them\n"
+    "alike. The ratio of their times is what counts.",
+    example="kvparity bench mcts --candidate my_package.my_module:MyManager",
     add_options=_add_options,
     run=_bench,
 )

@@ -1,4 +1,4 @@
-"""`kvparity compare-training`: one script trained under one seed with either cache, and what that came to."""
+"""`kvparity compare-training`: trains one script under one seed with each cache, and compares what it logs."""
 
 from __future__ import annotations
 
@@ -43,22 +43,37 @@ _MIB = 1 << 20
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", dest="module", action="store_true", help="run a module, as `python -m` does")
     parser.add_argument("target", metavar="SCRIPT", help="a training script, or with -m the name of a module")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its own arguments")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="arguments of the script")
     parser.add_argument(
-        "--reference", default=DEFAULT_REFERENCE, metavar="NAME", help="what to call LightZero's own caches"
+        "--reference",
+        default=DEFAULT_REFERENCE,
+        metavar="NAME",
+        help=f"how the report names LightZero's own caches (default {DEFAULT_REFERENCE})",
     )
-    parser.add_argument("--candidate", default=DEFAULT_CANDIDATE, metavar="NAME", help="the cache on trial")
-    parser.add_argument("--seed", type=int, default=0, help="of everything (default 0)")
+    parser.add_argument(
+        "--candidate",
+        default=DEFAULT_CANDIDATE,
+        metavar="NAME",
+        help=f"the cache under test, named as in `kvparity run --help` (default {DEFAULT_CANDIDATE})",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of all that is drawn at random (default 0)"
+    )
     parser.add_argument(
         "--curves",
         type=_regex,
         default=PATTERN,
         metavar="REGEX",
-        help=f"which of what is logged to compare (default {PATTERN!r})",
+        help=f"compare the logged numbers whose names match (default {PATTERN!r})",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("kvparity-trainings"), metavar="DIR", help="curves and outputs"
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("kvparity-trainings"),
+        metavar="DIR",
+        help="a new folder for the curves and the output of each training (default ./kvparity-trainings)",
     )
 
 
@@ -66,15 +81,15 @@ def _regex(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression: {error}") from None
     return text
 
 
 def _compare_training(options: argparse.Namespace) -> int:
-    """Compare, show, keep; the exit status.
+    """Train, compare, write and print.
 
     Raises:
-        UsageError: there is no such script, a training left nothing, or what is to be written cannot be.
+        UsageError: the script does not exist, a training wrote no result, or a file cannot be written.
     """
     check_files(options)
     console = open_console()
@@ -91,10 +106,10 @@ def _compare_training(options: argparse.Namespace) -> int:
 def _trained(options: argparse.Namespace, console: Console) -> Paired:
     """Train with the reference, with the candidate in its place, and with the reference once more.
 
-    Where the candidate's training is another, train once more with both caches, to see where these part.
+    If the candidate's training differs, train once more with both caches, to see where the caches first differ.
 
     Raises:
-        UsageError: there is no such script, the folder cannot be used, or a training left nothing.
+        UsageError: the script does not exist, the folder cannot be used, or a training wrote no result.
     """
     check_target(options.target, module=options.module)
     paired = pair(*(_run(name, serve, options, console) for name, serve in RUNS.items()))
@@ -138,12 +153,14 @@ def _train(plan: Plan, folder: Path) -> TrainingRun:
     run = read_run(folder)
     if run is None:
         tail = " | ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:])
-        raise UsageError(f"the training {plan.name} ended with status {done.returncode} and left nothing: {tail}")
+        raise UsageError(
+            f"the training {plan.name} ended with status {done.returncode} and wrote no result; its output ends: {tail}"
+        )
     return run
 
 
 def _render(paired: Paired) -> RenderableType:
-    """The three trainings side by side; the verdict comes after it."""
+    """The three trainings side by side, without the verdict."""
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     runs = (paired.reference, paired.candidate, paired.again)
@@ -166,10 +183,10 @@ def _render(paired: Paired) -> RenderableType:
 
 
 def _verdict_of(paired: Paired) -> Text:
-    """One line, and a second where it is known at which operation the two caches part."""
+    """The verdict in one line, and a second one if it is known at which operation the caches first differ."""
     text = f"{paired.verdict}: {paired.reason}"
     if paired.caches_part_at:
-        text += f"\nthe two caches part first at {paired.caches_part_at}"
+        text += f"\nthe two caches first differ at {paired.caches_part_at}"
     style = "bold green" if paired.verdict == SAME else "bold red"
     return Text(text, style=style)
 
@@ -189,7 +206,10 @@ def _count(run: TrainingRun, pool: str, name: str) -> str:
 
 COMMAND = Command(
     name="compare-training",
-    summary="the same training under one seed, served by either cache: are its losses equal?",
+    summary="train under one seed with each cache, and compare the losses",
+    details="The script is run three times: with its own caches, with the candidate in their place,\n"
+    "and with its own caches again, which shows what two equal trainings differ in anyway.",
+    example="kvparity compare-training --candidate my_package.my_module:MyManager train.py",
     add_options=_add_options,
     run=_compare_training,
 )

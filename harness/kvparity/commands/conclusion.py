@@ -1,4 +1,4 @@
-"""How a command ends: what it came to is written, shown, and told by its exit status."""
+"""How a command ends: its result is written to files, printed, and turned into an exit status."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 
 def say(line: str) -> None:
-    """One line on stderr, whether anybody reads it or not."""
+    """Print one line to stderr. If nobody reads stderr, nothing happens."""
     with suppress(OSError):
         sys.stderr.write(f"kvparity: {line}\n")
         sys.stderr.flush()
 
 
 def check_files(options: argparse.Namespace) -> None:
-    """Before much work is done: make sure that what it comes to can be written.
+    """Raise before any work is done if the result cannot be written.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: a folder does not exist, or a package that writes the page is not installed.
     """
     for name in ("json", "junit", "markdown", "certificate"):
         path = getattr(options, name, None)
@@ -54,10 +54,10 @@ def check_files(options: argparse.Namespace) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Before much work is done: make sure that there is a folder for this file, and none in its place.
+    """Raise before any work is done if this file cannot be written.
 
     Raises:
-        UsageError: there is not.
+        UsageError: its folder does not exist, or it is a folder itself.
     """
     if not path.parent.is_dir():
         raise UsageError(f"{path} cannot be written: there is no directory {path.parent}")
@@ -66,9 +66,18 @@ def check_file(path: Path) -> None:
 
 
 def conclude(result: Result, options: argparse.Namespace, console: Console, *, files: Sequence[Path]) -> int:
-    """Report a result, which came of these files, everywhere that was asked for; its exit status.
+    """Write a result to all files that the options name, print it, and return its exit status.
 
-    Files come first: whoever reads what is printed may have gone.
+    Files are written first, so that they are complete even if nobody reads what is printed.
+
+    Args:
+        result: what the command found.
+        options: of the command line.
+        console: where to print.
+        files: traces and scripts that the result comes from.
+
+    Raises:
+        UsageError: a file cannot be written, or the settings cannot be read.
     """
     if options.json or options.report:
         result.provenance = provenance(options.command_line, files=files, caches=_factories(result))
@@ -99,9 +108,9 @@ def conclude(result: Result, options: argparse.Namespace, console: Console, *, f
 
 
 def _origins(result: Result) -> Iterator[tuple[str, str, Path]]:
-    """Of each side that is named by its module or file: which side, its name, and the file that it came from.
+    """For each side that is named by a module or file: the side, its name, and the file that defines it.
 
-    So that a reader sees whether the class that was tested is the one that was meant.
+    A reader sees from it whether the intended class was tested.
     """
     for side, given in (("reference", result.reference), ("candidate", result.candidate)):
         name = given.partition(" (")[0]
@@ -114,7 +123,7 @@ def _origins(result: Result) -> Iterator[tuple[str, str, Path]]:
 
 
 def _factories(result: Result) -> Iterator[tuple[str, CacheFactory]]:
-    """The two caches by name, as far as they are found by it: a training's own are not."""
+    """The two caches by name. A training's own caches have none that can be found."""
     for name in dict.fromkeys(name.partition(" (")[0] for name in (result.reference, result.candidate)):
         with suppress(UsageError):
             yield name, factory_of(name)

@@ -1,4 +1,4 @@
-"""`kvparity fuzz`: looks for operations that tell two caches apart."""
+"""`kvparity fuzz`: searches for operations that two caches answer differently."""
 
 from __future__ import annotations
 
@@ -32,33 +32,38 @@ _SEEDS = 1 << 32
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    add_comparison_options(parser)
     parser.add_argument(
         "--examples",
         type=at_least(1),
         metavar="N",
-        help=f"streams of operations to try (default {DEFAULT_EXAMPLES:,})",
+        help=f"try N sequences of operations (default {DEFAULT_EXAMPLES:,})",
     )
-    parser.add_argument("--time", type=seconds, metavar="T", help="how long to try: 90s, 5m, 2h")
-    parser.add_argument("--seed", type=at_least(0), help="repeats a run (default: a new one each time, printed)")
+    parser.add_argument("--time", type=seconds, metavar="T", help="stop after this long: 90s, 5m, 2h")
+    parser.add_argument(
+        "--seed",
+        type=at_least(0),
+        metavar="N",
+        help="repeat an earlier run (default: a new seed each time; the result names it)",
+    )
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         default=Path("kvparity-fuzz"),
         metavar="DIR",
-        help="keeps what is found, and the examples to try first the next time (default ./kvparity-fuzz)",
+        help="keep here what is found, and what to try first the next time (default ./kvparity-fuzz)",
     )
+    add_comparison_options(parser)
     add_campaign_options(parser)
 
 
 def _fuzz(options: argparse.Namespace) -> int:
-    """In this process, or as a campaign.
+    """Search in this process, or as a campaign.
 
     Raises:
-        UsageError: a cache cannot be found, options contradict each other, or what is to be written cannot be.
+        UsageError: a cache cannot be found, options contradict each other, or a file cannot be written.
         UnusableCacheError: a cache cannot be built.
-        TraceError: what is found cannot be written.
+        TraceError: a trace of what was found cannot be written.
     """
     session = Session(options)
     with session:
@@ -70,9 +75,11 @@ def _fuzz(options: argparse.Namespace) -> int:
 def _by_campaign(session: Session, console: Console) -> Result:
     options = session.options
     if options.time is not None:
-        raise UsageError("a campaign comes to the same whoever runs it: give --examples in the place of --time")
+        raise UsageError(
+            "--time cannot be used in a campaign, which finds the same on any machine: give --examples instead"
+        )
     seed = options.seed
-    if seed is None:  # a campaign that is kept goes on from where it was, so its seed is no surprise
+    if seed is None:  # the same command must continue a campaign that is kept in a folder
         seed = 0 if options.campaign else secrets.randbelow(_SEEDS)
     return session.campaign().fuzz(count=options.examples or DEFAULT_EXAMPLES, seed=seed, console=console)
 
@@ -96,5 +103,11 @@ def _here(session: Session, console: Console) -> Result:
 
 
 COMMAND = Command(
-    name="fuzz", summary="look for operations that tell two caches apart", add_options=_add_options, run=_fuzz
+    name="fuzz",
+    summary="search for operations that both caches answer differently",
+    details="Hypothesis makes up the operations. Each kind of difference is kept once, with the\n"
+    "fewest operations that show it: as a trace, as a program and as a pytest file.",
+    example="kvparity fuzz --candidate my_package.my_module:MyManager --time 5m",
+    add_options=_add_options,
+    run=_fuzz,
 )

@@ -1,4 +1,4 @@
-"""`kvparity list`: the caches, scenarios, faulty caches and bundled traces there are."""
+"""`kvparity list`: the installed caches, scenarios, faulty caches and traces."""
 
 from __future__ import annotations
 
@@ -28,11 +28,16 @@ _SECTIONS: dict[str, Callable[[], dict[str, str]]] = {
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("section", nargs="?", choices=tuple(_SECTIONS), help="only these")
+    parser.add_argument("section", nargs="?", choices=tuple(_SECTIONS), help="list only these")
 
 
 def _list(options: argparse.Namespace) -> int:
-    """One section, or all."""
+    """List one section, or all.
+
+    Raises:
+        UsageError: something that is installed cannot be loaded.
+        TraceError: a trace is damaged.
+    """
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
@@ -55,5 +60,10 @@ def _trace_summary(path: Path) -> str:
 
 
 COMMAND = Command(
-    name="list", summary="caches, scenarios, faults and bundled traces", add_options=_add_options, run=_list
+    name="list",
+    summary="list the caches, scenarios, faulty caches and traces that are installed",
+    details="Every name in the list can be given to the other commands.",
+    example="kvparity list scenarios",
+    add_options=_add_options,
+    run=_list,
 )

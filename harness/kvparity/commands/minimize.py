@@ -1,4 +1,4 @@
-"""`kvparity minimize`: a failing trace made small, as a trace, as a program and as a test."""
+"""`kvparity minimize`: shortens a failing trace, and writes it as a trace, as a program and as a test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 from kvparity.commands.command import Command
 from kvparity.commands.conclusion import check_file
 from kvparity.commands.exit_status import DIVERGENCE, INTERRUPTED, PARITY
-from kvparity.commands.shared_options import add_config_option, add_patience_option, add_side_options
+from kvparity.commands.shared_options import add_cache_options, add_config_option, add_patience_option
 from kvparity.driving.comparison import Comparison
 from kvparity.errors import TraceError
 from kvparity.report import Progress
@@ -38,27 +38,34 @@ if TYPE_CHECKING:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", metavar="TRACE", help="a .kvtrace file or the name of a bundled trace")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="SMALL", help="a new .kvtrace file")
+    parser.add_argument("trace", metavar="TRACE", help="a .kvtrace file, a URL, or the name of a bundled trace")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="SMALL",
+        help="the short trace to write, a new .kvtrace file",
+    )
     parser.add_argument(
         "--regressions",
         type=Path,
         nargs="?",
         const=Path(REGRESSIONS),
         metavar="DIR",
-        help=f"file it there as well, where the pytest plugin replays it (without DIR: {REGRESSIONS})",
+        help=f"also copy it to a folder whose traces the pytest plugin replays (without DIR: {REGRESSIONS})",
     )
-    add_side_options(parser)
+    add_cache_options(parser)
     add_patience_option(parser)
     add_config_option(parser)
 
 
 def _minimize(options: argparse.Namespace) -> int:
-    """Minimize the first unexpected divergence of a trace, and print it; parity where there is none.
+    """Shorten a trace to its first unexpected divergence. The exit status is 0 if it has none.
 
     Raises:
-        TraceError: the file is no trace, or what is to be written exists already.
-        UsageError: there is no folder for it, or a cache cannot be found.
+        TraceError: the file is not a trace, or a file to write exists already.
+        UsageError: the folder to write to does not exist, or a cache cannot be found.
         UnusableCacheError: a cache cannot be built.
         FlakyError: the trace does not show the same divergence twice.
     """
@@ -70,7 +77,7 @@ def _minimize(options: argparse.Namespace) -> int:
         found = _minimal(path, options.output, comparison, regressions=options.regressions, console=console)
     if found is None:
         names = f"{options.reference} and {options.candidate}"
-        agree = "agree, but for what is accepted" if known else "agree"
+        agree = "agree, except for accepted differences" if known else "agree"
         line = f"{one_line(str(path))}: {names} {agree}; there is nothing to minimize"
         console.print(Text(line), soft_wrap=True)
         return PARITY
@@ -80,7 +87,7 @@ def _minimize(options: argparse.Namespace) -> int:
 def _minimal(
     path: Path, output: Path, comparison: Comparison, *, regressions: Path | None, console: Console
 ) -> Minimal | None:
-    """The first unexpected divergence of a trace made small, once it is written and shown; None where there is none."""
+    """Shorten a trace, write the short one and show it. Returns None if the trace has no unexpected divergence."""
     filed = None if regressions is None else regressions / output.name
     in_place = bool(output.name) and filed is not None and os.path.realpath(filed) == os.path.realpath(output)
     if not in_place:
@@ -111,7 +118,7 @@ def _minimal(
     if filed is not None:
         if not in_place:
             copy_trace(output, filed)
-        console.print(Text(f"filed: {filed}, which pytest replays from now on"), soft_wrap=True)
+        console.print(Text(f"copied to {filed}: pytest replays it from now on"), soft_wrap=True)
     return found
 
 
@@ -141,7 +148,9 @@ def _operations(trace: Trace, stream: int) -> Iterator[Operation]:
 
 COMMAND = Command(
     name="minimize",
-    summary="the shortest trace that shows a trace's first divergence",
+    summary="shorten a trace to the fewest operations that show its first difference",
+    details="The short trace is written with a pytest file beside it, and printed as a program.",
+    example="kvparity minimize long.kvtrace -o short.kvtrace --candidate my_package.my_module:MyManager",
     add_options=_add_options,
     run=_minimize,
 )

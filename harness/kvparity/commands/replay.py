@@ -1,4 +1,4 @@
-"""`kvparity replay`: recorded traces through both caches."""
+"""`kvparity replay`: compares both caches on recorded operations."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ if TYPE_CHECKING:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", nargs="+", metavar="TRACE", help=".kvtrace files, URLs or names of bundled ones")
+    parser.add_argument(
+        "trace", nargs="+", metavar="TRACE", help="a .kvtrace file, a URL, or the name of a bundled trace"
+    )
+    parser.add_argument(
+        "--steps", type=at_least(1), metavar="N", help="replay only the first N operations of each trace (default: all)"
+    )
     add_comparison_options(parser)
-    parser.add_argument("--steps", type=at_least(1), metavar="N", help="operations of each (default all)")
     add_campaign_options(parser)
 
 
 def _replay(options: argparse.Namespace) -> int:
-    """Each trace once, one after the other or as a campaign.
+    """Replay each trace once, one after the other or as a campaign.
 
     Raises:
-        UsageError: a trace or a cache cannot be found, or what is to be written cannot be.
+        UsageError: a trace or a cache cannot be found, or a file cannot be written.
         UnusableCacheError: a cache cannot be built.
-        TraceError: a file is no trace.
+        TraceError: a file is not a trace.
     """
     session = Session(options)
     names = list(dict.fromkeys(options.trace))
@@ -42,4 +46,11 @@ def _replay(options: argparse.Namespace) -> int:
     return session.finish()
 
 
-COMMAND = Command(name="replay", summary="recorded traces through both caches", add_options=_add_options, run=_replay)
+COMMAND = Command(
+    name="replay",
+    summary="compare both caches on recorded operations (traces)",
+    details="A trace holds the operations of a real training, or of an earlier `kvparity run`.",
+    example="kvparity replay cartpole-unizero-100sims --reference legacy-released",
+    add_options=_add_options,
+    run=_replay,
+)

@@ -1,4 +1,4 @@
-"""`kvparity report`: results that were written before, as one page."""
+"""`kvparity report`: one HTML page from JSON results."""
 
 from __future__ import annotations
 
@@ -21,32 +21,44 @@ if TYPE_CHECKING:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("result", nargs="+", type=Path, metavar="RESULT", help="JSON results of one pair of caches")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where to write index.html")
+    parser.add_argument(
+        "result",
+        nargs="+",
+        type=Path,
+        metavar="RESULT",
+        help="a file that --json wrote; all files must be about the same two caches",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="the folder to write index.html to"
+    )
     add_config_option(parser)
     parser.add_argument(
-        "--fail-on", choices=FAIL_ON, default="behaviour", help="what the verdict counts (default behaviour)"
+        "--fail-on",
+        choices=FAIL_ON,
+        default="behaviour",
+        help="count a difference in the verdict if it is at least this severe (default behaviour)",
     )
 
 
 def _report(options: argparse.Namespace) -> int:
-    """Write the page, say where it is, and what the verdict is; 0, whatever that is.
+    """Write the page, and print the verdict and where the page is. The exit status is 0 whatever the verdict is.
 
     Raises:
-        UsageError: a file is no result, they are of several pairs of caches, or the page cannot be written.
+        UsageError: a file is not a result, the results are about several pairs of caches, or the page cannot be
+            written.
     """
     make_sure_it_can_be_made()
     results = [read_result(path) for path in dict.fromkeys(options.result)]
     pairs = dict.fromkeys((result.reference, result.candidate) for result in results)
     if len(pairs) > 1:
         said = "; ".join(f"{reference} against {candidate}" for reference, candidate in pairs)
-        raise UsageError(f"one report is of one pair of caches, and these results are of {len(pairs)}: {said}")
+        raise UsageError(f"a report is about one pair of caches, but these results are about {len(pairs)}: {said}")
     result = merge(results)
     thresholds = read_settings(options.config).verdict
     try:
         write_page(result, options.output, fail_on=options.fail_on, thresholds=thresholds)
-    except (ValueError, TypeError) as error:  # numbers that are none, which reading a result does not look at
-        raise UsageError(f"no result: {error}") from None
+    except (ValueError, TypeError) as error:  # reading a result does not check every number
+        raise UsageError(f"these are not results: {error}") from None
     console = open_console()
     console.print(verdict_line(result, fail_on=options.fail_on), soft_wrap=True)
     console.print(f"written: {options.output / 'index.html'}", soft_wrap=True, markup=False)
@@ -55,7 +67,9 @@ def _report(options: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="report",
-    summary="the HTML report of results that were written with --json",
+    summary="make one HTML page from JSON results",
+    details="The page opens in any browser, offline. It needs the extra `report`.",
+    example="kvparity report result.json -o report",
     add_options=_add_options,
     run=_report,
 )

@@ -1,4 +1,4 @@
-"""`kvparity run`: drives both caches with scenarios."""
+"""`kvparity run`: compares both caches under scenarios, which are simulated workloads."""
 
 from __future__ import annotations
 
@@ -35,22 +35,30 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "scenario",
         nargs="*",
         metavar="SCENARIO",
-        help=f"names, see `kvparity list`; without one, the trace {DEFAULT_TRACE} and then {DEFAULT_SCENARIO}",
+        help=f"a name from `kvparity list scenarios`, package.module:attribute or path/to/file.py:attribute"
+        f" (default: the trace {DEFAULT_TRACE}, then {DEFAULT_SCENARIO})",
+    )
+    parser.add_argument(
+        "--steps", type=at_least(1), metavar="N", help=f"run N operations of each scenario (default {DEFAULT_STEPS:,})"
+    )
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="seed of the scenarios (default 0)")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="record the operations of one scenario in a new .kvtrace file"
+    )
+    parser.add_argument(
+        "--tensors",
+        choices=("full", "fingerprint"),
+        default="full",
+        help="what --record keeps of values: their tensors (full, the default), or only fingerprints, which are small",
     )
     add_comparison_options(parser)
-    parser.add_argument(
-        "--steps", type=at_least(1), metavar="N", help=f"operations of each (default {DEFAULT_STEPS:,})"
-    )
-    parser.add_argument("--seed", type=at_least(0), default=0, help="of the scenarios (default 0)")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="write what happens to a new .kvtrace file")
-    parser.add_argument("--tensors", choices=("full", "fingerprint"), default="full", help="what --record keeps")
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Without a scenario, the bundled trace comes before the default one.
+    """Run each scenario once. If none is named, replay the bundled trace, then run the default scenario.
 
     Raises:
-        UsageError: a scenario or a cache cannot be found, or what is to be written cannot be.
+        UsageError: a scenario or a cache cannot be found, or a file cannot be written.
         UnusableCacheError: a cache cannot be built.
         TraceError: the recording cannot be written.
     """
@@ -61,21 +69,21 @@ def _run(options: argparse.Namespace) -> int:
             raise UsageError("--record needs exactly one scenario: name it, as in `kvparity run mcts --record FILE`")
         if not names:
             session.traces([DEFAULT_TRACE], steps=options.steps)
-        scenarios = {name: load_scenario(name) for name in names or [DEFAULT_SCENARIO]}  # all, before any is run
+        scenarios = {name: load_scenario(name) for name in names or [DEFAULT_SCENARIO]}  # a wrong name raises at once
         for name, scenario in scenarios.items():
             _drive(session, name, scenario)
     return session.finish()
 
 
 def _drive(session: Session, name: str, scenario: Scenario) -> None:
-    """Drive both caches with one scenario, and record that where it is asked for."""
+    """Drive both caches with one scenario, and record it if the options say so."""
     if session.interrupted:
         return
     options = session.options
     steps = DEFAULT_STEPS if options.steps is None else options.steps
     writer: TraceWriter | nullcontext[None] = nullcontext()
     if options.record:
-        session.comparison().shadow(scenario.spec)  # caches that cannot be built leave no empty recording
+        session.comparison().shadow(scenario.spec)  # raises if a cache cannot be built, before the file exists
         note = f"kvparity run {name} --seed {options.seed} --steps {steps}"
         writer = TraceWriter(
             options.record,
@@ -94,4 +102,12 @@ def _drive(session: Session, name: str, scenario: Scenario) -> None:
     session.add(result, source=Source(result=result, comparison=comparison, stream=stream))
 
 
-COMMAND = Command(name="run", summary="drive both caches with scenarios", add_options=_add_options, run=_run)
+COMMAND = Command(
+    name="run",
+    summary="compare both caches under scenarios, which are simulated workloads",
+    details="Both caches get the same operations. Every answer of both is compared bit by bit,\n"
+    "and each difference is explained: what differs, which cache is wrong, and why.",
+    example="kvparity run mcts clear-storm --candidate my_package.my_module:MyManager",
+    add_options=_add_options,
+    run=_run,
+)

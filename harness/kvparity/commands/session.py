@@ -1,4 +1,4 @@
-"""`Session`: what the commands that compare have in common: workloads one after the other, and then the report."""
+"""`Session`: runs the workloads of a command one after the other, then reports on all of them."""
 
 from __future__ import annotations
 
@@ -36,22 +36,21 @@ if TYPE_CHECKING:
 class Session:
     """The workloads of one command, one after the other, until one is interrupted.
 
-    They are run within it as a context manager: there, calls of caches are ended whose time is up, and a request to end
-    interrupts.
+    Run the workloads inside it, as a context manager: there, calls of caches time out, and SIGTERM interrupts.
 
     Args:
         options: of the command line.
 
     Attributes:
-        options: likewise.
+        options: the same.
         console: where to print.
 
     Raises:
-        UsageError: the settings cannot be read, or the result could not be written.
+        UsageError: the settings cannot be read, or the result cannot be written.
     """
 
     def __init__(self, options: argparse.Namespace) -> None:
-        torch.set_num_threads(1)  # the tensors are small: more threads only wait for each other
+        torch.set_num_threads(1)  # the tensors are so small that more threads make it slower
         self.options = options
         self._known = read_settings(options.config).known
         check_files(options)
@@ -67,23 +66,23 @@ class Session:
         self._within.enter_context(Patience(self.options.patience).always())
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        """What is done already is reported, wherever the interrupt came."""
+        """Suppress an interrupt if there is a result to report."""
         self._within.close()
         self._cut = kind is KeyboardInterrupt and bool(self._results)
         return self._cut
 
     @property
     def interrupted(self) -> bool:
-        """Whether the last workload was ended early, so that no other is begun."""
+        """Whether a workload was interrupted, so that no other one is started."""
         return self._cut or (bool(self._results) and self._results[-1].interrupted)
 
     def comparison(self, progress: Progress | None = None) -> Comparison:
-        """Of the two caches, as the options want them compared."""
+        """The comparison that the options ask for."""
         reference, candidate = self.options.reference, self.options.candidate
         return Comparison(reference, candidate, tolerance=self._tolerance, known=self._known, progress=progress)
 
     def campaign(self) -> Campaign:
-        """The work of several processes.
+        """The campaign that the options ask for.
 
         Raises:
             UsageError: a cache cannot be found.
@@ -92,12 +91,12 @@ class Session:
         return Campaign(self.options, tolerance=self._tolerance, known=self._known, console=self.console)
 
     def add(self, result: Result, *, source: Source | None = None, files: Sequence[Path] = ()) -> None:
-        """Keep what one workload came to.
+        """Add the result of one workload.
 
         Args:
-            result: that.
-            source: the operations it came of, from which small programs are made for the report.
-            files: that went into it.
+            result: of the workload.
+            source: its operations, from which the report makes short programs.
+            files: that the result comes from.
         """
         self._results.append(result)
         self._files += files
@@ -108,8 +107,8 @@ class Session:
         """Replay traces through both caches, one after the other.
 
         Raises:
-            UsageError: one of them is not there, which is told before any is replayed.
-            TraceError: one of them is no trace; likewise, as far as opening it tells.
+            UsageError: a trace does not exist. This raises before any trace is replayed.
+            TraceError: a file is not a trace. If opening it shows that, this raises before any trace is replayed.
         """
         if len(names) > 1:
             _open_all(names)
@@ -135,10 +134,10 @@ class Session:
         self.add(result, source=source, files=[] if is_url(name) else [path])
 
     def finish(self) -> int:
-        """Report what it came to; the exit status."""
+        """Report on all workloads, and return the exit status."""
         if self.options.report and not self.interrupted:
             patience = Patience(self.options.patience)
-            with self.console.status("making small what was found"), termination_interrupts(), patience.always():
+            with self.console.status("shortening what was found"), termination_interrupts(), patience.always():
                 add_programs(self._sources)
         with termination_deferred():
             result = merge(self._results)
@@ -152,7 +151,7 @@ class Session:
 
 
 def _open_all(names: Sequence[str]) -> None:
-    """Make sure that these traces are there; what is elsewhere is fetched when its turn comes."""
+    """Raise if one of these traces does not exist. Traces behind a URL are fetched only when they are replayed."""
     for name in names:
         if is_url(name):
             identity(name)
@@ -162,7 +161,7 @@ def _open_all(names: Sequence[str]) -> None:
 
 
 def _stream(path: Path, number: int, steps: int | None) -> Iterator[Operation]:
-    """The operations of one stream of a trace, as far as it was replayed."""
+    """The operations of one stream, among the first `steps` of the trace."""
     with Trace(path) as trace:
         for recorded in trace.operations(0, steps):
             if recorded.stream == number:

@@ -1,4 +1,4 @@
-"""`kvparity shadow`: an unchanged training script, with a candidate in the shadow of its world models' caches."""
+"""`kvparity shadow`: runs an unchanged training script, and compares a candidate with its caches on the way."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _CHOICES = ("reference", "candidate", "serve", "on-divergence", "compare-every",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadowed:
-    """A script that has ended, however it did.
+    """A script that has ended, with or without an error.
 
     Attributes:
-        result: what shadowing it came to.
+        result: what shadowing found.
         status: the script's own exit status.
     """
 
@@ -55,49 +55,58 @@ class Shadowed:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    """None stands for what the settings say, and after them for the defaults of `Options`."""
+    """Add the arguments. The default None means: what the settings say, or else the default of `Options`."""
     parser.add_argument("-m", dest="module", action="store_true", help="run a module, as `python -m` does")
     parser.add_argument("target", metavar="SCRIPT", help="a training script, or with -m the name of a module")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="its own arguments")
-    parser.add_argument("--reference", metavar="NAME", help="what the report calls LightZero's own caches")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="arguments of the script")
+    parser.add_argument(
+        "--reference", metavar="NAME", help="how the report names LightZero's own caches (default lightzero)"
+    )
     parser.add_argument(
         "--candidate",
         metavar="NAME",
-        help="on trial: a name from `kvparity list`, fault:NAME, or package.module:attribute",
+        help=f"the cache under test, named as in `kvparity run --help` (default {DEFAULT_CANDIDATE})",
     )
-    parser.add_argument("--serve", choices=SERVE, help="whose answers the training gets (default reference)")
+    parser.add_argument("--serve", choices=SERVE, help="which cache's answers the training gets (default reference)")
     parser.add_argument(
         "--on-divergence",
         choices=ON_DIVERGENCE,
-        help="what to do in the training besides recording it (default warn, at the first of each kind)",
+        help="what happens in the training at a divergence, besides recording it: nothing (record), a warning at the"
+        " first of each kind (warn, the default), an exception (raise), or the candidate is taken out (detach)",
     )
-    parser.add_argument("--compare-every", type=at_least(1), metavar="N", help="compare each N-th lookup (default 1)")
+    parser.add_argument(
+        "--compare-every", type=at_least(1), metavar="N", help="compare only each N-th lookup (default 1)"
+    )
     parser.add_argument(
         "--max-share",
         type=_share,
         metavar="S",
-        help="of wall time that shadowing may take, ten times that where the candidate serves; or none (default 0.05)",
+        help="share of wall time that shadowing may take, or none; ten times as much if the candidate serves"
+        " (default 0.05)",
     )
     add_patience_option(parser)
-    parser.add_argument("--record", type=Path, metavar="FILE", help="write the operations to a new .kvtrace file")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="record the operations in a new .kvtrace file")
     parser.add_argument(
         "--ranks",
         type=Path,
         default=Path("kvparity-ranks"),
         metavar="DIR",
-        help="under torchrun, a folder that all ranks see, for rank 0 to add up their results (default kvparity-ranks)",
+        help="under torchrun: a folder that all ranks share, in which rank 0 collects the results"
+        " (default ./kvparity-ranks)",
     )
-    parser.add_argument("--live", action="store_true", help="show on stderr how it stands, while it runs")
-    parser.add_argument("--heartbeat", type=Path, metavar="FILE", help="append how it stands, as lines of JSON")
+    parser.add_argument("--live", action="store_true", help="show the progress on stderr")
+    parser.add_argument(
+        "--heartbeat", type=Path, metavar="FILE", help="append the progress to a file, as lines of JSON"
+    )
     add_output_options(parser, fail_on=None)
 
 
 def _shadow(options: argparse.Namespace) -> int:
-    """Shadow one process of a training, and report on all of them; the script's own exit status comes before ours.
+    """Shadow this process of a training; rank 0 reports on all. The script's own exit status comes before ours.
 
     Raises:
-        UsageError: there is no such script, module or candidate, an option has no such value, or what is to be written
-            cannot be.
+        UsageError: the script, module or candidate does not exist, an option has a value that is not allowed, or a file
+            cannot be written.
         UnusableCacheError: the candidate cannot be built.
         TraceError: the recording cannot be written.
     """
@@ -123,16 +132,18 @@ def _shadow(options: argparse.Namespace) -> int:
 
 
 def _shadowed(options: argparse.Namespace, settings: Settings) -> Shadowed:
-    """Run a script or a module, and attach to each world model as it comes.
+    """Run a script or a module, and attach to each world model that it builds.
 
     Raises:
-        UsageError: there is no such script, module or candidate, or an option has no such value.
+        UsageError: the script, module or candidate does not exist, or an option has a value that is not allowed.
         UnusableCacheError: the candidate cannot be built.
         TraceError: the recording cannot be written.
     """
     chosen = _chosen(options, settings)
     attachment = Attachment(chosen)
-    build_cache(str(chosen.candidate), CacheSpec(env_num=1, init_pool_size=1, num_simulations=1))  # or else fail now
+    build_cache(
+        str(chosen.candidate), CacheSpec(env_num=1, init_pool_size=1, num_simulations=1)
+    )  # raises now if it cannot
     process = os.getpid()
     guests = _Guests(attachment, options.record)
     hook = WorldModelHook(guests.meet)
@@ -147,7 +158,7 @@ def _shadowed(options: argparse.Namespace, settings: Settings) -> Shadowed:
         hook.remove()
         guests.leave()
         view.stop()
-    if os.getpid() != process:  # a child that the script forked, and let come back here: the report is its parent's
+    if os.getpid() != process:  # a forked child of the script, which returns here too; its parent writes the report
         raise SystemExit(status)
     return Shadowed(
         result=attachment.result(workload=options.target, interrupted=status in (INTERRUPTED, TERMINATED)),
@@ -156,12 +167,12 @@ def _shadowed(options: argparse.Namespace, settings: Settings) -> Shadowed:
 
 
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """End the script."""
+    """Ends the script, as the handler of SIGTERM."""
     raise SystemExit(TERMINATED)
 
 
 def _sinks(options: argparse.Namespace) -> list[Sink]:
-    """Where to show how it stands.
+    """Where to show the progress.
 
     Raises:
         UsageError: the file cannot be written.
@@ -173,7 +184,7 @@ def _sinks(options: argparse.Namespace) -> list[Sink]:
 
 
 def _chosen(options: argparse.Namespace, settings: Settings) -> Options:
-    """What the command line says, or else the settings, or else nobody."""
+    """The options of the command line; for those not given, the settings; for the rest, the defaults."""
     said = {name.replace("-", "_"): value for name, value in settings.shadow.items() if name in _CHOICES}
     for name in (choice.replace("-", "_") for choice in _CHOICES):
         if (value := getattr(options, name)) is not None:
@@ -199,11 +210,11 @@ def _as_share(share: float | str) -> float | None:
     try:
         return float(share)
     except ValueError:
-        raise UsageError(f"{share!r} is not a share of wall time such as 0.05, nor none") from None
+        raise UsageError(f"{share!r} is not a share of wall time such as 0.05, or none") from None
 
 
 class _Guests:
-    """The shadow, and the recorder, at every world model that comes."""
+    """Attaches the shadow and the recorder to every world model."""
 
     def __init__(self, attachment: Attachment, record: Path | None) -> None:
         self._attachment = attachment
@@ -213,7 +224,7 @@ class _Guests:
         self._models = 0
 
     def meet(self, world_model: Any) -> None:
-        """Attach to a world model; where that cannot be, say so, and leave the run alone."""
+        """Attach to a world model. If that fails, warn and leave the training alone."""
         self._models += 1
         name = f"{type(world_model).__name__} {self._models}"
         try:
@@ -222,10 +233,10 @@ class _Guests:
             self._attachment.add(name, world_model)
         except BaseException as error:  # noqa: BLE001  the training goes on, with or without its shadow
             reason = reraise_if_interrupt(error)
-            warn(f"{name} goes without a shadow: {type(reason).__name__}: {reason}")
+            warn(f"{name} is not shadowed: {type(reason).__name__}: {reason}")
 
     def leave(self) -> None:
-        """Detach from all of them."""
+        """Detach from all world models."""
         self._attachment.detach()
         for recording in self._recordings:
             recording.detach()
@@ -235,7 +246,10 @@ class _Guests:
 
 COMMAND = Command(
     name="shadow",
-    summary="a training script, with a candidate in its caches' shadow",
+    summary="run a training script, and compare a candidate with its caches on the way",
+    details="The script needs no change. The training goes on with the answers of its own caches,\n"
+    "and the candidate gets the same operations.",
+    example="kvparity shadow --candidate my_package.my_module:MyManager train.py",
     add_options=_add_options,
     run=_shadow,
 )

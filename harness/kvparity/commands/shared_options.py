@@ -14,64 +14,92 @@ if TYPE_CHECKING:
     import argparse
 
 DEFAULT_STEPS = 20_000
-CACHE = "a name from `kvparity list`, fault:NAME, or package.module:attribute"
+CACHES = (
+    "A cache is named as in `kvparity list`, or by package.module:attribute, or by\n"
+    "path/to/file.py:attribute. Modules are searched in the working directory first."
+)
 
 
 def add_comparison_options(parser: argparse.ArgumentParser) -> None:
-    """Those of the commands that drive both caches."""
-    add_side_options(parser)
-    parser.add_argument("--compare", choices=("bitwise", "tolerance"), default="bitwise")
-    parser.add_argument("--rtol", type=float, help="with --compare tolerance; default as in torch.testing")
-    parser.add_argument("--atol", type=float, help="with --compare tolerance; default as in torch.testing")
-    add_patience_option(parser)
+    """Add the options of the commands that drive both caches."""
+    add_cache_options(parser)
+    group = parser.add_argument_group("comparison")
+    group.add_argument(
+        "--compare",
+        choices=("bitwise", "tolerance"),
+        default="bitwise",
+        help="compare every bit of a value (bitwise, the default), or its numbers within a tolerance",
+    )
+    group.add_argument(
+        "--rtol", type=float, metavar="R", help="relative tolerance (default: as in torch.testing, by dtype)"
+    )
+    group.add_argument(
+        "--atol", type=float, metavar="A", help="absolute tolerance (default: as in torch.testing, by dtype)"
+    )
+    add_patience_option(group)
     add_output_options(parser, fail_on="behaviour")
 
 
-def add_side_options(parser: argparse.ArgumentParser) -> None:
-    """`--reference` and `--candidate`."""
-    parser.add_argument("--reference", default=DEFAULT_REFERENCE, metavar="NAME", help=f"side that serves: {CACHE}")
-    parser.add_argument("--candidate", default=DEFAULT_CANDIDATE, metavar="NAME", help=f"side on trial: {CACHE}")
+def add_cache_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--reference` and `--candidate`."""
+    group = parser.add_argument_group("caches", CACHES)
+    group.add_argument(
+        "--reference",
+        default=DEFAULT_REFERENCE,
+        metavar="NAME",
+        help=f"the trusted cache, which the candidate is compared with (default {DEFAULT_REFERENCE})",
+    )
+    group.add_argument(
+        "--candidate",
+        default=DEFAULT_CANDIDATE,
+        metavar="NAME",
+        help=f"the cache under test (default {DEFAULT_CANDIDATE})",
+    )
 
 
-def add_patience_option(parser: argparse.ArgumentParser) -> None:
-    """`--patience`, of every command that calls caches of strangers."""
+def add_patience_option(parser: argparse._ActionsContainer) -> None:
+    """Add `--patience`, which every command has that calls users' caches."""
     parser.add_argument(
         "--patience",
         type=seconds_or_none,
         default=DEFAULT_S,
         metavar="T",
-        help=f"how long a call of a cache may take before it is given up, as 90s; or none (default {DEFAULT_S:g}s)",
+        help=f"give up on a cache when one call takes longer than this, such as 90s; or none (default {DEFAULT_S:g}s)",
     )
 
 
-def add_config_option(parser: argparse.ArgumentParser) -> None:
-    """`--config`."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings (default ./kvparity.toml)")
+def add_config_option(parser: argparse._ActionsContainer) -> None:
+    """Add `--config`."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="read settings from FILE (default ./kvparity.toml)")
 
 
 def add_output_options(parser: argparse.ArgumentParser, *, fail_on: str | None) -> None:
-    """What becomes of a result, as `conclude` reads it.
+    """Add the options that `conclude` reads.
 
     Args:
-        parser: to add them to.
-        fail_on: the default of `--fail-on`; None where the settings have one.
+        parser: where to add them.
+        fail_on: the default of `--fail-on`; None if the settings may have one.
     """
-    parser.add_argument(
+    group = parser.add_argument_group("result")
+    group.add_argument(
         "--fail-on",
         choices=FAIL_ON,
         default=fail_on,
-        help="exit with 1 from this severity on (default behaviour)",
+        help="exit with status 1 if a difference is at least this severe (default behaviour)",
     )
-    add_config_option(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
-    parser.add_argument(
-        "--report", type=Path, metavar="DIR", help="write the report as an HTML page, and the JSON result"
+    add_config_option(group)
+    group.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    group.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="write an HTML page, with the JSON beside it; needs the extra `report`",
     )
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI")
-    parser.add_argument(
+    group.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML, for CI")
+    group.add_argument(
         "--markdown",
         type=Path,
         metavar="FILE",
-        help="write a summary in GitHub's Markdown, for CI; $GITHUB_STEP_SUMMARY is added to, another file replaced",
+        help="write a summary in GitHub's Markdown, for CI; appends to $GITHUB_STEP_SUMMARY, replaces any other file",
     )
-    parser.add_argument("--quiet", action="store_true", help="print the verdict only")
+    group.add_argument("--quiet", action="store_true", help="print the verdict only")

@@ -1,4 +1,4 @@
-"""Being asked to end (SIGTERM, as schedulers ask): what was found so far is told first."""
+"""SIGTERM, which schedulers send to end a program: what was found so far is still reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def termination_interrupts() -> Iterator[None]:
-    """Within, a request to end interrupts the work as Ctrl-C does; asking once more changes nothing."""
+    """Within, SIGTERM interrupts the work as Ctrl-C does. A second one is ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -27,7 +27,7 @@ def termination_interrupts() -> Iterator[None]:
 
 @contextmanager
 def termination_deferred() -> Iterator[None]:
-    """Within, a request to end changes nothing: what is done here takes seconds, and ends by itself."""
+    """Within, SIGTERM is ignored: what is done here takes seconds only."""
     own = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         yield

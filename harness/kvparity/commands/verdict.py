@@ -1,4 +1,4 @@
-"""`kvparity verdict`: may the candidate take the reference's place?"""
+"""`kvparity verdict`: may the candidate replace the reference?"""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="what --json of run, replay, fuzz, shadow, bench and compare-training wrote, in any order",
+        help="a file that --json of run, replay, fuzz, shadow, bench or compare-training wrote",
     )
     add_config_option(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdict as JSON")
-    parser.add_argument("--certificate", type=Path, metavar="FILE", help="write the certificate as Markdown")
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="write a certificate, as Markdown")
     parser.add_argument("--quiet", action="store_true", help="print the verdict only")
 
 
 def _verdict(options: argparse.Namespace) -> int:
-    """Judge, show, keep; the exit status.
+    """Decide, write the files, and print.
 
     Raises:
-        UsageError: a file cannot be read or written, or they are not of one pair of caches.
+        UsageError: a file cannot be read or written, or the files are not about one pair of caches.
     """
     check_files(options)
     thresholds = read_settings(options.config).verdict
@@ -72,7 +72,10 @@ def _verdict(options: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="verdict",
-    summary="GO, NO-GO or INCONCLUSIVE: may the candidate take over?",
+    summary="decide from JSON results: GO, NO-GO or INCONCLUSIVE",
+    details="GO: the candidate may replace the reference. NO-GO: it may not, and why.\n"
+    "INCONCLUSIVE: something was not tested, and which commands test it.",
+    example="kvparity verdict run.json fuzz.json bench.json --certificate certificate.md",
     add_options=_add_options,
     run=_verdict,
 )
