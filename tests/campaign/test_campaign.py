@@ -383,7 +383,7 @@ def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: p
             "--time cannot be used in a campaign, which finds the same on any machine: give --examples instead",
         ),
         (["replay", CARTPOLE, "--jobs", "0"], "'0' is not an integer of at least 1"),
-        (["replay", "memory://nowhere.kvtrace", "--jobs", "1"], "there is no memory://nowhere.kvtrace"),
+        (["replay", "memory://nowhere.kvtrace", "--jobs", "1"], "memory://nowhere.kvtrace does not exist"),
         (["replay", "nowhere.kvtrace", "--jobs", "1"], "'nowhere.kvtrace'"),
         (["replay", CARTPOLE, "--jobs", "1", "--candidate", "nonsense"], "there is no cache 'nonsense'"),
         (["replay", CARTPOLE, "--jobs", "1", "--campaign", __file__], "cannot be made"),
