@@ -78,7 +78,7 @@ def compare(script: Path, candidate: str, folder: Path) -> int:
 def test_a_sound_candidate_gives_the_same_training(
     train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """To the last bit; the losses are those of the seed, and each training's curves are kept."""
+    """To the last bit; the seed decides the losses, and each training's curves are kept."""
     assert compare(train(), "refactored-fifo", tmp_path / "out") == 0
     assert "SAME: all 10 numbers of 1 curves are equal to the last bit" in capsys.readouterr().out
     result = json.loads((tmp_path / "out.json").read_text())
@@ -105,7 +105,7 @@ def test_a_faulty_candidate_gives_another_training(
 def test_a_candidate_that_fails_ends_its_training(
     train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing serves in its place, as nothing would after the switch-over; what it raised is told."""
+    """Nothing serves instead, as nothing would after the switch; its exception is in the output."""
     assert compare(train(), "fault:raises-always", tmp_path / "out") == 1
     printed = " ".join(capsys.readouterr().out.split())
     assert "DIFFERENT: the training served by fault:raises-always ended with status 1" in printed
@@ -113,7 +113,7 @@ def test_a_candidate_that_fails_ends_its_training(
 
 
 def test_each_training_has_one_cache(train: Callable[..., Path], tmp_path: Path) -> None:
-    """A fourth one with both is there only where the two differ."""
+    """A fourth one with both runs only if the trainings differ."""
     script = train("print('slots in use:', sum(slot is not None for slot in model.shared_pool_recur_infer))")
     assert compare(script, "refactored-fifo", tmp_path / "out") == 0
     said = {path.parent.name: path.read_text() for path in (tmp_path / "out").glob("*/output.log")}

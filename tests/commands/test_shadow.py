@@ -1,4 +1,4 @@
-"""`kvparity shadow` runs a script as Python would, and attaches to each world model of LightZero that comes to be."""
+"""`kvparity shadow` runs a script as Python does, and attaches to each of LightZero's world models that it makes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TRAIN = """
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A working directory with that package; what Python keeps of a program is put back afterwards."""
+    """A working directory with that package; afterwards, what Python keeps of a program is put back."""
     folder = tmp_path / "site" / WORLD_MODELS.replace(".", "/")
     folder.mkdir(parents=True)
     (folder / "world_model.py").write_text(textwrap.dedent(WORLD_MODEL))
@@ -56,7 +56,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def script(project: Path) -> Callable[..., str]:
-    """Writes a training script: one training, and then whatever else."""
+    """Writes a training script: one training, and then `more`."""
 
     def write(more: str = "", *, before: str = "") -> str:
         path = project / "train.py"
@@ -94,7 +94,7 @@ def test_a_faulty_candidate_ends_in_divergence(script: Callable[..., str], capsy
 
 
 def test_the_result_is_written(script: Callable[..., str], project: Path) -> None:
-    """As JSON and as a page, as of the other commands, with an account of the training."""
+    """As JSON and as a page, like the results of other commands, with an account of the training."""
     assert shadow("--json", "result.json", "--report", "report", "--serve", "candidate", "--quiet", script()) == 0
     result = json.loads((project / "result.json").read_text())
     assert result["training"]["models"] == ["WorldModel 1"]
@@ -113,7 +113,7 @@ def test_operations_are_recorded(script: Callable[..., str], project: Path) -> N
 
 
 def test_a_candidate_taken_out_is_no_pass(script: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
-    """What was not compared to the end is not at parity: status 3, and the verdict says why."""
+    """Not everything was compared: the status is 3, and the verdict says why."""
     with pytest.warns(UserWarning, match="the candidate was taken out"):
         assert shadow("--max-share", "1e-9", script()) == 3
     printed = capsys.readouterr().out
@@ -121,14 +121,14 @@ def test_a_candidate_taken_out_is_no_pass(script: Callable[..., str], capsys: py
     assert re.search(r"the candidate was taken out early, after \d+\.\d s and 1 operation: shadowing took", printed)
 
 
-def test_sampling_is_told(script: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
-    """How many lookups were compared, of how many."""
+def test_sampling_is_reported(script: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The report says how many lookups were compared, of how many."""
     assert shadow("--compare-every", "4", "--max-share", "none", script()) == 0
     assert "15 of 60 lookups compared" in capsys.readouterr().out
 
 
 def test_a_script_without_a_world_model_is_inconclusive(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing was compared, and nothing is claimed."""
+    """Nothing was compared, so the verdict claims nothing."""
     (project / "empty.py").write_text("")
     assert shadow("empty.py") == 0
     assert "INCONCLUSIVE: nothing was looked up" in capsys.readouterr().out
@@ -173,7 +173,7 @@ def test_a_module_runs_as_python_would_run_it(project: Path, capsys: pytest.Capt
 def test_the_scripts_own_ending_wins(
     script: Callable[..., str], capsys: pytest.CaptureFixture[str], ending: str, status: int, shown: str
 ) -> None:
-    """However it ends, its status is the command's, its exception is shown, and the result is whole."""
+    """The command has the script's status, its exception is shown, and the result is whole."""
     assert shadow(script(ending)) == status
     captured = capsys.readouterr()
     assert "no corruption found" in captured.out
@@ -189,7 +189,7 @@ def test_an_interrupted_script_is_interrupted(script: Callable[..., str], capsys
 
 
 def test_a_divergence_can_stop_the_script(script: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
-    """With `--on-divergence raise` it ends with DivergedError, where it was."""
+    """With `--on-divergence raise`, DivergedError ends it where it is."""
     assert shadow("--on-divergence", "raise", "--candidate", "fault:by-reference", script()) == 1
     captured = capsys.readouterr()
     assert "DivergedError: stale_hit" in captured.err
@@ -198,7 +198,7 @@ def test_a_divergence_can_stop_the_script(script: Callable[..., str], capsys: py
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_child_that_comes_back_reports_nothing(script: Callable[..., str], project: Path) -> None:
-    """A script may fork, and both go on to its end: the report is the parent's, and each has its own status."""
+    """A script may fork, and both may run to its end: only the parent reports, and each has its own status."""
     more = """
         import os, sys
         child = os.fork()
@@ -225,7 +225,7 @@ def test_a_forked_child_that_comes_back_reports_nothing(script: Callable[..., st
 
 
 def test_models_that_are_copies_are_met_too(script: Callable[..., str], project: Path) -> None:
-    """LightZero's target model is a deep copy, and never was constructed."""
+    """LightZero's target model is a deep copy, whose constructor was never called."""
     more = """
         import copy
         target = copy.deepcopy(model)
@@ -241,7 +241,7 @@ def test_models_that_are_copies_are_met_too(script: Callable[..., str], project:
 def test_a_model_that_cannot_be_shadowed_goes_without(
     script: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A warning says so, and the run goes on."""
+    """A warning says so, and the script goes on."""
     more = """
         odd = WorldModel()
         del odd.shared_pool_size
@@ -253,7 +253,7 @@ def test_a_model_that_cannot_be_shadowed_goes_without(
 
 
 def test_a_candidate_that_exits_when_it_is_built_ends_nothing(script: Callable[..., str], project: Path) -> None:
-    """Small ones can be built, and the model's cannot: it goes without, and the run goes on."""
+    """It can be built with small pools, and not with the model's: the script goes on without a shadow."""
     (project / "fragile.py").write_text(
         "import sys\nfrom kvparity_refactored import fifo\n"
         "def build(config, env_num):\n    return fifo(config, env_num) if env_num == 1 else sys.exit(9)\n"
@@ -334,7 +334,7 @@ def test_a_projects_own_file_will_do(script: Callable[..., str], project: Path) 
         ([], "the following arguments are required: SCRIPT"),
     ],
 )
-def test_bad_input_is_told_before_anything_runs(
+def test_bad_input_is_an_error_before_anything_runs(
     script: Callable[..., str], capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     """In one line, with status 2."""
@@ -354,10 +354,10 @@ def test_bad_input_is_told_before_anything_runs(
         ('[shadow]\nfail-on = "all"', "fail-on must be one of corruption, behaviour, never, got 'all'"),
     ],
 )
-def test_bad_settings_are_told(
+def test_bad_settings_are_errors(
     script: Callable[..., str], project: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
-    """With their file, or with what there is."""
+    """The error names their file, or what is allowed."""
     (project / "kvparity.toml").write_text(text)
     assert shadow(script()) == 2
     assert message in capsys.readouterr().err

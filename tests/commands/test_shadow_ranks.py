@@ -1,4 +1,4 @@
-"""Two ranks under torchrun: one result of both, also where one of them died."""
+"""Two ranks under torchrun have one result, also if one of them died."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_two_ranks_have_one_result(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_rank_that_was_killed_is_named(tmp_path: Path) -> None:
-    """And the result of the other is there."""
+    """The other rank's result is there."""
     result, printed = trained(tmp_path, middle="rank == 1 and step == 5 and os.kill(os.getpid(), signal.SIGKILL)")
     assert result["missing"] == ["rank 1"]
     assert result["gets_compared"] >= 5

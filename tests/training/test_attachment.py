@@ -63,7 +63,7 @@ def test_a_sound_candidate_is_at_parity(kind: type) -> None:
 @pytest.mark.parametrize("serve", ["reference", "candidate"])
 @pytest.mark.parametrize("candidate", ["refactored-fifo", fifo, ReleasedCache])
 def test_the_model_is_given_what_its_unshadowed_twin_is(kind: type, serve: str, candidate: Any) -> None:
-    """Bit for bit, whether its own caches serve it or a sound candidate does."""
+    """Bit for bit, whether its own caches serve it or a correct candidate does."""
     model, twin = kind(), kind()
     with attach(model, candidate=candidate, serve=serve):
         assert same(play(model), play(twin))
@@ -88,7 +88,7 @@ def test_the_model_is_given_what_its_unshadowed_twin_is(kind: type, serve: str, 
     ],
 )
 def test_a_faulty_candidate_is_found_and_never_felt(kind: type, candidate: Any) -> None:
-    """Whatever it does, the model is given what it would be without, and the candidate is to blame."""
+    """The model gets what it would get without a shadow, and the candidate is blamed."""
     model, twin = kind(), kind()
     with attach(model, candidate=candidate) as attached:
         assert same(play(model), play(twin))
@@ -107,7 +107,7 @@ def test_lightzeros_own_wrong_tensors_are_its_own() -> None:
 
 
 def test_a_recur_miss_is_lightzeros_own_error() -> None:
-    """LightZero 0.2.0 raises TypeError there, and goes on doing so; a candidate that misses cleanly is right."""
+    """LightZero 0.2.0 raises TypeError there, also when it is shadowed; a candidate that misses is right."""
     model = ReleasedModel()
     with attach(model, candidate="refactored-fifo") as attached, pytest.raises(TypeError, match="NoneType"):
         model.search(0, 5)
@@ -115,7 +115,7 @@ def test_a_recur_miss_is_lightzeros_own_error() -> None:
 
 
 def test_a_manager_that_raises_still_does() -> None:
-    """Its own exception reaches the model, and refusing an environment that there is not is no operation."""
+    """The model gets the exception, and a refused environment is not an operation."""
     model = ManagedModel()
     with attach(model, candidate="refactored-fifo") as attached:
         for call in (lambda: model.set_init(7, 1, 1.0), lambda: model.root(7, 1), lambda: model.search(7, 1)):
@@ -127,7 +127,7 @@ def test_a_manager_that_raises_still_does() -> None:
 
 
 def test_shadowing_begins_when_all_caches_are_empty() -> None:
-    """What the model held before would be missing in the candidate, so nothing is compared until it is gone."""
+    """The candidate lacks what the model held before, so nothing is compared until that is gone."""
     model = ReleasedModel()
     model.set_init(0, 1, 1.0)
     with attach(model, candidate="refactored-fifo") as attached:
@@ -139,7 +139,7 @@ def test_shadowing_begins_when_all_caches_are_empty() -> None:
 
 
 def test_a_policys_models_are_shadowed_once_each() -> None:
-    """Those that roles share have one shadow, and all share one log."""
+    """Roles that share a model share its shadow, and all models share one log."""
     shared, target = ReleasedModel(), ReleasedModel()
     with attach(policy_of(shared, target), candidate="fault:by-reference") as attached:
         play(shared)
@@ -151,8 +151,8 @@ def test_a_policys_models_are_shadowed_once_each() -> None:
     assert training.models == ("learn+collect+eval", "target")
 
 
-def test_keys_of_any_kind_are_told_apart() -> None:
-    """Keys that are no 64-bit numbers are hashed: nothing is confused, and nothing fails."""
+def test_keys_of_any_kind_are_distinguished() -> None:
+    """Keys that are not 64-bit numbers are hashed: none are confused, and nothing fails."""
     model = ManagedModel()
     with attach(model, candidate="refactored-fifo") as attached:
         for number, odd in enumerate(["not hexadecimal", (1, 2), -5, 1 << 80, 3.5, "ff", 255]):
@@ -167,7 +167,7 @@ def test_keys_of_any_kind_are_told_apart() -> None:
 
 @MODELS
 def test_a_serving_candidates_answers_feed_the_model(kind: type) -> None:
-    """The model works with the candidate's bytes: where they are wrong, so is what it is given."""
+    """The model works with the candidate's bytes, also where they are wrong."""
     model, twin = kind(), kind()
     with attach(model, candidate="fault:by-reference", serve="candidate") as attached:
         assert not same(play(model), play(twin))
@@ -175,7 +175,7 @@ def test_a_serving_candidates_answers_feed_the_model(kind: type) -> None:
 
 
 def test_a_serving_candidates_miss_is_clean() -> None:
-    """Where LightZero 0.2.0 would raise TypeError, it goes on without a cached value, as it means to."""
+    """Where LightZero 0.2.0 would raise TypeError, it goes on without a cached value."""
     model = ReleasedModel()
     with attach(model, candidate=doubles.AlwaysMisses, serve="candidate"):
         model.set_recur(1, 1.0)
@@ -188,7 +188,7 @@ def test_a_serving_candidates_miss_is_clean() -> None:
 @pytest.mark.parametrize("compare_every", [1, 1000])
 @pytest.mark.parametrize("candidate", [doubles.Raises, FAULTS["lends-lists"], doubles.LendsRubbish, doubles.Pads])
 def test_what_a_serving_candidate_cannot_answer_the_model_does(kind: type, candidate: Any, compare_every: int) -> None:
-    """Exceptions, rubbish, and entries of another shape are never served."""
+    """Exceptions, things that are not entries, and entries of another shape are never served."""
     model, twin = kind(), kind()
     with attach(model, candidate=candidate, serve="candidate", compare_every=compare_every):
         assert same(play(model), play(twin))
@@ -198,7 +198,7 @@ def test_what_a_serving_candidate_cannot_answer_the_model_does(kind: type, candi
 
 
 def test_divergences_are_recorded_in_silence() -> None:
-    """By default the training hears nothing of them."""
+    """The training gets no warning and no exception."""
     model = ReleasedModel()
     with attach(model, candidate="fault:by-reference") as attached:
         play(model)
@@ -217,7 +217,7 @@ def test_a_warning_comes_once_for_each_kind() -> None:
 
 
 def test_a_divergence_can_stop_the_training() -> None:
-    """With `raise` the first one that is not known ends it, in words."""
+    """With `raise`, the first one that is not known ends it with an error that says what differs."""
     model = ReleasedModel()
     with (
         attach(model, candidate="fault:by-reference", on_divergence="raise"),
@@ -248,7 +248,7 @@ def test_a_known_difference_stops_nothing() -> None:
 
 
 def test_lookups_can_be_sampled() -> None:
-    """Each N-th is compared, all are mirrored, and the model is given the same."""
+    """Each N-th is compared, all are done, and the model gets the same."""
     model, twin = ReleasedModel(), ReleasedModel()
     with attach(model, candidate="refactored-lru", compare_every=5) as attached:
         given = play(model, rounds=60)
@@ -261,7 +261,7 @@ def test_lookups_can_be_sampled() -> None:
 
 @MODELS
 def test_detaching_gives_every_attribute_back(kind: type) -> None:
-    """The very objects from before, with what was entered meanwhile."""
+    """They are the same objects as before, with what was entered meanwhile."""
     model = kind()
     before = dict(vars(model))
     attached = attach(model, candidate="refactored-fifo")
@@ -275,7 +275,7 @@ def test_detaching_gives_every_attribute_back(kind: type) -> None:
 
 
 def test_what_is_done_to_a_stand_in_after_detaching_is_not_lost() -> None:
-    """Whoever still holds one, as a loop over them does, reaches the model's own dict through it."""
+    """A loop may still hold a stand-in; it passes everything on to the model's own dict."""
     model = ReleasedModel()
     attached = attach(model, candidate="refactored-fifo")
     model.set_init(1, 1, 1.0)
@@ -286,16 +286,16 @@ def test_what_is_done_to_a_stand_in_after_detaching_is_not_lost() -> None:
 
 
 def test_what_a_model_made_itself_meanwhile_stays() -> None:
-    """Detaching gives back what was replaced, and only where that still is replaced."""
+    """Detaching puts back only what is still replaced by a stand-in."""
     model = ReleasedModel()
     attached = attach(model, candidate="refactored-fifo")
-    model.past_kv_cache_recurrent_infer = mine = {}
+    model.past_kv_cache_recurrent_infer = replaced = {}
     attached.detach()
-    assert model.past_kv_cache_recurrent_infer is mine
+    assert model.past_kv_cache_recurrent_infer is replaced
 
 
 def test_two_can_be_attached_and_go_in_any_order() -> None:
-    """Each has its own findings, and the last to go gives the attributes back."""
+    """Each has its own divergences, and the last one to detach gives the attributes back."""
     model = ReleasedModel()
     own = model.past_kv_cache_recurrent_infer
     first = attach(model, candidate="refactored-fifo")
@@ -310,7 +310,7 @@ def test_two_can_be_attached_and_go_in_any_order() -> None:
 
 
 def test_a_recording_listens_too(tmp_path: Path) -> None:
-    """Attached and recorded at once, a model is shadowed, and the trace holds what its own caches did."""
+    """A model can be shadowed and recorded at once; the trace holds what its own caches did."""
     model = ReleasedModel()
     with (
         TraceWriter(tmp_path / "new.kvtrace", served_by="legacy-released") as writer,
@@ -323,7 +323,7 @@ def test_a_recording_listens_too(tmp_path: Path) -> None:
 
 
 def test_a_copy_is_unshadowed() -> None:
-    """Deep copies and pickles of a model have plain caches of their own, with the same in them."""
+    """Deep copies and pickles of a model have plain caches of their own, with the same content."""
     model = ReleasedModel()
     with attach(model, candidate="refactored-fifo") as attached:
         model.set_recur(1, 1.0)
@@ -337,7 +337,7 @@ def test_a_copy_is_unshadowed() -> None:
 
 
 def test_a_managers_copy_is_unshadowed() -> None:
-    """And what stands in its place passes for it."""
+    """And the stand-in passes for the manager."""
     model = ManagedModel()
     with attach(model, candidate="refactored-fifo"):
         model.set_recur(1, 1.0)
@@ -383,7 +383,7 @@ def test_threads_can_share_a_shadow() -> None:
 
 
 def test_what_is_no_world_model_is_refused() -> None:
-    """The message names what both kinds have, and nothing was touched."""
+    """The message names what both kinds have, and nothing was changed."""
     broken = SimpleNamespace(env_num=2)
     message = r"SimpleNamespace is not a world model that kvparity knows: .* lacks past_kv.*; .* kv_cache_manager"
     with pytest.raises(UnusableCacheError, match=message):
@@ -391,7 +391,7 @@ def test_what_is_no_world_model_is_refused() -> None:
     assert vars(broken) == {"env_num": 2}
 
 
-def test_a_manager_whose_sizes_cannot_be_told_is_refused() -> None:
+def test_a_manager_whose_sizes_cannot_be_read_is_refused() -> None:
     """The message says what was expected."""
     model = ManagedModel()
     model.kv_cache_manager.recur_pool = None  # type: ignore[assignment]
@@ -431,8 +431,8 @@ def test_a_candidate_that_cannot_be_built_is_refused_before_anything_is_touched(
         ("compare_every", 0, "compare_every must be an integer of at least 1, got 0"),
     ],
 )
-def test_an_option_that_there_is_not_is_refused(option: str, value: Any, message: str) -> None:
-    """With what there is."""
+def test_a_value_that_an_option_does_not_have_is_refused(option: str, value: Any, message: str) -> None:
+    """The message names the values that are allowed."""
     with pytest.raises(UsageError, match=message):
         attach(ReleasedModel(), candidate="refactored-fifo", **{option: value})
 
@@ -455,8 +455,8 @@ def test_the_sizes_are_the_models() -> None:
     assert key(255) == "00000000000000ff"
 
 
-def test_a_divergence_is_said_at_once_where_nobody_says_otherwise() -> None:
-    """In the first search, and not when a training of days ends."""
+def test_by_default_a_divergence_is_warned_of_at_once() -> None:
+    """The warning comes in the first search, and not when a training of days ends."""
     model = ReleasedModel()
     with (
         attach(model, candidate="fault:by-reference", limits=Limits(share=None)),
@@ -466,7 +466,7 @@ def test_a_divergence_is_said_at_once_where_nobody_says_otherwise() -> None:
 
 
 def test_attach_shows_every_option_with_its_default() -> None:
-    """Each is said once, in `Options`; `help` and editors show them all the same."""
+    """They are written once, in `Options`; `help` and editors show them for `attach`, too."""
     shown = inspect.signature(attach).parameters
     assert list(shown) == ["target", *inspect.signature(Options).parameters]
     assert shown["serve"].default == Options(candidate="refactored-fifo").serve
@@ -476,7 +476,7 @@ def test_attach_shows_every_option_with_its_default() -> None:
 
 
 @MODELS
-def test_the_caches_of_a_model_that_is_no_more_are_let_go_of(kind: type) -> None:
+def test_the_caches_of_a_model_that_was_garbage_collected_are_freed(kind: type) -> None:
     """Its own and the candidate's; what was seen of them stays in the result."""
     made: list[weakref.ref[Any]] = []
 
@@ -503,7 +503,7 @@ def test_the_caches_of_a_model_that_is_no_more_are_let_go_of(kind: type) -> None
 
 
 def test_a_model_may_go_in_the_middle_of_an_operation_of_another() -> None:
-    """The garbage collector comes when it likes."""
+    """Garbage collection may happen at any moment."""
     models = {"first": ReleasedModel()}
 
     class Collects(CorrectCache):
@@ -522,7 +522,7 @@ def test_a_model_may_go_in_the_middle_of_an_operation_of_another() -> None:
 
 
 def test_a_model_may_go_while_it_is_reported_on() -> None:
-    """Its numbers are in the result all the same."""
+    """Its numbers are in the result."""
     models: list[ReleasedModel] = []
 
     class Collects(CorrectCache):
@@ -563,7 +563,7 @@ def test_a_pool_that_is_cleared_without_its_manager_is_heard() -> None:
 
 
 def test_a_pool_that_is_asked_without_its_manager_is_heard() -> None:
-    """Its sets and gets are told as well, and a candidate that serves answers them."""
+    """Its sets and gets are heard, too, and a candidate that serves answers them."""
     model = ManagedModel()
     with attach(model, candidate="fault:forgets-v", serve="candidate", on_divergence="record") as attached:
         pools = model.kv_cache_manager.init_pools
@@ -576,15 +576,15 @@ def test_a_pool_that_is_asked_without_its_manager_is_heard() -> None:
 
 
 def test_pools_look_like_the_managers_own() -> None:
-    """Their lengths, their keys and their other attributes; and when nobody listens any more they are."""
+    """Lengths, keys and other attributes are the same; after detaching they are the very objects."""
     model = ManagedModel()
     manager = model.kv_cache_manager
     with attach(model, candidate="refactored-fifo"):
         model.set_init(1, 4, 1.0)
-        told = model.kv_cache_manager
-        assert [len(pool) for pool in told.init_pools] == [0, 1]
-        assert [len(pool) for pool in told.init_pools[1:]] == [1]
-        assert isinstance(told.recur_pool, type(manager.recur_pool))
-        assert told.recur_pool.pool_size == manager.recur_pool.pool_size
-    assert told.init_pools is manager.init_pools
-    assert told.recur_pool is manager.recur_pool
+        stand_in = model.kv_cache_manager
+        assert [len(pool) for pool in stand_in.init_pools] == [0, 1]
+        assert [len(pool) for pool in stand_in.init_pools[1:]] == [1]
+        assert isinstance(stand_in.recur_pool, type(manager.recur_pool))
+        assert stand_in.recur_pool.pool_size == manager.recur_pool.pool_size
+    assert stand_in.init_pools is manager.init_pools
+    assert stand_in.recur_pool is manager.recur_pool

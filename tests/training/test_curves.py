@@ -19,7 +19,7 @@ ODD = [0.1, -0.0, 5e-324, 1.7976931348623157e308, math.inf, -math.inf, math.nan,
 
 
 def test_every_bit_is_kept(tmp_path: Path) -> None:
-    """Of any number, in the order in which they came, several curves in one file."""
+    """Of any number, in order, for several curves in one file."""
     with CurveLog(tmp_path / "c.jsonl") as log:
         for number in ODD:
             log.add("loss", number)
@@ -39,7 +39,7 @@ def test_each_number_is_in_the_file_at_once(tmp_path: Path) -> None:
 
 
 def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
-    """At the end of the file; anywhere else it is damage."""
+    """At the end of the file only; anywhere else the file is damaged."""
     path = tmp_path / "c.jsonl"
     whole = json.dumps({"name": "loss", "value": (0.5).hex()}) + "\n"
     path.write_text(whole + whole[:-5])
@@ -49,8 +49,8 @@ def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
         read_curves(path)
 
 
-def test_what_cannot_be_read_or_written_is_told(tmp_path: Path) -> None:
-    """With its name."""
+def test_what_cannot_be_read_or_written_is_an_error(tmp_path: Path) -> None:
+    """The error names the file."""
     with pytest.raises(UsageError, match="none cannot be read"):
         read_curves(tmp_path / "none")
     with pytest.raises(UsageError, match="cannot be written: No such file or directory"):
@@ -58,7 +58,7 @@ def test_what_cannot_be_read_or_written_is_told(tmp_path: Path) -> None:
 
 
 def test_equal_curves_are_alike() -> None:
-    """Not-a-number equals itself, as bits do."""
+    """NaN equals NaN, because the bits are equal."""
     likeness = compare_curves({"loss": ODD}, {"loss": list(ODD)})
     assert likeness.alike
     assert (likeness.curves, likeness.numbers) == (1, len(ODD))
@@ -83,8 +83,8 @@ def test_one_bit_is_a_difference() -> None:
     assert not compare_curves({"loss": [0.0]}, {"loss": [-0.0]}).alike
 
 
-def test_a_number_against_none_has_no_greatest() -> None:
-    """The difference to not-a-number is none."""
+def test_the_greatest_difference_to_nan_is_nan() -> None:
+    """The difference to NaN is NaN."""
     [parting] = compare_curves({"loss": [1.0, 5.0]}, {"loss": [math.nan, 4.0]}).partings
     assert math.isnan(parting.greatest)
 
@@ -98,6 +98,6 @@ def test_a_curve_that_ends_early_differs_there() -> None:
 
 
 def test_nothing_is_not_alike() -> None:
-    """Where nothing was logged, nothing was compared."""
+    """If nothing was logged, nothing was compared."""
     assert not compare_curves({}, {}).alike
     assert not compare_curves({"loss": []}, {"loss": []}).alike

@@ -1,4 +1,4 @@
-"""The guard: nothing that a candidate or the harness does reaches the run, and what costs too much is taken out."""
+"""The guard: nothing that a candidate or kvparity does reaches the training; a candidate that costs too much goes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Exits(CorrectCache):
 @MODELS
 @SERVE
 def test_a_candidate_that_fails_too_often_is_taken_out(kind: type, serve: str) -> None:
-    """It is said once and in the result, and the model never felt it."""
+    """One warning and the result say so, and the model does not notice."""
     model, twin = kind(), kind()
     with (
         attach(
@@ -72,7 +72,7 @@ def test_a_candidate_that_fails_too_often_is_taken_out(kind: type, serve: str) -
 
 @MODELS
 def test_after_the_breaker_opened_the_models_own_caches_serve_on(kind: type) -> None:
-    """They were fed all the time, so a canary can be taken out at any moment."""
+    """They did every operation, so a serving candidate can be taken out at any moment."""
     model, twin = kind(), kind()
     with attach(model, candidate="refactored-fifo", serve="candidate") as shadow:
         first = play(model)
@@ -94,7 +94,7 @@ def test_a_candidate_cannot_end_the_process(error: BaseException, serve: str, mo
 
 @pytest.mark.parametrize("error", [SystemExit(3), RuntimeError("no")])
 def test_statistics_cannot_end_the_process_either(error: BaseException) -> None:
-    """They are asked for now and then, from other threads too, and in the end."""
+    """The candidate is asked for them now and then, and at the end."""
 
     class Counts(CorrectCache):
         def stats(self, pool: PoolId) -> PoolStats:
@@ -110,7 +110,7 @@ def test_statistics_cannot_end_the_process_either(error: BaseException) -> None:
 
 
 def test_a_candidate_that_exits_while_it_is_built_is_refused() -> None:
-    """As one that raises."""
+    """Like one that raises."""
 
     class Leaves(CorrectCache):
         def __init__(self, config: Any, env_num: int) -> None:
@@ -122,7 +122,7 @@ def test_a_candidate_that_exits_while_it_is_built_is_refused() -> None:
 
 
 def test_a_working_copy_that_exits_when_it_is_written_into_is_an_error() -> None:
-    """Whatever an answer does when somebody touches it is the candidate's doing."""
+    """What an answer does when it is used is the doing of the candidate."""
 
     class Trap(KeysValues):
         armed = False
@@ -153,7 +153,7 @@ def test_a_working_copy_that_exits_when_it_is_written_into_is_an_error() -> None
 
 
 def test_ctrl_c_stops_the_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where it comes while the candidate is at work, after which its shadow is of no use."""
+    """Also while the candidate is at work, whose shadow is of no use after that."""
     monkeypatch.setattr(Exits, "error", KeyboardInterrupt())
     model = ReleasedModel()
     with attach(model, candidate=Exits, serve="candidate") as shadow:
@@ -164,7 +164,7 @@ def test_ctrl_c_stops_the_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_signals_handler_can_end_the_run_while_the_candidate_is_at_work() -> None:
-    """Schedulers end a run with a signal, and its handler with `sys.exit`: that is not the candidate's."""
+    """Schedulers end a run with a signal, and its handler calls `sys.exit`: this is not the candidate's exception."""
 
     class Signalled(CorrectCache):
         def get(self, pool: PoolId, key: int) -> Any:
@@ -187,7 +187,7 @@ def test_a_signals_handler_can_end_the_run_while_the_candidate_is_at_work() -> N
 
 
 def test_a_handler_that_uses_the_model_ends_the_shadow() -> None:
-    """In the middle of an operation it would be told of another; the model gets its own answer."""
+    """The shadow would hear of one operation in the middle of another; the model gets its own caches' answer."""
     model = ReleasedModel()
 
     class Nested(CorrectCache):
@@ -203,8 +203,8 @@ def test_a_handler_that_uses_the_model_ends_the_shadow() -> None:
 
 @MODELS
 @SERVE
-def test_a_defect_of_the_harness_is_none_of_the_run(kind: type, serve: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shadow ends, and says so."""
+def test_a_defect_of_kvparity_never_reaches_the_run(kind: type, serve: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shadow ends, and a warning says so."""
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a defect")
@@ -218,7 +218,7 @@ def test_a_defect_of_the_harness_is_none_of_the_run(kind: type, serve: str, monk
 
 
 def test_a_call_that_is_not_understood_ends_the_shadow() -> None:
-    """A manager may take what kvparity has never heard of: it gets it, and the shadow would go astray."""
+    """A manager may take arguments that kvparity does not know. It gets them, and the shadow ends."""
 
     class Manager(type(ManagedModel().kv_cache_manager)):  # type: ignore[misc]
         def set_recur_cache(self, cache_key: int, kv_cache: Any, *, colour: str = "") -> Any:
@@ -234,8 +234,8 @@ def test_a_call_that_is_not_understood_ends_the_shadow() -> None:
     assert model.search(0, 1) is not None
 
 
-def test_a_run_that_makes_warnings_errors_gets_none(capsys: pytest.CaptureFixture[str]) -> None:
-    """What would raise is printed."""
+def test_a_run_that_makes_warnings_errors_gets_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """A warning that would raise is printed instead."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn("as you see")
@@ -245,8 +245,8 @@ def test_a_run_that_makes_warnings_errors_gets_none(capsys: pytest.CaptureFixtur
 # ---------------------------------------------------------------- after it opened
 
 
-def test_a_candidate_that_is_taken_out_is_let_go_of() -> None:
-    """What it holds is free for the run, which goes on, perhaps for days; what was seen of it is told in the end."""
+def test_a_candidate_that_is_taken_out_is_freed() -> None:
+    """The run may go on for days, so its memory is freed. What was seen of it stays in the result."""
     made: list[weakref.ref[Any]] = []
 
     class Remembered(CorrectCache):

@@ -1,4 +1,4 @@
-"""A candidate is a guest: it works where and as the model does, leaves nothing behind, and takes nothing along."""
+"""A candidate is a guest: it works where and as the model does, and keeps nothing of the training alive."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WAITING = OPERATIONS // 2
 
 @pytest.fixture(params=[1, OPERATIONS], ids=["at once", "in one go"])
 def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """For how many operations the candidate comes."""
+    """How many operations the candidate does in one go."""
     monkeypatch.setattr(shadowed_model, "OPERATIONS", request.param)
     number: int = request.param
     return number
@@ -42,7 +42,7 @@ def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 class KnowsItsThread(CorrectCache):
-    """Raises in any thread but the one that made it, as a connection to a database does."""
+    """Raises in any thread but the one that made it, like a connection to a database."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -62,7 +62,7 @@ class KnowsItsThread(CorrectCache):
 
 
 def elsewhere(call: Callable[[], Any]) -> Any:
-    """What it returns in another thread."""
+    """What `call` returns in another thread."""
     returned: list[Any] = []
     thread = threading.Thread(target=lambda: returned.append(call()))
     thread.start()
@@ -70,8 +70,8 @@ def elsewhere(call: Callable[[], Any]) -> Any:
     return returned[0]
 
 
-def test_how_it_stands_is_asked_in_any_thread_and_the_candidate_is_not() -> None:
-    """It belongs to the model's thread; what waits for it goes on waiting."""
+def test_the_result_so_far_is_for_any_thread_and_asks_no_candidate() -> None:
+    """The candidate belongs to the model's thread, and operations that wait go on waiting."""
     model = ManagedModel()
     with attach(model, candidate=KnowsItsThread, limits=FREE) as attached:
         for number in range(WAITING):
@@ -84,7 +84,7 @@ def test_how_it_stands_is_asked_in_any_thread_and_the_candidate_is_not() -> None
     assert (result.total, result.gets_compared) == (0, 1)
 
 
-def test_without_a_sink_nobody_looks() -> None:
+def test_without_a_sink_there_is_no_thread() -> None:
     """A thread that shows nothing would only cost time."""
     model = ReleasedModel()
     threads = threading.active_count()
@@ -92,8 +92,8 @@ def test_without_a_sink_nobody_looks() -> None:
         assert threading.active_count() == threads
 
 
-def test_models_may_join_while_somebody_looks() -> None:
-    """Those that come and go are another thread's doing."""
+def test_models_may_join_while_another_thread_reads_the_result() -> None:
+    """Another thread may add models."""
     models = [ManagedModel() for _ in range(200)]
     with attach(models[0], candidate="refactored-fifo", limits=FREE) as attached:
         over = threading.Event()
@@ -119,7 +119,7 @@ def test_models_may_join_while_somebody_looks() -> None:
 
 
 class WritesInPlace(DoesNotCount):
-    """Keeps what it is given in slots, which it makes once: parameters, whose gradients torch would have it keep."""
+    """Copies what it is given into slots that it makes once; if these are parameters, torch would track gradients."""
 
     made: Callable[[torch.Tensor], torch.Tensor] = staticmethod(torch.clone)
 
@@ -146,7 +146,7 @@ class WritesInPlace(DoesNotCount):
 
 
 class KeepsParameters(WritesInPlace):
-    """Its slots ask for gradients."""
+    """Its slots require gradients."""
 
     made = torch.nn.Parameter
 
@@ -156,7 +156,7 @@ class KeepsParameters(WritesInPlace):
     ("mode", "candidate"), [(torch.inference_mode, WritesInPlace), (torch.no_grad, KeepsParameters)]
 )
 def test_the_candidate_works_in_the_modes_that_the_model_works_in(mode: Any, candidate: Any) -> None:
-    """The collector's modes are those of a block, which may be over when the candidate comes."""
+    """The collector's modes hold for a block, which may be over when the candidate does its operations."""
     model = ManagedModel()
     with attach(model, candidate=candidate, on_divergence="record", limits=FREE) as attached:
         for _ in range(3):
@@ -170,7 +170,7 @@ def test_the_candidate_works_in_the_modes_that_the_model_works_in(mode: Any, can
 
 @pytest.mark.usefixtures("together")
 def test_values_come_in_the_order_in_memory_that_they_were_set_in() -> None:
-    """Who reads memory in order, and not by strides, is found out."""
+    """So a candidate that reads memory in order, and not by strides, is found."""
     model = ManagedModel()
     turned = [(torch.arange(24.0).reshape(1, 2, 4, 3) * sign).transpose(2, 3) for sign in (1, -1)]
     value = KeysValues(turned, [1, 1])
@@ -182,7 +182,7 @@ def test_values_come_in_the_order_in_memory_that_they_were_set_in() -> None:
 
 
 class LruModel(ManagedModel):
-    """Its manager evicts what was used longest ago."""
+    """Its manager evicts the entry that was used longest ago."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class LruModel(ManagedModel):
 
 @pytest.mark.parametrize(("candidate", "wrong"), [("refactored-lru", []), ("refactored-fifo", ["neither"] * 2)])
 def test_a_manager_is_held_to_the_strategy_that_it_declares(candidate: str, wrong: list[str]) -> None:
-    """A candidate of another one differs from it by design, and neither is wrong."""
+    """A candidate with another strategy differs by design, and neither is wrong."""
     model = LruModel()
     with attach(model, candidate=candidate, on_divergence="record", limits=FREE) as attached:
         slots = SPEC.num_simulations * SPEC.env_num
@@ -205,7 +205,7 @@ def test_a_manager_is_held_to_the_strategy_that_it_declares(candidate: str, wron
 
 
 def test_what_a_model_assigns_to_its_caches_it_finds_there() -> None:
-    """The stand-ins pass it on, and after detaching it is still there."""
+    """The stand-ins pass it on, and it is still there after detaching."""
     model = ManagedModel()
     manager = model.kv_cache_manager
     with attach(model, candidate="refactored-fifo", limits=FREE):
@@ -219,7 +219,7 @@ def test_what_a_model_assigns_to_its_caches_it_finds_there() -> None:
 
 
 def test_what_a_manager_refuses_as_no_entry_is_no_operation() -> None:
-    """The model has its exception, and the candidate goes on."""
+    """The model gets the exception, and the candidate stays."""
     model = ManagedModel()
     with attach(model, candidate="refactored-fifo", limits=FREE) as attached:
         with pytest.raises(Exception, match="is not a key/value cache entry"):
@@ -246,12 +246,12 @@ class Fails(CorrectCache):
 
 
 class Batch:
-    """What a step of the training has in its hands."""
+    """Something that a step of the training holds."""
 
 
 @pytest.mark.usefixtures("together")
 def test_an_exception_keeps_no_step_of_the_training_alive() -> None:
-    """A traceback has all frames up to the training's own, and these all that is in them."""
+    """A traceback has all frames up to the training's own, and these hold their variables."""
 
     def step(model: ManagedModel) -> weakref.ref[Batch]:
         batch = Batch()
@@ -288,7 +288,7 @@ def test_own_misses_of_the_model_keep_nothing_alive() -> None:
 
 
 def test_every_model_has_its_own_back_even_where_the_candidate_hangs_at_the_end() -> None:
-    """A Ctrl-C while the first one's operations are done leaves no other model with a stand-in."""
+    """A Ctrl-C during the first model's last operations leaves no other model with a stand-in."""
 
     class Interrupted(CorrectCache):
         def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
@@ -307,7 +307,7 @@ def test_every_model_has_its_own_back_even_where_the_candidate_hangs_at_the_end(
 
 @MODELS
 def test_after_the_end_the_candidate_is_asked_nothing_more(kind: type) -> None:
-    """Patience has ended with the training; what there was to ask was asked before."""
+    """The time-out for its calls has ended with the training, so it was asked before."""
     asked: list[PoolId] = []
 
     class Counts(CorrectCache):
@@ -345,7 +345,7 @@ def test_an_answer_whose_sizes_are_no_integers_is_not_served(size: Any) -> None:
 
 
 class Thorn(torch.Tensor):
-    """Raises in whatever torch is to do with it."""
+    """Raises when torch multiplies it."""
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -355,7 +355,7 @@ class Thorn(torch.Tensor):
 
 
 def test_an_answer_of_tensors_of_its_own_class_is_not_served() -> None:
-    """What these do when the model works with them is the candidate's code."""
+    """Whatever the model does with them would run the candidate's code."""
 
     class Thorny(CorrectCache):
         def checkout(self, env: int, key: int) -> Any:

@@ -1,4 +1,4 @@
-"""What belongs to the run is as it was when the candidate has gone: random states, torch's modes, the process."""
+"""What belongs to the run stays as it was: random states, torch's modes, the process."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_process_that_did_not_fork_goes_on() -> None:
 
 
 class ChangesTorchAtFirst(CorrectCache):
-    """Wants double precision, and says so to everybody when it is made."""
+    """Changes torch's default dtype for everybody when it is built."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -103,7 +103,7 @@ class ChangesTorchAtFirst(CorrectCache):
 
 
 def test_what_it_changes_while_it_is_built_is_put_back() -> None:
-    """The run has torch as it was, and the candidate may stay."""
+    """And the candidate may stay."""
     model = ManagedModel()
     with attach(model, candidate=ChangesTorchAtFirst, limits=FREE) as attached:
         assert torch.get_default_dtype() == torch.float32
@@ -112,7 +112,7 @@ def test_what_it_changes_while_it_is_built_is_put_back() -> None:
 
 
 class LeavesTorchOtherwise(CorrectCache):
-    """Switches off gradients, or has new tensors made in double precision."""
+    """Switches off gradients, or changes torch's default dtype."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         torch.set_grad_enabled(key != 1)
@@ -122,7 +122,7 @@ class LeavesTorchOtherwise(CorrectCache):
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_torch_is_left_as_it_was(number: int) -> None:
-    """A run that learns nothing more, and does not say why, would be the worst of all."""
+    """Otherwise a training might learn nothing any more, and nobody would know why."""
     model = ManagedModel()
     with attach(model, candidate=LeavesTorchOtherwise, limits=FREE) as attached:
         model.set_recur(number, 1.0)
@@ -133,7 +133,7 @@ def test_torch_is_left_as_it_was(number: int) -> None:
 
 
 def test_a_candidate_that_forks_makes_no_second_run() -> None:
-    """The child that comes back from its operation is ended."""
+    """The child ends when it comes back from its operation."""
     here = os.getpid()
 
     class Forks(CorrectCache):

@@ -36,14 +36,14 @@ KEY = "00000000000000{:02x}"
 
 
 def value(number: float) -> KeysValues:
-    """A small entry that is like no other number's."""
+    """A small entry, different for each number."""
     entry = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, size=1)
     entry._keys_values[0]._k_cache._cache.fill_(number)
     return entry
 
 
 class WorldModel:
-    """What the recorder reads of LightZero 0.2.0's class of that name, and the same habits with it."""
+    """What the recorder reads of the class of that name in LightZero 0.2.0, which uses it in the same way."""
 
     def __init__(self) -> None:
         self.env_num = ENVIRONMENTS
@@ -78,7 +78,7 @@ class WorldModel:
 
 
 class Listing:
-    """A writer that keeps what it is told, with each set's fingerprint in the place of its value."""
+    """A writer that keeps what it gets, with each set's fingerprint instead of its value."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[int, Operation, Answer | bytes | None]] = []
@@ -89,8 +89,8 @@ class Listing:
         return len(self.streams) - 1
 
     def record(self, stream: int, operation: Operation, answer: Answer | None = None) -> None:
-        told = fingerprint(operation.value) if isinstance(operation, Set) else answer
-        self.lines.append((stream, operation, told))
+        noted = fingerprint(operation.value) if isinstance(operation, Set) else answer
+        self.lines.append((stream, operation, noted))
 
     @property
     def operations(self) -> list[Operation]:
@@ -105,7 +105,7 @@ def model() -> WorldModel:
 
 @pytest.fixture
 def writer() -> Listing:
-    """Takes what is recorded."""
+    """Keeps what is recorded."""
     return Listing()
 
 
@@ -121,7 +121,7 @@ def test_a_root_lookup_is_a_get_and_a_search_one_checkout(model: WorldModel, wri
     recording.detach()
 
     ten, twenty = fingerprint(value(10.0)), fingerprint(value(20.0))
-    assert [(type(operation), told) for _, operation, told in writer.lines] == [
+    assert [(type(operation), noted) for _, operation, noted in writer.lines] == [
         (Set, ten),
         (Set, twenty),
         (Get, Answer(fingerprint=ten)),
@@ -164,7 +164,7 @@ def test_a_recur_miss_is_recorded_as_the_error_that_follows(model: WorldModel, w
 
 
 def test_recording_begins_when_all_pools_are_empty(model: WorldModel, writer: Listing) -> None:
-    """What the model held before would be missing in a replay, so nothing is recorded until it is gone."""
+    """A replay lacks what the model held before, so nothing is recorded until that is gone."""
     model.set_init(0, KEY.format(1), 1.0, slot=0)
     model.set_recur(KEY.format(2), 2.0)
     with Recording({"collect": model}, writer) as recording:
@@ -178,7 +178,7 @@ def test_recording_begins_when_all_pools_are_empty(model: WorldModel, writer: Li
 
 
 def test_a_limit_ends_the_recording_with_a_search(model: WorldModel, writer: Listing) -> None:
-    """Beyond the limit the recording goes on to the next clear of recur, and stops there for good."""
+    """After the limit, the recording goes on to the next clear of recur and ends there."""
     with Recording({"collect": model}, writer, limit=2):
         for number in range(3):
             model.set_recur(KEY.format(number), float(number))
@@ -198,7 +198,7 @@ def test_several_models_go_into_one_trace(writer: Listing) -> None:
 
 
 def test_detaching_gives_the_models_own_dicts_back(model: WorldModel, writer: Listing) -> None:
-    """The very objects from before are in place again, and hold what was entered meanwhile."""
+    """They are the same objects as before, with what was entered meanwhile."""
     own_init, own_recur = model.past_kv_cache_init_infer_envs, model.past_kv_cache_recurrent_infer
     own_first = own_init[0]
     recording = Recording({"collect": model}, writer)
@@ -213,7 +213,7 @@ def test_detaching_gives_the_models_own_dicts_back(model: WorldModel, writer: Li
 
 
 def test_a_failing_recording_never_reaches_the_model(model: WorldModel, writer: Listing) -> None:
-    """The model goes on as if nothing had happened; one warning says that the recording ended."""
+    """The model does not notice; one warning says that the recording ended."""
     writer.record = lambda *_: 1 / 0  # type: ignore[method-assign, assignment]
     recording = Recording({"collect": model}, writer)
     with pytest.warns(UserWarning, match="recording stopped: ZeroDivisionError"):
@@ -225,7 +225,7 @@ def test_a_failing_recording_never_reaches_the_model(model: WorldModel, writer: 
 
 
 def test_a_copy_of_a_recorded_model_tells_nothing(model: WorldModel, writer: Listing) -> None:
-    """A deep copy, a shallow one and a pickled one are as they would be without the recorder."""
+    """Deep, shallow and pickled copies are as they would be without the recorder."""
     with Recording({"collect": model}, writer):
         model.set_recur(KEY.format(1), 1.0)
         dicts = model.past_kv_cache_recurrent_infer
@@ -263,7 +263,7 @@ def test_what_is_no_policy_is_refused() -> None:
 
 
 def test_what_is_no_world_model_is_refused(writer: Listing) -> None:
-    """The message names what is missing, and nothing was touched."""
+    """The message names what is missing, and nothing was changed."""
     broken = SimpleNamespace(env_num=2)
     with pytest.raises(
         UnusableCacheError,

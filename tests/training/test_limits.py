@@ -18,7 +18,7 @@ def test_where_it_serves_the_share_is_ten_times_as_large(share: float | None, se
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.5])
-def test_a_share_that_there_is_not_is_refused(share: float) -> None:
+def test_a_share_outside_its_range_is_refused(share: float) -> None:
     """It is a fraction, not a percentage."""
     with pytest.raises(UsageError, match=r"must lie in \(0, 1\], got"):
         Limits(share=share)

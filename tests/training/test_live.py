@@ -1,4 +1,4 @@
-"""How a shadowed training stands is shown while it runs, and nothing of that reaches the training."""
+"""The progress of a shadowed training is shown while it runs, and a failure of that never reaches the training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def attached() -> Attachment:
-    """A training that has set one key and looked it up twice, and another in vain; the candidate forgets V."""
+    """A training that set one key, looked it up twice, and missed another one; the candidate forgets V."""
     model = ReleasedModel()
     attachment = attach(model, candidate="fault:forgets-v", limits=Limits(share=None))
     model.set_recur(1, 1.0)
@@ -51,15 +51,15 @@ class Kept:
 
 
 class Fails(Kept):
-    """A sink that cannot."""
+    """A sink that raises."""
 
     def show(self, progress: Progress) -> None:
         super().show(progress)
         raise OSError("no space left")
 
 
-def test_how_it_stands(attached: Attachment) -> None:
-    """What was compared and found, hit rates per side and family of pools, and what shadowing took."""
+def test_progress_has_the_numbers_of_the_result(attached: Attachment) -> None:
+    """Lookups compared, divergences, hit rates of each side and family of pools, and the share of shadowing."""
     progress = Progress.of(attached)
     assert (progress.operations, progress.gets_compared) == (4, 3)
     assert (progress.corruption, progress.behaviour) == (2, 0)
@@ -71,7 +71,7 @@ def test_how_it_stands(attached: Attachment) -> None:
     assert str(progress).startswith("3 gets compared, 2 corruptions; hit rates: ")
 
 
-def test_a_candidate_that_was_taken_out_is_told(attached: Attachment) -> None:
+def test_progress_says_why_a_candidate_was_taken_out(attached: Attachment) -> None:
     """With the reason."""
     with pytest.warns(UserWarning, match="too slow"):
         attached.guard.stop("too slow")
@@ -96,7 +96,7 @@ def test_it_is_shown_again_and_again(attached: Attachment) -> None:
 
 
 def test_a_sink_that_fails_is_left_out(attached: Attachment) -> None:
-    """With a warning; the others go on."""
+    """A warning says so, and the others go on."""
     failing, sink = Fails(), Kept()
     view = LiveView(attached, [failing, sink], every_s=3600)
     with pytest.warns(UserWarning, match="Fails failed and is not used again: OSError: no space left"):
@@ -106,7 +106,7 @@ def test_a_sink_that_fails_is_left_out(attached: Attachment) -> None:
 
 
 def test_a_heartbeat_is_a_line_of_json(attached: Attachment, tmp_path: Path) -> None:
-    """There at once, with the time, behind those of earlier runs."""
+    """Written at once, with the time, after the lines of earlier runs."""
     path = tmp_path / "beat.jsonl"
     path.write_text('{"earlier": true}\n')
     heartbeat = Heartbeat(path)
@@ -119,14 +119,14 @@ def test_a_heartbeat_is_a_line_of_json(attached: Attachment, tmp_path: Path) -> 
     assert beat["time"].endswith("+00:00")
 
 
-def test_a_heartbeat_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_heartbeat_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     """Before the training begins."""
     with pytest.raises(UsageError, match="cannot be written: Is a directory"):
         Heartbeat(tmp_path)
 
 
 def test_scalars_go_to_anything_like_tensorboards_writer(attached: Attachment) -> None:
-    """One for each number that is known, at the step of gets compared."""
+    """One for each number that is known; the step is the number of lookups compared."""
 
     class Writer:
         def __init__(self) -> None:
@@ -142,7 +142,7 @@ def test_scalars_go_to_anything_like_tensorboards_writer(attached: Attachment) -
 
 
 def test_without_a_terminal_there_are_lines(attached: Attachment) -> None:
-    """One for each look."""
+    """One each time."""
     console = Console(file=StringIO(), width=40)
     screen = Screen(console)
     screen.show(Progress.of(attached))
@@ -153,7 +153,7 @@ def test_without_a_terminal_there_are_lines(attached: Attachment) -> None:
 
 
 def test_on_a_terminal_there_is_a_table(attached: Attachment) -> None:
-    """Drawn in its place."""
+    """Redrawn in its place."""
     console = Console(file=StringIO(), force_terminal=True, width=80)
     screen = Screen(console)
     screen.show(Progress.of(attached))

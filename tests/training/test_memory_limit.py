@@ -50,7 +50,7 @@ def test_without_a_limit_any_size_is_allowed() -> None:
     assert limit.finish(0, done=1, operations=1) is None
 
 
-def test_a_system_that_does_not_tell_measures_no_growth() -> None:
+def test_where_the_system_does_not_say_no_growth_is_measured() -> None:
     """Only Linux tells the size of a process."""
     assert MemoryLimit(1000, resident=lambda: None).begin(0, 1) is None
 
@@ -59,15 +59,15 @@ def test_a_system_that_does_not_tell_measures_no_growth() -> None:
 
 
 def test_a_candidate_that_holds_too_much_is_taken_out() -> None:
-    """By its own word."""
+    """By its own statistics."""
     model, twin = ReleasedModel(), ReleasedModel()
     found = r"it holds 8,589,934,592 bytes; 4,294,967,296 were allowed"
     with attach(model, candidate=Hoards), pytest.warns(UserWarning, match=found):
         assert same(play(model, 90), play(twin, 90))
 
 
-def test_the_process_is_weighed() -> None:
-    """By how much it grew while the candidate was at work, and not in between."""
+def test_the_growth_of_the_process_is_measured() -> None:
+    """Only growth while the candidate is at work counts."""
     sizes = iter([100, 150, 10_000, 10_060])
     guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
     guard.finish(guard.begin())
@@ -77,8 +77,8 @@ def test_the_process_is_weighed() -> None:
         guard.finish(visit)
 
 
-def test_in_the_long_run_some_operations_are_weighed_for_all() -> None:
-    """To weigh each would cost more than it tells: a leak comes in many of them."""
+def test_in_the_long_run_some_operations_are_measured_for_all() -> None:
+    """Measuring each would be too slow, and a leak happens in many operations."""
     resident = 0
 
     def grow() -> int:
@@ -98,8 +98,8 @@ def test_in_the_long_run_some_operations_are_weighed_for_all() -> None:
     assert resident <= 2048 + 2 * 201
 
 
-def test_a_visit_for_many_operations_is_weighed_as_it_is() -> None:
-    """It stands for itself alone; one that is left early counts for what was done."""
+def test_a_visit_for_many_operations_is_measured_as_it_is() -> None:
+    """It stands for itself alone. If it ends early, only what was done counts."""
     sizes = iter([0, 0, 0, 40, 40, 80, 80, 101])
     guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
     guard.finish(guard.begin(1024))
@@ -113,7 +113,7 @@ def test_a_visit_for_many_operations_is_weighed_as_it_is() -> None:
 
 
 def test_what_grew_in_visits_that_were_left_early_counts_in_full() -> None:
-    """A candidate that leaks and differs in each operation is left after each, with the others yet to be done."""
+    """If a candidate leaks and diverges in each operation, each visit ends after one operation."""
     sizes = iter([0, 40, 40, 80, 80, 120])
     guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
     for _ in range(2):
@@ -125,7 +125,7 @@ def test_what_grew_in_visits_that_were_left_early_counts_in_full() -> None:
 
 
 def test_what_the_run_has_freed_since_is_not_held() -> None:
-    """A working copy is made while the candidate is at work, and let go of by the run that it was lent to."""
+    """A working copy is made while the candidate is at work, and the run frees it later."""
     sizes = iter([1000, 1090, 1000, 1090, 1000, 1090])
     guard = Guard(Limits(patience_s=None, size_bytes=100), resident=lambda: next(sizes))
     for _ in range(3):
@@ -136,7 +136,7 @@ def test_what_the_run_has_freed_since_is_not_held() -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells the memory of a process")
 @pytest.mark.parametrize("said", [None, 0])
 def test_a_leak_is_taken_out(said: int | None) -> None:
-    """A candidate that keeps ever more is found by the memory of the process, whatever it says that it holds."""
+    """The memory of the process shows it, whatever the candidate says that it holds."""
 
     class Leaks(CorrectCache):
         kept: list[Any] = []  # noqa: RUF012

@@ -1,4 +1,4 @@
-"""What a training logs is heard wherever it is told, and nothing about the training changes."""
+"""What a training logs is kept, and the training is not changed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SummaryWriter:
 
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Stand-ins for LightZero and tensorboardX, forgotten afterwards."""
+    """Doubles of LightZero and tensorboardX, removed from the imported modules afterwards."""
     for path, source in {
         "lzero/policy/unizero.py": POLICY,
         "lzero/worker/collector.py": WORKER,
@@ -70,8 +70,8 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del sys.modules[name]
 
 
-class Heard:
-    """An observer and what it has written."""
+class Observed:
+    """An observer, and what it has written."""
 
     def __init__(self, path: Path, pattern: str = PATTERN) -> None:
         self._path = path
@@ -91,54 +91,54 @@ def module(name: str) -> Any:
 
 
 @pytest.mark.usefixtures("packages")
-def test_the_learners_losses_are_heard(tmp_path: Path) -> None:
-    """Of each iteration, numbers and tensors of one number, by their names; a method that calls its base's once."""
-    heard = Heard(tmp_path / "c.jsonl")
+def test_the_learners_losses_are_kept(tmp_path: Path) -> None:
+    """Of each iteration, numbers and tensors of one number. A method that calls its base counts once."""
+    observed = Observed(tmp_path / "c.jsonl")
     policy = module("lzero.policy.unizero").Derived()
     assert [policy._forward_learn(loss)["weighted_total_loss"] for loss in (3.0, 2.0)] == [3.0, 2.0]
-    assert (heard.observer.iterations, heard.observer.samples) == (2, 16)
-    assert heard.observer.resident > 0
-    assert heard.curves() == {"learner/weighted_total_loss": [3.0, 2.0], "learner/policy_loss": [6.0, 4.0]}
+    assert (observed.observer.iterations, observed.observer.samples) == (2, 16)
+    assert observed.observer.resident > 0
+    assert observed.curves() == {"learner/weighted_total_loss": [3.0, 2.0], "learner/policy_loss": [6.0, 4.0]}
 
 
 @pytest.mark.usefixtures("packages")
-def test_what_collectors_bring_is_heard(tmp_path: Path) -> None:
-    """The rewards of each segment, in LightZero's form; anything else is let pass."""
-    heard = Heard(tmp_path / "c.jsonl")
+def test_the_rewards_of_collectors_are_kept(tmp_path: Path) -> None:
+    """The rewards of each segment in LightZero's form; anything else is ignored."""
+    observed = Observed(tmp_path / "c.jsonl")
     worker = module("lzero.worker.collector")
     returned = [[worker.segment(1.0, 2.0), worker.segment(-1.0)], {"meta": 1}]
     assert worker.Collector().collect(returned) is returned
     for other in (None, [], [None, 1], 7, ["text"]):
         assert worker.Collector().collect(other) is other
-    assert heard.curves() == {"collector/reward": [3.0, -1.0]}
+    assert observed.curves() == {"collector/reward": [3.0, -1.0]}
 
 
 @pytest.mark.usefixtures("packages")
-def test_scalars_are_heard(tmp_path: Path) -> None:
-    """Those whose names say that they are results; the writer gets all of them as before."""
-    heard = Heard(tmp_path / "c.jsonl")
+def test_scalars_are_kept(tmp_path: Path) -> None:
+    """Those whose names match; the writer gets all of them as before."""
+    observed = Observed(tmp_path / "c.jsonl")
     writer = module("tensorboardX.writer").SummaryWriter()
     assert writer.add_scalar("collector/reward_mean", 9.5, 3) is writer
     writer.add_scalar("collector/collect_time", 0.1, global_step=3)
     writer.add_scalar("train/Loss", torch.tensor(0.5), global_step=4)
     assert [tag for tag, *_ in writer.written] == ["collector/reward_mean", "collector/collect_time", "train/Loss"]
-    assert heard.curves() == {"tensorboard/collector/reward_mean": [9.5], "tensorboard/train/Loss": [0.5]}
+    assert observed.curves() == {"tensorboard/collector/reward_mean": [9.5], "tensorboard/train/Loss": [0.5]}
 
 
 @pytest.mark.usefixtures("packages")
 def test_the_pattern_is_the_users(tmp_path: Path) -> None:
-    """Whatever they want to compare."""
-    heard = Heard(tmp_path / "c.jsonl", pattern="^lr$")
+    """Users choose what to compare."""
+    observed = Observed(tmp_path / "c.jsonl", pattern="^lr$")
     module("lzero.policy.unizero").Base()._forward_learn(3.0)
-    assert heard.curves() == {"learner/lr": [0.1]}
+    assert observed.curves() == {"learner/lr": [0.1]}
 
 
 @pytest.mark.usefixtures("packages")
 def test_classes_have_their_own_methods_back(tmp_path: Path) -> None:
-    """Those that were there before, and those that came later."""
+    """Those that were imported before, and those that were imported later."""
     before = module("tensorboardX.writer").SummaryWriter.add_scalar
-    heard = Heard(tmp_path / "c.jsonl")
+    observed = Observed(tmp_path / "c.jsonl")
     assert module("tensorboardX.writer").SummaryWriter.add_scalar is not before
-    heard.curves()
+    observed.curves()
     assert module("tensorboardX.writer").SummaryWriter.add_scalar is before
     assert "harness" not in module("lzero.worker.collector").Collector.collect.__code__.co_filename

@@ -1,4 +1,4 @@
-"""The verdict on two trainings: the same, different, or not to be told because a training does not repeat itself."""
+"""The verdict on two trainings: the same, different, or inconclusive because a training does not repeat itself."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(name: str, curves: Curves, *, status: int = 0) -> TrainingRun:
 
 
 def paired(candidate: list[float], again: list[float]) -> Paired:
-    """Against a reference that logged `LOSSES`."""
+    """The verdict for a candidate, against a reference that logged `LOSSES`."""
     return pair(
         run("reference", {"loss": LOSSES}),
         run("candidate", {"loss": candidate}),
@@ -41,7 +41,7 @@ def paired(candidate: list[float], again: list[float]) -> Paired:
 
 
 def test_equal_trainings_are_the_same() -> None:
-    """To the last bit; how many numbers that are is said."""
+    """To the last bit; the reason says how many numbers are equal."""
     found = paired(list(LOSSES), list(LOSSES))
     assert (found.verdict, found.reason) == (SAME, "all 3 numbers of 1 curves are equal to the last bit")
 
@@ -54,14 +54,14 @@ def test_a_difference_where_the_reference_repeats_is_one() -> None:
 
 
 def test_a_difference_before_the_noise_is_one() -> None:
-    """Though the reference does not repeat itself later on."""
+    """Also if the reference does not repeat itself later on."""
     found = paired([3.0, 2.5, 1.5], [3.0, 2.0, 1.1])
     assert found.verdict == DIFFERENT
     assert found.reason.endswith("where the reference repeats itself up to step 2")
 
 
 def test_a_difference_within_the_noise_is_none() -> None:
-    """Nor is it parity."""
+    """It is not parity either."""
     found = paired([3.0, 2.0, 1.5], [3.0, 2.1, 1.0])
     assert found.verdict == INCONCLUSIVE
     assert found.reason.startswith(
@@ -84,7 +84,7 @@ def test_a_candidate_that_ends_the_training_is_different() -> None:
 
 
 def test_a_reference_that_fails_shows_nothing() -> None:
-    """There is nothing to hold the candidate against."""
+    """There is nothing to compare the candidate with."""
     curves = {"loss": LOSSES}
     for failing in (0, 2):
         legs = [run(name, curves) for name in ("reference", "candidate", "reference again")]
@@ -102,7 +102,7 @@ def test_a_candidate_that_did_not_serve_shows_nothing() -> None:
 
 
 def test_the_result_is_json() -> None:
-    """With the lengths of the curves in the place of their numbers."""
+    """With the lengths of the curves instead of their numbers."""
     result = json.loads(json.dumps(paired([3.0], list(LOSSES)).as_dict()))
     assert result["verdict"] == DIFFERENT
     assert [training["curves"] for training in result["trainings"]] == [{"loss": 3}, {"loss": 1}, {"loss": 3}]

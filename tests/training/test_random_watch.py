@@ -60,7 +60,7 @@ def test_random_states_are_looked_at_in_the_first_operations_and_then_in_some() 
 
 @pytest.mark.parametrize("kind", [ReleasedModel, ManagedModel])
 def test_shadowing_draws_no_random_numbers(kind: type) -> None:
-    """The run's random state is the same with and without."""
+    """The run's random state is the same with a shadow and without."""
 
     def state() -> tuple[Any, ...]:
         return random.random(), np.random.random(), float(torch.rand(()))  # noqa: NPY002
@@ -87,7 +87,7 @@ def test_shadowing_draws_no_random_numbers(kind: type) -> None:
 def test_a_candidate_that_draws_from_the_runs_random_state_is_taken_out(
     draw: Callable[[], Any], whose: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it drew is put back, so that the run goes on as it would have."""
+    """What it drew is put back, so that the run goes on as it would without it."""
     monkeypatch.setattr(Draws, "draw", staticmethod(draw))
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
     model = ReleasedModel()
@@ -105,7 +105,7 @@ class DrawsAtFirst(CorrectCache):
 
 
 class DrawsWhenAsked(CorrectCache):
-    """Draws random numbers when it is asked what it counted."""
+    """Draws random numbers when it is asked for its statistics."""
 
     def stats(self, pool: PoolId) -> PoolStats:
         torch.randn(4)
@@ -114,7 +114,7 @@ class DrawsWhenAsked(CorrectCache):
 
 @pytest.mark.parametrize("candidate", [DrawsAtFirst, DrawsWhenAsked])
 def test_what_it_draws_beside_its_operations_is_put_back(candidate: Any) -> None:
-    """The run's numbers are those that it has alone."""
+    """The run gets the same numbers as without it."""
     torch.manual_seed(1)
     alone = torch.rand(3)
     torch.manual_seed(1)
@@ -127,7 +127,7 @@ def test_what_it_draws_beside_its_operations_is_put_back(candidate: Any) -> None
 
 @pytest.fixture
 def drawing() -> Iterator[Callable[[], None]]:
-    """Another thread of the run draws numbers all the time, from when it is called on."""
+    """Once it is called, another thread of the run draws numbers all the time."""
     over = threading.Event()
 
     def draw() -> None:
@@ -142,7 +142,7 @@ def drawing() -> Iterator[Callable[[], None]]:
 
 
 def test_another_threads_random_numbers_are_nobodys_fault(drawing: Callable[[], None]) -> None:
-    """Where numbers are drawn while the candidate does nothing, nobody can tell who draws: nothing is put back."""
+    """If numbers are drawn while the candidate does nothing, nobody can tell who draws, and nothing is put back."""
     drawing()
     guard = Guard(FREE)
     for _ in range(20):
@@ -153,7 +153,7 @@ def test_another_threads_random_numbers_are_nobodys_fault(drawing: Callable[[], 
 
 
 def test_beside_a_quiet_thread_who_draws_is_still_found() -> None:
-    """It takes some looks in a row; the numbers are put back at each."""
+    """It takes three looks in a row; the numbers are put back at each."""
     over = threading.Event()
     thread = threading.Thread(target=over.wait)
     thread.start()

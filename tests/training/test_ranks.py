@@ -1,4 +1,4 @@
-"""The results of several processes are added up, and one that left none is named."""
+"""The results of several processes are added up, and a process that wrote none is named."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    """What one rank came to."""
+    """The result of one rank."""
     return Comparison("legacy-evicting", "refactored-fifo").scenario(load_scenario("mcts"), seed=0, steps=300)
 
 
 class Clock:
-    """Time that passes by sleeping only; something may happen meanwhile."""
+    """Time that passes only while somebody sleeps; something may happen meanwhile."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -40,20 +40,20 @@ class Clock:
 
 
 def test_the_rank_is_what_torchrun_says() -> None:
-    """And alone where nobody says anything."""
+    """Without its variables, there is a single process."""
     assert Rank.of_environment({"RANK": "3", "WORLD_SIZE": "8"}) == Rank(number=3, of=8)
     assert Rank.of_environment({}) == Rank(number=0, of=1)
 
 
 @pytest.mark.parametrize("said", [{"RANK": "x"}, {"RANK": "1"}, {"RANK": "-1", "WORLD_SIZE": "2"}])
-def test_nonsense_is_told(said: dict[str, str]) -> None:
-    """With what was said."""
+def test_a_rank_that_cannot_be_is_an_error(said: dict[str, str]) -> None:
+    """The error names the values."""
     with pytest.raises(UsageError, match="expected 0 <= RANK < WORLD_SIZE"):
         Rank.of_environment(said)
 
 
 def test_all_ranks_are_added_up(result: Result, tmp_path: Path) -> None:
-    """Their gets too; each is a run of its own in the sum."""
+    """Their gets, too; each is a run of its own in the sum."""
     ranks = [Gathering(tmp_path / "parts", Rank(number=number, of=2)) for number in range(2)]
     for rank in ranks:
         rank.publish(result)
@@ -65,7 +65,7 @@ def test_all_ranks_are_added_up(result: Result, tmp_path: Path) -> None:
 
 
 def test_a_rank_that_left_nothing_is_missing(result: Result, tmp_path: Path) -> None:
-    """Named in the verdict, which then is not parity."""
+    """The verdict names it, and is not parity."""
     ranks = [Gathering(tmp_path, Rank(number=number, of=3)) for number in range(3)]
     ranks[0].publish(result)
     clock = Clock()
@@ -79,7 +79,7 @@ def test_a_rank_that_left_nothing_is_missing(result: Result, tmp_path: Path) -> 
 
 
 def test_a_late_rank_is_waited_for(result: Result, tmp_path: Path) -> None:
-    """As long as there is patience."""
+    """Until patience ends."""
     ranks = [Gathering(tmp_path, Rank(number=number, of=2)) for number in range(2)]
     ranks[0].publish(result)
     clock = Clock()
@@ -89,7 +89,7 @@ def test_a_late_rank_is_waited_for(result: Result, tmp_path: Path) -> None:
 
 
 def test_an_earlier_run_is_not_taken_for_this_one(result: Result, tmp_path: Path) -> None:
-    """Its files lie there still, where a rank died before it began."""
+    """Its files are still in the folder, if a rank died before it began."""
     earlier = Gathering(tmp_path, Rank(number=1, of=2))
     earlier.publish(result)
     os.utime(tmp_path / "rank-1.json", ns=(1, 1))
@@ -98,20 +98,20 @@ def test_an_earlier_run_is_not_taken_for_this_one(result: Result, tmp_path: Path
     assert now.collect(patience_s=0).missing == ["rank 1"]
 
 
-def test_nothing_at_all_is_told(tmp_path: Path) -> None:
-    """There is no sum of nothing."""
+def test_no_result_at_all_is_an_error(tmp_path: Path) -> None:
+    """No result at all is an error."""
     with pytest.raises(UsageError, match="no rank wrote a result"):
         Gathering(tmp_path, Rank(number=0, of=2)).collect(patience_s=0)
 
 
-def test_a_folder_that_cannot_be_used_is_told() -> None:
-    """With its name."""
+def test_a_folder_that_cannot_be_used_is_an_error() -> None:
+    """The error names it."""
     with pytest.raises(UsageError, match="/dev/null/x cannot be used: Not a directory"):
         Gathering(Path("/dev/null/x"), Rank(number=0, of=1))
 
 
 def test_a_candidate_that_one_rank_took_out_is_no_parity(result: Result, tmp_path: Path) -> None:
-    """What that rank did not compare to its end, nobody did."""
+    """One rank did not compare to its end, so all together did not."""
     ranks = [Gathering(tmp_path / "parts", Rank(number=number, of=2)) for number in range(2)]
     account = TrainingAccount(
         models=("model",), serve="reference", compare_every=1, passed_over=0, shadow_s=1.0, wall_s=9.0, stopped=None

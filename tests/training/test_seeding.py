@@ -1,4 +1,4 @@
-"""Two processes that are made deterministic draw the same, and environments that nobody seeds repeat too."""
+"""Two processes with one seed draw the same, and environments that nobody seeds repeat, too."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ print(torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algor
 
 
 def drawn(seed: int) -> list[str]:
-    """What a process of its own draws."""
+    """What a new process draws."""
     command = [sys.executable, "-c", DRAWS.format(seed=seed)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603
 
@@ -41,7 +41,7 @@ def seeding() -> ModuleType:
 
 
 def test_environments_without_a_seed_repeat() -> None:
-    """Each has another seed, and the first of two runs the same as the first of the other."""
+    """Each environment gets a seed of its own, and two runs give the same ones."""
     draws = []
     for _ in range(2):
         module = seeding()

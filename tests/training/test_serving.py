@@ -1,4 +1,4 @@
-"""A training that one cache serves alone: its own, or the candidate in its place, which is then the only one."""
+"""One cache alone serves a training: its own caches, or the candidate instead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVERS = pytest.mark.parametrize("make", [OwnCaches, lambda: CandidateCaches("r
 
 @MODELS
 def test_a_candidate_serves_what_a_models_own_caches_would(kind: type) -> None:
-    """A sound one, where nothing overflows; and the counts are the same."""
+    """If it is correct and nothing overflows; the counts are the same, too."""
     model, twin = kind(), kind()
     own, candidate = OwnCaches(), CandidateCaches("refactored-fifo")
     own.meet(twin)
@@ -36,7 +36,7 @@ def test_a_candidate_serves_what_a_models_own_caches_would(kind: type) -> None:
 
 @MODELS
 def test_a_models_own_caches_get_nothing_then(kind: type) -> None:
-    """Neither time nor memory is theirs: what is measured is the candidate's alone."""
+    """So time and memory are those of the candidate alone."""
     model = kind()
     server = CandidateCaches("refactored-fifo")
     server.meet(model)
@@ -52,7 +52,7 @@ def test_a_models_own_caches_get_nothing_then(kind: type) -> None:
 @MODELS
 @SERVERS
 def test_a_model_has_its_own_back_in_the_end(kind: type, make: type[Server]) -> None:
-    """Each attribute is the object that it was."""
+    """Each attribute is the same object as before."""
     model = kind()
     before = dict(vars(model))
     server = make()
@@ -65,7 +65,7 @@ def test_a_model_has_its_own_back_in_the_end(kind: type, make: type[Server]) -> 
 
 
 def test_a_faulty_candidate_serves_its_fault() -> None:
-    """Nothing is compared, nothing is caught."""
+    """Nothing is compared, and nothing is caught."""
     model, twin = ReleasedModel(), ReleasedModel()
     CandidateCaches("fault:forgets-v").meet(model)
     model.set_recur(1, 2.0)
@@ -75,7 +75,7 @@ def test_a_faulty_candidate_serves_its_fault() -> None:
 
 
 def test_what_a_candidate_raises_reaches_the_model() -> None:
-    """As it would after a switch-over."""
+    """As it would after the switch."""
     model = ReleasedModel()
     CandidateCaches("fault:raises-always").meet(model)
     with pytest.raises(RuntimeError, match="no"):
@@ -83,7 +83,7 @@ def test_what_a_candidate_raises_reaches_the_model() -> None:
 
 
 def test_a_working_copy_is_copied_once() -> None:
-    """The candidate's is the model's to work on; what it lends to root inference is copied."""
+    """The model works on the copy that the candidate makes. What root inference gets is copied."""
     model = ReleasedModel()
     CandidateCaches("refactored-fifo").meet(model)
     model.set_init(0, 1, 2.0)
@@ -95,6 +95,6 @@ def test_a_working_copy_is_copied_once() -> None:
 
 
 def test_no_world_model_is_refused() -> None:
-    """As it is by a shadow."""
+    """With the same error as in a shadow."""
     with pytest.raises(KVParityError, match="object is not a world model that kvparity knows"):
         CandidateCaches("refactored-fifo").meet(object())

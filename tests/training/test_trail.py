@@ -1,4 +1,4 @@
-"""The candidate comes for many operations in one go, and what comes of it is what would have come of it at once."""
+"""The candidate does many operations in one go, and the result is the same as if it did each at once."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 GALLERY = ("by-reference", "forgets-v", "reads-next-environment", "lends-one-buffer", "owners-survive-clear")
 
 
-class Told:
-    """Stands for a mirror, and keeps what it was told."""
+class MirrorDouble:
+    """Takes the place of a mirror, and keeps what it gets."""
 
     def __init__(self) -> None:
         self.sets: list[tuple[int, bytes]] = []
@@ -37,7 +37,7 @@ class Told:
 
 
 def never() -> bool:
-    """Nothing comes between."""
+    """Nothing interrupts."""
     return False
 
 
@@ -45,65 +45,65 @@ def never() -> bool:
 
 
 def test_operations_wait_until_many_have_come() -> None:
-    """Then they are done in their order, with what was stored at the time: the model has used its slot again."""
-    told, value = Told(), entry(0)
-    trail = Trail(told)  # type: ignore[arg-type]
+    """Then they are done in order, with what was stored at the time: the model has used its slot again."""
+    mirror, value = MirrorDouble(), entry(0)
+    trail = Trail(mirror)  # type: ignore[arg-type]
     expected = []
     for number in range(OPERATIONS):
-        assert (told.sets, trail.due, len(trail)) == ([], False, number)
+        assert (mirror.sets, trail.due, len(trail)) == ([], False, number)
         value._keys_values[0]._k_cache._cache.fill_(number)
         trail.set(RECUR, number, value, None, None)
         expected.append((number, fingerprint(value)))
     assert trail.due
     trail.catch_up(never)
-    assert told.sets == expected
+    assert mirror.sets == expected
     assert len({digest for _, digest in expected}) == OPERATIONS
     assert (trail.due, len(trail)) == (False, 0)
 
 
-def test_the_rest_waits_where_something_comes_between() -> None:
-    """And what comes meanwhile waits behind it: no copy is overwritten before its turn."""
-    told = Told()
-    trail = Trail(told, longest=4)  # type: ignore[arg-type]
+def test_the_rest_waits_if_the_candidate_is_interrupted() -> None:
+    """What comes meanwhile waits behind it, and no copy is overwritten before its turn."""
+    mirror = MirrorDouble()
+    trail = Trail(mirror, longest=4)  # type: ignore[arg-type]
     for number in range(4):
         trail.set(RECUR, number, entry(number), None, None)
-    trail.catch_up(lambda: len(told.sets) == 2)
+    trail.catch_up(lambda: len(mirror.sets) == 2)
     assert len(trail) == 2
     trail.longest = 1
     trail.set(RECUR, 4, entry(4), None, None)
     while trail:
         trail.catch_up(lambda: True)
-    assert told.sets == [(number, fingerprint(entry(number))) for number in range(5)]
+    assert mirror.sets == [(number, fingerprint(entry(number))) for number in range(5)]
 
 
 def test_copies_are_made_into_the_same_memory_again() -> None:
-    """Memory that is new to the process costs more than to copy into it."""
-    told = Told()
-    trail = Trail(told, longest=2)  # type: ignore[arg-type]
+    """Memory that is new to the process is slower than copying into memory that it has."""
+    mirror = MirrorDouble()
+    trail = Trail(mirror, longest=2)  # type: ignore[arg-type]
     for number in range(6):
         trail.set(RECUR, number, entry(number), None, None)
         if trail.due:
             trail.catch_up(never)
-    assert len({id(value._row) for value in told.values}) == 2
+    assert len({id(value._row) for value in mirror.values}) == 2
 
 
-def test_where_something_always_comes_between_no_more_copies_are_made() -> None:
-    """The queue is never empty then, and its memory is used again all the same."""
-    told = Told()
-    trail = Trail(told, longest=4)  # type: ignore[arg-type]
+def test_if_the_candidate_is_always_interrupted_no_more_copies_are_made() -> None:
+    """The queue is never empty then, and its memory is still used again."""
+    mirror = MirrorDouble()
+    trail = Trail(mirror, longest=4)  # type: ignore[arg-type]
     for number in range(100):
         trail.set(RECUR, number, entry(number), None, None)
         if trail.due:
             trail.catch_up(lambda: True)
         assert len(trail) <= 4
-    assert len({id(value._row) for value in told.values}) <= 5
-    assert told.sets == [(number, fingerprint(entry(number))) for number in range(97)]
+    assert len({id(value._row) for value in mirror.values}) <= 5
+    assert mirror.sets == [(number, fingerprint(entry(number))) for number in range(97)]
 
 
 def test_of_large_entries_few_wait() -> None:
-    """Their copies would push each other out of the processor's caches."""
-    told = Told()
-    trail = Trail(told)  # type: ignore[arg-type]
+    """Many copies would push each other out of the processor's caches."""
+    mirror = MirrorDouble()
+    trail = Trail(mirror)  # type: ignore[arg-type]
     large = KeysValues.zeros(num_layers=1, num_heads=8, max_tokens=256, head_dim=32)  # half a MiB
     trail.set(RECUR, 1, large, None, None)
     assert not trail.due
@@ -112,22 +112,22 @@ def test_of_large_entries_few_wait() -> None:
 
 
 def test_entries_on_a_device_do_not_wait() -> None:
-    """There a copy costs as much as is saved."""
-    told = Told()
-    trail = Trail(told)  # type: ignore[arg-type]
+    """There the copy costs as much as waiting saves."""
+    mirror = MirrorDouble()
+    trail = Trail(mirror)  # type: ignore[arg-type]
     far = KeysValues.zeros(num_layers=1, num_heads=1, max_tokens=2, head_dim=2, device="meta")
     for number in range(3):
         trail.set(RECUR, number, far, None, None)
         assert trail.due
         trail.catch_up(never)
-    assert [value is far for value in told.values] == [False, True, True]
+    assert [value is far for value in mirror.values] == [False, True, True]
 
 
 # ---------------------------------------------------------------- in a training
 
 
-def told(result: Result) -> dict[str, Any]:
-    """All of it but what clocks and the memory say."""
+def comparable(result: Result) -> dict[str, Any]:
+    """The result without times and memory."""
     fields = result.as_dict()
     for of_the_moment in ("timing", "timeline", "latencies", "training", "provenance"):
         fields.pop(of_the_moment, None)
@@ -135,7 +135,7 @@ def told(result: Result) -> dict[str, Any]:
 
 
 def shadowed(kind: type, candidate: Any, **options: Any) -> Result:
-    """Of a model that plays for a while."""
+    """The result of a model that plays for a while."""
     model = kind()
     limits = Limits(errors=10**6, share=None)
     with attach(model, candidate=candidate, on_divergence="record", limits=limits, **options) as attached:
@@ -155,12 +155,12 @@ def test_what_is_found_is_what_would_have_been_found_at_once(
     at_once = shadowed(kind, candidate, compare_every=every)
     for one, other in zip(later.kept, at_once.kept, strict=True):
         assert one.difference in (other.difference, NOT_KEPT)
-    assert told(without_numbers(later)) == told(without_numbers(at_once))
+    assert comparable(without_numbers(later)) == comparable(without_numbers(at_once))
     assert later.operations_total > 3 * OPERATIONS
 
 
 def without_numbers(result: Result) -> Result:
-    """Without the tensors' numbers, of which some are not kept until the candidate's turn."""
+    """The result without the tensors' numbers, some of which are not kept until the candidate's turn."""
 
     def bare(divergence: Any) -> Any:
         exhibit = divergence.exhibit
@@ -172,8 +172,8 @@ def without_numbers(result: Result) -> Result:
     return result
 
 
-def test_numbers_that_are_gone_by_the_candidates_turn_are_not_shown() -> None:
-    """The model has used its slot again: it is told that both differ, and not what the slot holds now."""
+def test_numbers_that_are_gone_when_the_candidate_comes_are_not_shown() -> None:
+    """The model has used its slot again. The report says that the entries differ, and not what the slot holds now."""
     model = ReleasedModel()
     with attach(model, candidate="fault:by-reference", on_divergence="record") as attached:
         model.clear_caches()
@@ -191,7 +191,7 @@ def test_numbers_that_are_gone_by_the_candidates_turn_are_not_shown() -> None:
 
 
 def test_all_is_done_when_somebody_asks() -> None:
-    """For a result, in the middle of a training, and at its end."""
+    """For a result, in the middle of a training and at its end."""
     model = ReleasedModel()
     with attach(model, candidate="refactored-fifo") as attached:
         model.clear_caches()
@@ -205,7 +205,7 @@ def test_all_is_done_when_somebody_asks() -> None:
 
 @pytest.mark.parametrize("options", [{"serve": "candidate"}, {"on_divergence": "raise"}, {"on_divergence": "detach"}])
 def test_where_the_model_must_not_go_on_nothing_waits(options: dict[str, str]) -> None:
-    """It is to get the candidate's answer, or to stop where the caches part."""
+    """It needs the candidate's answer, or must stop where the caches diverge."""
     model = ReleasedModel()
     done: list[int] = []
 
@@ -222,7 +222,7 @@ def test_where_the_model_must_not_go_on_nothing_waits(options: dict[str, str]) -
 
 
 def test_a_clear_that_the_model_refused_ends_nothing() -> None:
-    """Of an environment that there is not: nothing is done, and nothing waits."""
+    """It names an environment that does not exist: nothing is done, and nothing waits."""
     model = ReleasedModel()
     with attach(model, candidate="refactored-fifo") as attached:
         model.clear_caches()
@@ -232,8 +232,10 @@ def test_a_clear_that_the_model_refused_ends_nothing() -> None:
     assert attached.stopped is None
 
 
-def test_no_grad_and_grad_come_to_the_same() -> None:
-    """Copies are made under either."""
+def test_no_grad_and_grad_give_the_same_result() -> None:
+    """Copies are made in either mode."""
     with torch.no_grad():
         without = shadowed(ReleasedModel, "fault:forgets-v")
-    assert told(without_numbers(without)) == told(without_numbers(shadowed(ReleasedModel, "fault:forgets-v")))
+    assert comparable(without_numbers(without)) == comparable(
+        without_numbers(shadowed(ReleasedModel, "fault:forgets-v"))
+    )
