@@ -25,15 +25,17 @@ from kvparity import (
     UnusableCacheError,
     UsageError,
     fingerprint,
+    training,
 )
 from kvparity.errors import DivergedError
-from kvparity.training import Limits, Options, attach
+from kvparity.training import Options
 from kvparity.training.recorder import Recording
 from kvparity_legacy import ReleasedCache
 from kvparity_refactored import fifo
 from kvparity_scenarios.correct_cache import CorrectCache
 from kvparity_scenarios.faults import FAULTS
 from support import doubles
+from support.attaching import attach
 from support.worldmodels import ENVIRONMENTS, SPEC, ManagedModel, ReleasedModel, entry, key, play, policy_of, same
 
 if TYPE_CHECKING:
@@ -459,7 +461,7 @@ def test_by_default_a_divergence_is_warned_of_at_once() -> None:
     """The warning comes in the first search, and not when a training of days ends."""
     model = ReleasedModel()
     with (
-        attach(model, candidate="fault:by-reference", limits=Limits(share=None)),
+        attach(model, candidate="fault:by-reference"),
         pytest.warns(UserWarning, match="kvparity: stale_hit in .*, wrong: candidate: "),
     ):
         play(model, 1)
@@ -467,7 +469,7 @@ def test_by_default_a_divergence_is_warned_of_at_once() -> None:
 
 def test_attach_shows_every_option_with_its_default() -> None:
     """They are written once, in `Options`; `help` and editors show them for `attach`, too."""
-    shown = inspect.signature(attach).parameters
+    shown = inspect.signature(training.attach).parameters
     assert list(shown) == ["target", *inspect.signature(Options).parameters]
     assert shown["serve"].default == Options(candidate="refactored-fifo").serve
 

@@ -24,10 +24,11 @@ from kvparity import (
 )
 from kvparity.errors import warn
 from kvparity.shadow.mirror import Mirror
-from kvparity.training import Limits, attach
+from kvparity.training import Limits
 from kvparity.values.entry import read
 from kvparity_scenarios.correct_cache import CorrectCache
 from support import doubles
+from support.attaching import attach
 from support.worldmodels import ManagedModel, ReleasedModel, play, same
 
 TAKEN_OUT = "the candidate was taken out, and the run goes on without it: "
@@ -54,7 +55,11 @@ def test_a_candidate_that_fails_too_often_is_taken_out(kind: type, serve: str) -
     model, twin = kind(), kind()
     with (
         attach(
-            model, candidate=doubles.RaisesOnSet, serve=serve, limits=Limits(errors=5), on_divergence="record"
+            model,
+            candidate=doubles.RaisesOnSet,
+            serve=serve,
+            limits=Limits(errors=5, share=None),
+            on_divergence="record",
         ) as shadow,
         pytest.warns(UserWarning, match=f"{TAKEN_OUT}it failed in 6 operations; 5 were allowed") as warned,
     ):

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from kvparity import RECUR, PoolId, PoolStats
-from kvparity.training import Limits, attach
+from kvparity.training import Limits
 from kvparity.training.inline.guard import Guard
 from kvparity.training.inline.memory_limit import MemoryLimit
 from kvparity_scenarios.correct_cache import CorrectCache
+from support.attaching import attach
 from support.worldmodels import ReleasedModel, play, same
 
 

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from kvparity import PoolId, PoolStats
-from kvparity.training import Limits, attach
+from kvparity.training import Limits
 from kvparity.training.inline.guard import Guard
 from kvparity.training.inline.random_watch import RandomWatch
 from kvparity_scenarios.correct_cache import CorrectCache
+from support.attaching import attach
 from support.worldmodels import ManagedModel, ReleasedModel, play
 
 if TYPE_CHECKING:
