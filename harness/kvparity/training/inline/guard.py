@@ -127,8 +127,8 @@ class Visit:
     Attributes:
         began: the time by the guard's clock, in seconds.
         operations: for how many operations it came.
-        random_states: the run's random states; None if nobody looks at them.
-        resident: bytes that the process held; None if nobody looks at them.
+        random_states: the run's random states; None if this visit is not watched.
+        resident: bytes that the process held; None if this visit is not measured.
         modes: torch's modes.
         process: the number of the process.
     """

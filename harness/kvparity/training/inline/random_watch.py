@@ -8,15 +8,14 @@ from kvparity.training.inline.host_state import RandomStates, other_threads_run
 
 # Reading the random states costs more than an operation: they are read in the first operations, then in one of N.
 _ALWAYS, _EVERY = 64, 1024
-_IN_A_ROW = 3  # looks at which numbers had been drawn, where another thread might have drawn them
+_IN_A_ROW = 3  # visits in which numbers were drawn, if another thread might have drawn them
 _QUIET_S = 0.01
 
 
 class RandomWatch:
     """Finds out whether a guest draws random numbers that belong to the run, and puts the random states back.
 
-    Where another thread of the program draws numbers itself, nobody can tell who drew them. Then nothing is looked at
-    any more.
+    Where another thread of the program draws numbers itself, nobody can tell who drew them. Then the watch stops.
     """
 
     def __init__(self) -> None:
@@ -28,7 +27,7 @@ class RandomWatch:
         """A visit begins that takes the number of operations from `before` to `after`.
 
         Returns:
-            The random states; None if nobody looks at this visit.
+            The random states; None if this visit is not watched.
         """
         if (before < _ALWAYS or after - self._looked >= _EVERY) and not self._others_draw:
             self._looked = after

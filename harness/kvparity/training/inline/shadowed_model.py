@@ -130,7 +130,7 @@ class ShadowedModel:
                 return None if answers is None or not is_lookup else answers.serve(trail.mirror.answers[1])
         except DivergedError:
             raise
-        except BaseException as error:  # noqa: BLE001  a defect of the harness must not be one of the training
+        except BaseException as error:  # noqa: BLE001  a defect of kvparity must not end the training
             try:
                 self.give_up(reraise_if_interrupt(error))
             except BaseException:
