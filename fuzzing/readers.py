@@ -1,7 +1,7 @@
-"""What strangers may send: four ways in, each of which must end in data or in one of kvparity's own errors.
+"""What strangers may send: four targets. Each input must end in data or in one of kvparity's own errors.
 
-A target takes bytes and raises nothing. `python fuzzing/run.py` has atheris look for bytes that break that, and
-`tests/test_fuzzing.py` replays what it has kept.
+A target takes bytes and raises nothing. `python fuzzing/run.py` searches for bytes that break this, and
+`tests/test_fuzzing.py` replays the corpus.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _without_plotly = patch.object(pages, "_plotly", lambda: ("", ""))  # megabytes 
 
 
 def trace(content: bytes, folder: Path) -> None:
-    """A file that says that it is a trace: read all of it, and replay its beginning."""
+    """A file that claims to be a trace: read all of it, and replay its beginning."""
     path = folder / "t.kvtrace"
     path.write_bytes(content)
     try:
@@ -53,7 +53,7 @@ def trace(content: bytes, folder: Path) -> None:
 
 
 def rows(content: bytes, folder: Path) -> None:
-    """A sound trace, in which single fields are replaced: few random bytes come as far as this."""
+    """A valid trace in which single fields are replaced: few random bytes get this far."""
     path = folder / "t.kvtrace"
     shutil.copyfile(min((CORPUS / "trace").glob("full*")), path)
     with closing(sqlite3.connect(path)) as database, database:
@@ -67,7 +67,7 @@ def rows(content: bytes, folder: Path) -> None:
 
 @_without_plotly
 def result(content: bytes, folder: Path) -> None:
-    """A JSON result: read it, and show it in every way that there is."""
+    """A JSON result: read it, and show it in every way."""
     path = folder / "r.json"
     path.write_bytes(content)
     try:
@@ -117,7 +117,7 @@ def _read(path: Path) -> None:
 
 
 def _change(database: sqlite3.Connection, content: bytes) -> None:
-    """Each change: a table, a column, a row, a type, and the value's length and bytes."""
+    """Change fields. Each change is a table, a column, a row, a type, and the length and bytes of the value."""
     columns = {table: [row[1] for row in database.execute(f"PRAGMA table_info({table})")] for table in TABLES}
     at = 0
     while at + 5 <= len(content):

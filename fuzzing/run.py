@@ -1,9 +1,16 @@
-"""Fuzz: `pip install -e '.[fuzzing]'`, then `python fuzzing/run.py --minutes 60 [TARGET ...]`, all targets at once.
+"""Run the fuzzers, all targets at the same time.
 
-What is found beyond the corpus goes to `--work`, and so does what breaks a target, under its name and `crash-`,
-`timeout-` or `oom-`. With `--keep`, what reaches new code is added to the corpus, and the figures of the run are added
-to `fuzzing/record.json`, from which `benchmarks/reliability.py` takes its row: the seconds that each target really ran,
-its executions, and what broke it, which is there to be mended.
+Needs `pip install -e '.[fuzzing]'`. New inputs go to the folder `--work`. So do inputs that break a target; their names
+begin with the target's name and `crash-`, `timeout-` or `oom-`.
+
+With `--keep`, inputs that reach new code are added to the corpus, and the figures of the run are added to
+`fuzzing/record.json`, which `benchmarks/reliability.py` reads: how many seconds each target really ran, its executions,
+and how many inputs broke it. Correct the number of open ones there when they are fixed.
+
+Exit status: the number of targets that broke.
+
+Example:
+    python fuzzing/run.py --minutes 60 --keep
 """
 
 from __future__ import annotations
@@ -28,12 +35,16 @@ _EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 
 
 def main() -> int:
-    """How many targets broke."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("targets", nargs="*", choices=[[], *TARGETS], metavar="TARGET", help=", ".join(TARGETS))
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--work", type=Path, default=Path("kvparity-fuzzing"))
-    parser.add_argument("--keep", action="store_true")
+    """Run the targets; return how many of them broke."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "targets", nargs="*", choices=[[], *TARGETS], metavar="TARGET", help=f"(default all): {', '.join(TARGETS)}"
+    )
+    parser.add_argument("--minutes", type=float, default=60.0, help="of each target (default 60)")
+    parser.add_argument(
+        "--work", type=Path, default=Path("kvparity-fuzzing"), metavar="DIR", help="(default ./kvparity-fuzzing)"
+    )
+    parser.add_argument("--keep", action="store_true", help="add to the corpus and to the record")
     options = parser.parse_args()
     work: Path = options.work
     targets = tuple(options.targets) or TARGETS
@@ -49,7 +60,7 @@ def main() -> int:
             left = int(options.minutes * 60) - figures[name]["seconds"]
             if figures[name]["crashes"] or left < _SHORTEST_S:
                 del running[name]
-            else:  # somebody interrupted it
+            else:  # it was interrupted
                 running[name] = Run(name, work, seconds=left)
     print(json.dumps(figures, indent=2))
     if options.keep:
@@ -60,7 +71,7 @@ def main() -> int:
 
 
 class Run:
-    """One target at work."""
+    """One target that is running."""
 
     def __init__(self, name: str, work: Path, *, seconds: int) -> None:
         found = work / name
@@ -75,7 +86,7 @@ class Run:
             )
 
     def figures(self) -> dict[str, int]:
-        """What it came to: how long it ran, how often, and what broke it."""
+        """How long it ran, how often it was executed, and how many inputs broke it."""
         log = (self._work / f"{self._name}.log").read_text(encoding="utf-8", errors="replace")
         executions = _EXECUTIONS.search(log)
         broken = [path for kind in ("crash", "timeout", "oom") for path in self._work.glob(f"{self._name}-{kind}-*")]
@@ -98,9 +109,9 @@ def _add_to_record(figures: dict[str, dict[str, int]]) -> None:
 
 
 def _merge(name: str, work: Path) -> None:
-    """What reaches code that nothing in the corpus reaches."""
+    """Add to the corpus what reaches code that nothing in the corpus reaches."""
     corpus = HERE / "corpus" / name
-    options = ("-set_cover_merge=1", "-use_counters=0")  # few inputs, which reach all, however often each does
+    options = ("-set_cover_merge=1", "-use_counters=0")  # few inputs that reach everything; how often does not matter
     command = [sys.executable, str(HERE / "one.py"), name, *options, str(corpus), str(work / name)]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603  our own program
 

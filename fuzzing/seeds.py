@@ -1,4 +1,4 @@
-"""The first inputs of each target: sound ones, and as small as they can be. `python fuzzing/seeds.py` writes them."""
+"""The first inputs of each target: valid ones, as small as possible. `python fuzzing/seeds.py` writes them."""
 
 from __future__ import annotations
 
