@@ -1,7 +1,7 @@
 """The original cache of LightZero's UniZero world model, in two generations, quirks included.
 
-Neither is meant for new work. They are what a refactoring is compared with, so each deviation from good sense
-that the original had is kept, marked `# Quirk:` and pinned by the test that the mark names.
+Do not use them for new work: they are the references that a refactoring is compared with. So they keep every quirk of
+the original. A comment `# Quirk:` marks each and names the test that pins it.
 """
 
 from kvparity_legacy.evicting import EvictingCache

@@ -1,4 +1,4 @@
-"""The generation of October 2025: a key leaves the dict before its slot is overwritten, or nearly so."""
+"""The generation of October 2025: before it overwrites a slot, it removes the key that the slot was filled for."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 class EvictingRing(Ring):
     """A ring with a back-pointer for each slot: the key that was set there last.
 
-    It departs from the original in one way, on purpose: a slot's tensors are allocated anew when the number
-    of layers, a shape, a dtype or a device differs. The original keeps the first value's for good, as
-    `kvparity_legacy.released` does. So this generation can be the reference for workloads whose values change in kind.
+    It differs from the original in one way, on purpose: it allocates a slot's tensors anew when the number of layers, a
+    shape, a dtype or a device differs. The original keeps those of the first value forever, as
+    `kvparity_legacy.released` does. So this generation can be the reference for values of changing kinds.
 
     Attributes:
-        on_drop: called with each drop at the moment that it happens.
+        on_drop: called with each drop at the moment when it happens.
     """
 
     __slots__ = ("_owners", "on_drop")
@@ -34,16 +34,15 @@ class EvictingRing(Ring):
         self._owners: list[int | None] = [None] * slot_count
         self.on_drop: Callable[[Drop], None] | None = None
 
-    # Quirk: `clear` is the plain one. Pointer and back-pointers stay, so a key set after a clear is dropped
-    # where the ring comes round to a slot that still names it
-    # (test_evicting_drops_a_key_early_after_a_clear).
+    # Quirk: `clear` is inherited: pointer and back-pointers stay. So a key that is set again after a clear is dropped
+    # when the ring reaches its slot of before (test_evicting_drops_a_key_early_after_a_clear).
 
     def set(self, key: int, value: Any) -> None:
-        """Drop the key that the next slot's back-pointer names, copy `value` there, let `key` name it."""
-        # Quirk: a live key takes a new slot too, and its old slot goes on naming it. When the ring comes
-        # round to that one, the key is dropped although its newest value is elsewhere
+        """Drop the key that the back-pointer of the next slot names, and store `value` there under `key`."""
+        # Quirk: a live key takes a new slot too, and the back-pointer of its old slot still names it. When the ring
+        # reaches the old slot, it drops the key although its newest value is in another slot
         # (test_evicting_drops_a_key_whose_newest_value_is_elsewhere).
-        # Quirk: the owner is gone even where the copy then raises
+        # Quirk: the old owner of the slot is dropped even if the copy then raises
         # (test_evicting_a_failing_set_has_dropped_the_owner_already).
         self._drop_owner(incoming=key)
         slot = self._store(value)
@@ -51,7 +50,7 @@ class EvictingRing(Ring):
         self._owners[slot] = key
 
     def lend_copy(self, value: Any) -> KeysValues | None:
-        """Drop the key that the next slot's back-pointer names, copy `value` there, lend it."""
+        """Drop the key that the back-pointer of the next slot names, copy `value` there, and lend it."""
         self._drop_owner(incoming=None)
         slot = self._store(value)
         self._owners[slot] = None
@@ -64,7 +63,7 @@ class EvictingRing(Ring):
             return
         newest = self._index.pop(owner)
         if owner == incoming:
-            return  # it is back before anybody can miss it
+            return  # the set that is under way enters it again
         self.evictions += 1
         if self.on_drop is not None:
             if newest == slot:
@@ -86,7 +85,7 @@ class EvictingRing(Ring):
 
 
 class EvictingCache(RingCache):
-    """The original that the refactoring started from: no wrong hits, but keys are lost too early."""
+    """The original that the refactoring started from. It returns no wrong hits, but loses keys too early."""
 
     _ring_class = EvictingRing
     _recur_ring_class = EvictingRing
@@ -97,7 +96,7 @@ class EvictingCache(RingCache):
 
     @property
     def on_drop(self) -> Callable[[Drop], None] | None:
-        """The listener that is told of each live key dropped to make room; None for none."""
+        """The listener, called with each live key that is dropped to make room; None for none."""
         return self._on_drop
 
     @on_drop.setter

@@ -1,4 +1,4 @@
-"""The generation that PyPI serves: LightZero 0.2.0, `lzero/model/unizero_world_models/world_model.py`."""
+"""The generation on PyPI: LightZero 0.2.0, `lzero/model/unizero_world_models/world_model.py`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 class ReleasedRing(Ring):
     """A ring that never removes a key when it overwrites a slot."""
 
-    # Quirk: `set` is the plain one. The key that an overwritten slot held stays in the dict, so its `get` is
-    # a hit that lends another key's tensors
-    # (test_released_an_overwritten_key_hits_with_another_keys_tensors). For the same reason the dict outgrows
-    # the ring (test_released_holds_more_keys_than_slots).
+    # Quirk: `set` is inherited. The key of an overwritten slot stays in the dict, so its `get` is a hit that lends the
+    # tensors of another key (test_released_an_overwritten_key_hits_with_another_keys_tensors). For the same reason
+    # the dict holds more keys than the ring has slots (test_released_holds_more_keys_than_slots).
 
     __slots__ = ()
     evicts = False
@@ -27,11 +26,11 @@ class ReleasedRing(Ring):
     def _ready_slot(self, slot: int, value: Any) -> KeysValues:
         stored = self._slots[slot]
         if stored is None:
-            # Quirk: the first value's layer-0 K decides for good, for every layer, for K and V, and whatever
-            # comes later. `copy_` then casts (test_released_casts_to_the_slots_dtype), broadcasts
+            # Quirk: K of layer 0 of the first value decides the slot's shape forever, for every layer, K and V. Into
+            # it, `copy_` casts (test_released_casts_to_the_slots_dtype), broadcasts
             # (test_released_broadcasts_into_the_slots_shape), or raises RuntimeError
             # (test_released_raises_on_another_shape).
-            # Quirk: the dtype is torch's default one, not even the first value's
+            # Quirk: the dtype is torch's default one, not even that of the first value
             # (test_released_stores_in_the_default_dtype).
             first = value._keys_values[0]._k_cache._cache
             stored = _uninitialised(len(value._keys_values), first.shape, first.device)
@@ -40,7 +39,7 @@ class ReleasedRing(Ring):
 
 
 class ReleasedRecurRing(ReleasedRing):
-    """The recur ring, whose lookup upstream is one expression that a miss breaks."""
+    """The recur ring. Upstream looks up in one expression, which raises on a miss."""
 
     __slots__ = ()
 
@@ -55,13 +54,13 @@ class ReleasedRecurRing(ReleasedRing):
             self.misses += 1
         else:
             self.hits += 1
-        # Quirk: a miss indexes the list with None (test_released_a_recur_miss_raises_type_error,
+        # Quirk: a miss uses None as a list index (test_released_a_recur_miss_raises_type_error,
         # test_released_a_checkout_that_misses_raises_type_error).
         return self._slots[slot]  # type: ignore[index]
 
 
 class ReleasedCache(RingCache):
-    """LightZero 0.2.0: silent wrong hits once a ring has come round, and a `TypeError` on a recur miss.
+    """LightZero 0.2.0: wrong hits as soon as a ring overwrites slots, and a `TypeError` on a recur miss.
 
     It never removes a key, so it has no drops to report.
     """

@@ -1,9 +1,8 @@
-"""What both generations share: rings of preallocated slots, and the cache made of them.
+"""What both generations share: rings of slots, and a cache made of rings.
 
-Upstream has this code three times inside its world model, once each for the init pools, the recur pool and
-the working copies. A ring is a dict `key -> slot`, a list of slots and one write pointer that goes round. A
-`set` copies the value into the slot at the pointer; a `get` lends the slot's own object; a `clear` empties
-the dict only.
+Upstream has this code three times in its world model: for the init pools, the recur pool and the working copies. A
+ring is a dict `key -> slot`, a list of slots and one write pointer that goes round. A `set` copies the value into the
+slot at the pointer; a `get` lends the slot's own object; a `clear` empties the dict only.
 
 Axes: `N` samples, `H` heads, `T` tokens, `D` head dim.
 """
@@ -16,19 +15,19 @@ from kvparity.caches.protocol import PoolStats
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, PoolId, init
 from kvparity.values.entry import KeysValues, size_bytes
 
-_DEFAULT_NUM_SIMULATIONS = 50  # LightZero 0.2.0, for a world model whose config does not say
+_DEFAULT_NUM_SIMULATIONS = 50  # of LightZero 0.2.0, if the config of a world model has none
 
 
 class Ring:
-    """One pool: a dict, slots, a write pointer. A generation says how a slot is made ready for a value.
+    """One pool: a dict, slots, a write pointer. Each generation makes a slot ready for a value in its own way.
 
     Args:
         pool: which pool this is.
-        slot_count: how many slots go round.
+        slot_count: the number of slots.
 
     Attributes:
-        hits, misses, evictions: our addition, for reports; the original counts nothing here.
-        size_bytes: likewise: of the tensors of every slot that has been written once; `clear` frees none.
+        hits, misses, evictions: for reports; the original does not count here.
+        size_bytes: for reports: bytes of the tensors of every slot that was ever written; `clear` frees none.
     """
 
     __slots__ = ("_index", "_pointer", "_slots", "evictions", "hits", "misses", "pool", "size_bytes")
@@ -54,11 +53,11 @@ class Ring:
         return self._slots[slot]
 
     def set(self, key: int, value: Any) -> None:
-        """Copy `value` into the next slot and let `key` name it."""
+        """Copy `value` into the next slot, under `key`."""
         self._index[key] = self._store(value)
 
     def lend_copy(self, value: Any) -> KeysValues | None:
-        """Copy `value` into the next slot, under no key, and lend that slot's object to write into."""
+        """Copy `value` into the next slot, under no key, and lend the slot's object to write into."""
         return self._slots[self._store(value)]
 
     def clear(self) -> None:
@@ -66,7 +65,7 @@ class Ring:
         self._index.clear()
 
     def _ready_slot(self, slot: int, value: Any) -> KeysValues:
-        """The object in `slot`, allocated where this generation allocates."""
+        """The object in `slot` that `value` is copied into; allocates it if this generation does so now."""
         raise NotImplementedError
 
     def _allocate(self, slot: int, stored: KeysValues) -> None:
@@ -78,19 +77,19 @@ class Ring:
     def _store(self, value: Any) -> int:
         slot = self._pointer
         stored = self._ready_slot(slot, value)
-        # One copy for each tensor, as upstream: this cost is the baseline that a refactoring is measured by.
-        # Quirk: layers beyond the shorter of the two are left alone
+        # One copy for each tensor, as upstream: a refactoring is measured against this cost.
+        # Quirk: the copy ends with the shorter of the two; further layers stay as they are
         # (test_released_drops_layers_beyond_the_first_values,
         # test_released_keeps_stale_layers_under_a_value_of_fewer).
-        # Quirk: outside of no_grad a source that requires grad pulls the slot into its graph
+        # Quirk: outside of no_grad, a source that requires grad makes the slot a part of its graph
         # (test_a_source_that_requires_grad_makes_the_slot_part_of_its_graph).
         for source, target in zip(value._keys_values, stored._keys_values, strict=False):
             target._k_cache._cache.copy_(source._k_cache._cache)
             target._v_cache._cache.copy_(source._v_cache._cache)
             target._k_cache._size = source._k_cache._size
             target._v_cache._size = source._v_cache._size
-        # Quirk: a copy that raises halfway has overwritten the layers before it, under whatever key names the
-        # slot, and has moved nothing else (test_released_a_failing_set_tears_the_slot_and_moves_nothing).
+        # Quirk: a copy that raises halfway has overwritten the first layers, while the old key still points to the slot
+        # and the pointer has not moved (test_released_a_failing_set_tears_the_slot_and_moves_nothing).
         self._pointer = (slot + 1) % len(self._slots)
         return slot
 
@@ -99,9 +98,9 @@ class RingCache:
     """A `Cache` of rings: one init ring for each environment, one recur ring, one of working copies.
 
     Args:
-        config: `init_pool_size`, or `game_segment_length` where it lacks that, is the slots of an init ring;
-            `num_simulations` (50 when absent) times `env_num` is those of recur.
-        env_num: environments, and slots for working copies.
+        config: an init ring has `init_pool_size` slots, or without that `game_segment_length`; recur has
+            `num_simulations` (50 if absent) times `env_num`.
+        env_num: the number of environments, and of slots for working copies.
 
     Raises:
         ValueError: one of these is not an integer of at least 1.
@@ -121,27 +120,27 @@ class RingCache:
         self._rings = {ring.pool: ring for ring in (*self._init, self._recur, self._wm)}
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Copy `value` under `key`; the original knows no priorities.
+        """Copy `value` under `key`; the original has no priorities.
 
         Raises:
-            ValueError: there is no such pool.
+            ValueError: the pool does not exist.
         """
         del priority
         self._ring(pool).set(key, value)
 
     def get(self, pool: PoolId, key: int) -> KeysValues | None:
-        """Lend the slot's own object: read only, good until the ring comes round to that slot.
+        """Lend the slot's own object: read only, and valid until the ring overwrites that slot.
 
         Raises:
-            ValueError: there is no such pool.
+            ValueError: the pool does not exist.
         """
         return self._ring(pool).get(key)
 
     def checkout(self, env: int, key: int) -> KeysValues | None:
-        """Look in `init[env]`, then in recur; lend a copy, the caller's until `env_num` further checkouts.
+        """Look in `init[env]`, then in recur; lend a copy, which is the caller's until `env_num` further checkouts.
 
         Raises:
-            ValueError: there is no such environment.
+            ValueError: the environment does not exist.
         """
         found = self._ring(init(env)).get(key)
         if found is None:
@@ -154,7 +153,7 @@ class RingCache:
         """Forget the keys of one pool, of every init pool (`ALL_INIT`) or of every pool (`ALL`).
 
         Raises:
-            ValueError: there is no such pool.
+            ValueError: the pool does not exist.
         """
         if pool == ALL:
             rings = list(self._rings.values())
@@ -169,7 +168,7 @@ class RingCache:
         """What happened in `pool` since the cache was built.
 
         Raises:
-            ValueError: there is no such pool.
+            ValueError: the pool does not exist.
         """
         ring = self._ring(pool)
         return PoolStats(
@@ -191,7 +190,7 @@ class RingCache:
             return ValueError(
                 f"env_id {pool.env} is outside [0, {self.env_num}): this cache was built with env_num={self.env_num}"
             )
-        return ValueError(f"{pool} is not one pool of a cache: expected init[env], recur or wm")
+        return ValueError(f"{pool} is not a single pool: expected init[env], recur or wm")
 
 
 def _count(name: str, number: Any) -> int:

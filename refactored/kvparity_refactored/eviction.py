@@ -1,4 +1,4 @@
-"""Which slot leaves a full pool: the strategies, and the order of slots that each keeps."""
+"""The eviction strategies: which slot leaves a full pool, and the order of slots that each strategy keeps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 
 class EvictionStrategy(Enum):
-    """Who leaves when a pool is full.
+    """Which entry leaves a full pool.
 
-    FIFO: the entry set first; an update in place does not make it younger.
+    FIFO: the entry set first. An update in place does not make it younger.
     LRU: the entry whose last `get` or `set` is longest ago.
-    PRIORITY: the entry of the lowest priority, among equals the one set first. The default priority is 0.0.
+    PRIORITY: the entry of the lowest priority; among equals, the one set first. The default priority is 0.0.
     """
 
     FIFO = "fifo"
@@ -23,29 +23,29 @@ class EvictionStrategy(Enum):
 
 
 class Order(Protocol):
-    """The order in which slots leave. A pool tells it what happens and asks it who is next.
+    """The order in which slots leave. The pool reports what happens, and asks which slot is next.
 
-    It need not hear of a clear: a pool asks only when full, and then every slot has been added since.
+    The pool does not report a clear: it asks only when it is full, and by then every slot was added again.
     """
 
     follows_lookups: bool
-    """Whether `used` has to be called at all."""
+    """Whether the pool must call `used`."""
 
     def added(self, slot: int, priority: float | None) -> None:
-        """A new key took `slot`."""
+        """`slot` got a new key."""
 
     def updated(self, slot: int, priority: float | None) -> None:
-        """The key in `slot` got a new value; a priority of None keeps the one it has."""
+        """The key in `slot` got a new value. A priority of None leaves its priority as it is."""
 
     def used(self, slot: int, /) -> None:
         """The entry in `slot` was looked up."""
 
     def victim(self) -> int:
-        """The slot that leaves next, from a full pool. Asking changes nothing."""
+        """The slot that leaves a full pool next. A call changes nothing."""
 
 
 class FifoOrder:
-    """First in, first out: slots fill in order, then a pointer goes round. All O(1)."""
+    """First in, first out: slots fill in order, then a pointer goes round. Everything is O(1)."""
 
     __slots__ = ("_pointer", "_size")
     follows_lookups = False
@@ -55,14 +55,14 @@ class FifoOrder:
         self._pointer = 0
 
     def added(self, slot: int, priority: float | None) -> None:  # noqa: ARG002 - see Order
-        """The next one round is the oldest."""
+        """The slot after it is now the oldest."""
         self._pointer = (slot + 1) % self._size
 
     def updated(self, slot: int, priority: float | None) -> None:
-        """An update in place keeps its turn."""
+        """Does nothing: an update in place changes no order."""
 
     def used(self, slot: int, /) -> None:
-        """A lookup keeps its turn."""
+        """Does nothing: a lookup changes no order."""
 
     def victim(self) -> int:
         """The slot at the pointer."""
@@ -70,32 +70,32 @@ class FifoOrder:
 
 
 class LruOrder(OrderedDict[int, None]):
-    """Least recently used: slots in order of use, the front one leaves. All O(1)."""
+    """Least recently used: slots in the order of their last use; the first one leaves. Everything is O(1)."""
 
     __slots__ = ()
     follows_lookups = True
 
-    used = OrderedDict.move_to_end  # to the back; every lookup calls it, so no method of ours is around it
+    used = OrderedDict.move_to_end  # without a method around it, because every lookup calls it
 
     def added(self, slot: int, priority: float | None) -> None:  # noqa: ARG002 - see Order
-        """To the back."""
+        """Move it to the end."""
         self[slot] = None
         self.move_to_end(slot)
 
     def updated(self, slot: int, priority: float | None) -> None:  # noqa: ARG002 - see Order
-        """To the back."""
+        """Move it to the end."""
         self.move_to_end(slot)
 
     def victim(self) -> int:
-        """The slot in front."""
+        """The first slot."""
         return next(iter(self))
 
 
 class PriorityOrder:
-    """Lowest priority first: a heap in which outdated entries stay until they surface. O(log n) amortised.
+    """Lowest priority first: a heap, in which outdated entries stay until they reach the top. O(log n) amortised.
 
-    An entry is `(priority, age, slot)`. It is outdated once `_current[slot]` is another object. The heap is
-    rebuilt when outdated entries outnumber the slots, so it stays within about twice the pool.
+    An entry is `(priority, age, slot)`. It is outdated as soon as `_current[slot]` is another object. When there are
+    more outdated entries than slots, the heap is rebuilt: it holds at most about two entries for each slot.
     """
 
     __slots__ = ("_age", "_current", "_heap", "_limit")
@@ -108,21 +108,21 @@ class PriorityOrder:
         self._age = 0
 
     def added(self, slot: int, priority: float | None) -> None:
-        """A new entry, younger than all others."""
+        """Add an entry that is younger than all others."""
         self._age += 1
         self._push((0.0 if priority is None else priority, self._age, slot))
 
     def updated(self, slot: int, priority: float | None) -> None:
-        """A new priority at the old age; without one, nothing changes."""
+        """Change the priority and keep the age; without a priority, change nothing."""
         if priority is not None:
             _, age, _ = self._current[slot]
             self._push((priority, age, slot))
 
     def used(self, slot: int, /) -> None:
-        """A lookup changes no priority."""
+        """Does nothing: a lookup changes no priority."""
 
     def victim(self) -> int:
-        """The slot of the lowest entry that is not outdated."""
+        """The slot of the first entry that is not outdated."""
         heap, current = self._heap, self._current
         while current[heap[0][2]] is not heap[0]:
             heapq.heappop(heap)
@@ -148,7 +148,7 @@ def check_priority(priority: Any) -> float:
     """`priority` as a float.
 
     Raises:
-        ValueError: it is none, or not a number, which has no place in an order.
+        ValueError: it is not a number, or it is NaN, which cannot be ordered.
     """
     try:
         number = float(priority)

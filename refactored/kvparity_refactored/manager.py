@@ -1,4 +1,4 @@
-"""`KVCacheManager`: the pools of one world model, and the lookups across them."""
+"""`KVCacheManager`: the pools of one world model, and the lookup across them."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class KVCacheManager:
         return KVCachePool(size, self.eviction_strategy, self.enable_stats, name)
 
     def get_init_cache(self, env_id: int, cache_key: int) -> KeysValues | None:
-        """Lend what the init pool of `env_id` holds under `cache_key`, or None.
+        """Lend what the init pool of `env_id` holds under `cache_key`; None on a miss.
 
         Raises:
-            ValueError: there is no such environment.
+            ValueError: the environment does not exist.
         """
-        if type(env_id) is int and 0 <= env_id < self.env_num:  # the call below takes a fifth of a whole lookup
+        if type(env_id) is int and 0 <= env_id < self.env_num:  # `_init_pool` would take a fifth of the lookup
             return self.init_pools[env_id].get(cache_key)
         return self._init_pool(env_id).get(cache_key)
 
@@ -68,12 +68,12 @@ class KVCacheManager:
         """Store a copy in the init pool of `env_id`; returns the slot. See `KVCachePool.set`.
 
         Raises:
-            ValueError: there is no such environment.
+            ValueError: the environment does not exist.
         """
         return self._init_pool(env_id).set(cache_key, kv_cache, priority)
 
     def get_recur_cache(self, cache_key: int) -> KeysValues | None:
-        """Lend what the recur pool holds under `cache_key`, or None."""
+        """Lend what the recur pool holds under `cache_key`; None on a miss."""
         return self.recur_pool.get(cache_key)
 
     def set_recur_cache(self, cache_key: int, kv_cache: Any, priority: float | None = None) -> int:
@@ -81,7 +81,7 @@ class KVCacheManager:
         return self.recur_pool.set(cache_key, kv_cache, priority)
 
     def get_wm_cache(self, cache_key: int) -> KeysValues | None:
-        """Lend the working copy under `cache_key`, to write into, or None."""
+        """Lend the working copy under `cache_key`, to write into; None on a miss."""
         return self.wm_pool.get(cache_key)
 
     def set_wm_cache(self, cache_key: int, kv_cache: Any, priority: float | None = None) -> int:
@@ -89,10 +89,10 @@ class KVCacheManager:
         return self.wm_pool.set(cache_key, kv_cache, priority)
 
     def hierarchical_get(self, env_id: int, cache_key: int) -> KeysValues | None:
-        """The search's lookup: the init pool of `env_id`, then the recur pool. What it lends is read only.
+        """The lookup of a search: in the init pool of `env_id`, then in the recur pool. The entry is read only.
 
         Raises:
-            ValueError: there is no such environment.
+            ValueError: the environment does not exist.
         """
         found = self._init_pool(env_id).get(cache_key)
         return self.recur_pool.get(cache_key) if found is None else found

@@ -32,7 +32,7 @@ class KVCachePool:
         size_bytes: of the tensors of every slot that was ever written; `clear` frees none.
 
     Raises:
-        ValueError: `pool_size` is not an integer of at least 1, or there is no such strategy.
+        ValueError: `pool_size` is not an integer of at least 1, or the strategy does not exist.
     """
 
     __slots__ = (
@@ -67,7 +67,7 @@ class KVCachePool:
         return f"KVCachePool({named}{self.eviction_strategy.value}, {len(self)} of {self.pool_size} slots held)"
 
     def get(self, cache_key: int) -> KeysValues | None:
-        """Lend the slot's own object, read only and good until the next `set` or `clear`; None on a miss."""
+        """Lend the slot's own object: read only, and valid until the next `set` or `clear`. None on a miss."""
         slot = self._index.get(cache_key)
         if slot is None:
             if self.enable_stats:
@@ -91,7 +91,7 @@ class KVCachePool:
             The slot.
 
         Raises:
-            NotKeysValuesError: `kv_cache` is not one. The pool is as before.
+            NotKeysValuesError: `kv_cache` is not a key/value object. The pool is as before.
             ValueError: `priority` is not a number. The pool is as before.
         """
         if priority is not None:

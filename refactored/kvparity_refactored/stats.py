@@ -1,4 +1,4 @@
-"""`CacheStats`: what a pool has counted."""
+"""`CacheStats`: the counters of a pool."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, kw_only=True)
 class CacheStats:
-    """Counters of one pool since it was built or they were last reset.
+    """Counters of one pool, since it was built or its counters were reset.
 
-    Only the pool itself counts. A manager before it counts nothing, so that no lookup counts twice.
+    Only the pool counts. A manager does not, so that no lookup counts twice.
 
     Attributes:
         hits: lookups that found their key.
-        misses: lookups that did not.
-        evictions: live keys that left to make room; neither an update in place nor a clear is one.
+        misses: lookups that did not find it.
+        evictions: live keys that left to make room. An update in place and a clear are not evictions.
     """
 
     hits: int = 0
@@ -23,7 +23,7 @@ class CacheStats:
 
     @property
     def total_queries(self) -> int:
-        """Lookups: hits and misses."""
+        """All lookups: hits and misses."""
         return self.hits + self.misses
 
     @property
@@ -37,7 +37,7 @@ class CacheStats:
         return 1.0 - self.hit_rate
 
     def reset(self) -> None:
-        """Start to count anew."""
+        """Set every counter to zero."""
         self.hits = self.misses = self.evictions = 0
 
     def __repr__(self) -> str:

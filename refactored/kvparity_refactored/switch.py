@@ -1,4 +1,4 @@
-"""The switch between the two systems: one line of the configuration, and its removal is the roll-back."""
+"""The switch between the two systems: one line of the configuration. To roll back, remove that line."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Original = TypeVar("Original")
 
 
 def build_cache(config: Any, env_num: int, *, legacy: Callable[[Any, int], Original]) -> KVCacheManager | Original:
-    """A `KVCacheManager` where `config.use_new_cache_manager` is True, otherwise what `legacy` builds.
+    """A `KVCacheManager` if `config.use_new_cache_manager` is True, otherwise what `legacy` builds.
 
-    The default is False. `legacy` comes from the caller, so that the new system never imports the old one and
-    stays whole when that is deleted: `build_cache(config, env_num, legacy=EvictingCache)`. To drive either
-    through one interface, pass the result to `kvparity.caches.adapter.adapt`.
+    The default is False. The caller passes `legacy`, as in `build_cache(config, env_num, legacy=EvictingCache)`: so the
+    new system does not import the old one, which can be deleted later. `kvparity.caches.adapter.adapt` gives both
+    results one interface.
 
     Raises:
         ValueError: `use_new_cache_manager` is neither True nor False (the string "False" would be true).
     """
     wanted = getattr(config, "use_new_cache_manager", False)
     if not isinstance(wanted, bool):
-        raise ValueError(f"use_new_cache_manager {wanted!r} is neither True nor False")  # noqa: TRY004
+        raise ValueError(f"use_new_cache_manager must be True or False, got {wanted!r}")  # noqa: TRY004
     return KVCacheManager(config, env_num) if wanted else legacy(config, env_num)

@@ -219,6 +219,6 @@ def test_a_bad_size_is_a_value_error(
 def test_a_pool_that_is_not_one_pool_is_a_value_error(generation: type[EvictingCache], pool: PoolId) -> None:
     """Setting into several pools at once, or into an unknown one, raises and names what there is."""
     cache = generation(SPEC.config(), SPEC.env_num)
-    with pytest.raises(ValueError, match=f"^{pool} is not one pool of a cache: expected init") as raised:
+    with pytest.raises(ValueError, match=f"^{pool} is not a single pool: expected init") as raised:
         cache.set(pool, 1, entry(1))
     assert str(raised.value).endswith("expected init[env], recur or wm")

@@ -276,5 +276,5 @@ def test_either_side_of_the_switch_is_driven_alike() -> None:
 def test_a_switch_that_is_no_boolean_is_a_value_error() -> None:
     """The text "False" would count as true, so it is refused."""
     config = SimpleNamespace(use_new_cache_manager="False")
-    with pytest.raises(ValueError, match=r"^use_new_cache_manager 'False' is neither True nor False$"):
+    with pytest.raises(ValueError, match=r"^use_new_cache_manager must be True or False, got 'False'$"):
         build_cache(config, 2, legacy=EvictingCache)
