@@ -164,7 +164,7 @@ def test_the_report_says_that_a_recording_was_not_finished(
 ) -> None:
     """On the terminal and in the JSON result; not where only a part of it was replayed."""
     path = killed[max(killed)]
-    said = "the recording ended early: at most the last 512 operations before that are missing"
+    said = "the recording ended early: it may lack up to 512 operations at its end"
     assert main(["replay", str(path), "--json", str(tmp_path / "r.json")]) == 0
     assert said in " ".join(capsys.readouterr().out.split())
     assert result(tmp_path / "r.json")["recording_ended_early"] is True
@@ -258,7 +258,7 @@ def test_a_finished_trace_is_read_where_nothing_can_be_written(read_only: Path) 
 def test_what_can_be_read_of_a_killed_recording_is_read_there(read_only: Path) -> None:
     """What is in the file itself; where that is not all, one line says what to do."""
     done = kvparity("replay", "killed.kvtrace", "--quiet", cwd=read_only, status=2, setup=ANYBODY)
-    assert done.stderr.startswith("kvparity: error: killed.kvtrace was not finished, and cannot be read where nothing")
+    assert done.stderr.startswith("kvparity: error: killed.kvtrace was not finished, and its folder cannot be written")
     done = kvparity("replay", "alone.kvtrace", "--quiet", cwd=read_only, status=2, setup=ANYBODY)
     assert done.stderr == "kvparity: error: alone.kvtrace has no cache: the recording ended before the first one\n"
 

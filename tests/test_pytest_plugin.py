@@ -143,7 +143,7 @@ def test_a_failure_counts_the_others_and_shows_the_tensors(pytester: pytest.Pyte
             "stale_hit (corruption): the candidate fault:forgets-v is wrong",
             "  tensors    layer 0, V: Tensor-likes are not equal!",
             "             Mismatched elements: 4 / 4 (100.0%)",
-            "  more       2 more; in all stale_hit x 3 (wrong: candidate)",
+            "  more       2 more; all: stale_hit x 3 (wrong: candidate)",
         ]
     )
 
@@ -293,7 +293,7 @@ def test_a_trace_that_diverges_fails_the_test(pytester: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(
         [
             "  operation  4 of small one.kvtrace: get of key *",
-            "  look at it kvparity replay 'small one.kvtrace' --reference legacy-evicting --candidate refactored-fifo",
+            "  repeat     kvparity replay 'small one.kvtrace' --reference legacy-evicting --candidate refactored-fifo",
         ]
     )
     assert shows_no_traceback(result)
@@ -351,7 +351,7 @@ def test_a_regression_says_what_and_how_to_look_at_it(pytester: pytest.Pytester)
             "presence (behaviour): the reference legacy-evicting is wrong",
             "  operation  4 of tests/regressions/bad.kvtrace: *",
             "  candidate  refactored-lru: hit *",
-            "  look at it kvparity replay tests/regressions/bad.kvtrace --reference legacy-evicting --candidate *-lru",
+            "  repeat     kvparity replay tests/regressions/bad.kvtrace --reference legacy-evicting --candidate *-lru",
         ]
     )
     assert shows_no_traceback(result)

@@ -157,8 +157,8 @@ def test_a_click_leads_to_the_story_of_a_divergence(opened: Callable[..., Tab], 
     detail = tab.page.locator("#detail")
     assert detail.locator(".why").inner_text().startswith(why)
     assert detail.locator(".lanes tbody tr").count() >= 2
-    assert detail.locator(".lanes .parted strong").inner_text() == "they part"
-    assert detail.locator(".lanes .broke strong").inner_text() == "this broke it"
+    assert detail.locator(".lanes .parted strong").inner_text() == "they differ"
+    assert detail.locator(".lanes .broke strong").inner_text() == "the cause"
     pasted = detail.locator("pre").last.inner_text()
     assert ("kvparity minimize" if kind == "two-ranks" else "driver.apply(") in pasted
     tab.page.locator("#found").scroll_into_view_if_needed()
@@ -175,7 +175,7 @@ def test_each_quirk_of_presence_has_its_report(opened: Callable[..., Tab], quirk
     why = detail.locator(".why").inner_text()
     assert why.startswith("The reference is wrong: ")
     assert BROKE[quirk] in why
-    assert detail.locator(".lanes .broke strong").inner_text() == "this broke it"
+    assert detail.locator(".lanes .broke strong").inner_text() == "the cause"
     assert 4 <= detail.locator("pre").last.inner_text().count("driver.apply(") <= 6
     picture(tab, f"quirk-{quirk}", of="#detail .lanes")
 
@@ -188,7 +188,7 @@ def test_the_quirks_are_told_apart_by_their_runs(opened: Callable[..., Tab]) -> 
         tab.page.get_by_label("Run", exact=True).select_option(run)
         tab.page.locator("#list tbody button").first.click()
         said.append(tab.page.locator("#detail .why").inner_text())
-    assert "since the re-set at operation" in said[0]
+    assert "; the key was set again at operation" in said[0]
     assert "from before the clear at operation" in said[1]
 
 
@@ -211,7 +211,7 @@ def test_the_list_is_filtered_by_kind_side_and_pool(opened: Callable[..., Tab]) 
     everything = tab.page.locator("#found").inner_text()
     tab.page.get_by_label("Kind", exact=True).select_option("stats")
     assert {row[1] for row in tab.rows()} == {"stats"}
-    assert tab.page.locator("#found").inner_text() == "5 of 149 listed divergences fit."
+    assert tab.page.locator("#found").inner_text() == "5 of 149 listed divergences match."
     tab.page.get_by_label("Kind", exact=True).select_option("all")
     tab.page.get_by_label("Pool", exact=True).select_option("init[2], recur")
     assert {row[4] for row in tab.rows()} == {"init[2], recur"}
@@ -252,7 +252,7 @@ def test_a_divergence_without_a_history_says_so(opened: Callable[..., Tab]) -> N
     """Of each group the first ones are kept with theirs."""
     tab = opened("by-reference")
     tab.page.locator("#list tbody button").nth(60).click()
-    assert "The history of this key is not on the page" in tab.page.locator("#detail").inner_text()
+    assert "This page has no history for this divergence" in tab.page.locator("#detail").inner_text()
 
 
 def test_the_charts_show_the_pool_that_is_chosen(opened: Callable[..., Tab]) -> None:

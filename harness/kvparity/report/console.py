@@ -1,4 +1,4 @@
-"""Text of strangers on a terminal: names in a trace or a result may hold escape sequences, which must not be obeyed."""
+"""A terminal for untrusted text: escape sequences in names of a trace or a result must have no effect."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 
 
 def open_console(*, stderr: bool = False, quiet: bool = False) -> Console:
-    """A terminal on which whatever is printed is harmless, and which goes silent when nobody reads it any more."""
+    """A terminal that shows escape sequences as text, and goes silent when its reader is gone."""
     console = _Console(stderr=stderr, quiet=quiet)
     console.push_render_hook(_Hook())
     return console
 
 
 class _Console(Console):
-    """What a command does and comes to is the same whoever reads it."""
+    """A console whose reader may go away without any effect on the command."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print as rich does.
 
         Raises:
-            UsageError: there is no room where it should go.
+            UsageError: it cannot be written, for example because the disk is full.
         """
         try:
             super().print(*objects, **options)
-        except BrokenPipeError:  # as far as rich itself does not ask what to do then
+        except BrokenPipeError:  # raised where rich does not call `on_broken_pipe` itself
             self.on_broken_pipe()
         except OSError as error:
             self.on_broken_pipe()
-            raise UsageError(f"what is printed cannot be written: {error.strerror}") from None
+            raise UsageError(f"the output cannot be written: {error.strerror}") from None
 
     def on_broken_pipe(self) -> None:
-        """Print nothing any more."""
+        """Stop printing."""
         self.quiet = True
         if self.stderr:
-            return  # which may be a training's, too
+            return  # a training may write to it, too
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())  # or else Python tries once more at its end
+        os.dup2(nowhere, self.file.fileno())  # otherwise Python writes the rest when it exits
         os.close(nowhere)
 
 
@@ -55,7 +55,7 @@ class _Hook(RenderHook):
 
 
 class Harmless:
-    """Something to print, whose texts are made harmless; its own styles and colours stay.
+    """Something to print, with escape sequences in its texts made visible; its own styles and colours stay.
 
     Args:
         content: what to print.

@@ -1,6 +1,6 @@
-"""What a failing test says: the unexpected divergences of one comparison, as plain text that stands by itself.
+"""The text of a failing test: the unexpected divergences of one comparison.
 
-The first line is a sentence, because pytest's summary shows no more than that.
+The first line is a sentence, because pytest's summary shows only the first line.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _INDENT = 13
 
 
 def failure(findings: Findings, *, names: tuple[str, str], workload: str, command: str = "") -> str:
-    """Why a test fails; empty where there is nothing but known differences.
+    """Why a test fails; empty if all differences are known.
 
-    Shown is the first unexpected corruption, or where there is none the first unexpected divergence: what went wrong
-    first is seldom the worst.
+    It shows the first unexpected corruption, or without any the first unexpected divergence, because the first
+    divergence is seldom the worst.
 
     Args:
-        findings: a shadow's log, or the result of a replay.
+        findings: the log of a shadow, or the result of a replay.
         names: of the reference and of the candidate.
-        workload: what the two caches were put through.
+        workload: what the two caches did.
         command: shows the divergence again.
     """
     unexpected = [each for each in (*findings.kept, *findings.first.values()) if each.known is None]
@@ -34,13 +34,13 @@ def failure(findings: Findings, *, names: tuple[str, str], workload: str, comman
         return ""
     worst = min(unexpected, key=lambda each: (each.severity != CORRUPTION, each.number))
     rows = {
-        "operation": f"{worst.number:,} of {workload}: {_what_was_done(worst)}",
+        "operation": f"{worst.number:,} of {workload}: {_operation(worst)}",
         "reference": f"{names[0]}: {worst.reference}",
         "candidate": f"{names[1]}: {worst.candidate}",
         "why": worst.explanation,
         "tensors": worst.difference,
         "more": _more(findings),
-        "look at it": command,
+        "repeat": command,
     }
     return "\n".join([_headline(worst, names), *(_row(title, text) for title, text in rows.items() if text)])
 
@@ -51,12 +51,12 @@ def _headline(divergence: Divergence, names: tuple[str, str]) -> str:
         "candidate": f"the candidate {names[1]} is wrong",
         "both": f"both are wrong, the reference {names[0]} and the candidate {names[1]}",
         "neither": f"neither is wrong, {names[0]} and {names[1]} differ by design",
-        "unknown": f"{names[0]} and {names[1]} differ, and nobody knows which is right",
+        "unknown": f"{names[0]} and {names[1]} differ, and it is unknown which is right",
     }[divergence.wrong]
     return f"{divergence.kind} ({divergence.severity}): {guilty}"
 
 
-def _what_was_done(divergence: Divergence) -> str:
+def _operation(divergence: Divergence) -> str:
     key = "" if divergence.key is None else f" of key {divergence.key:#018x}"
     return f"{divergence.operation}{key} in {divergence.pool}"
 
@@ -70,7 +70,7 @@ def _more(findings: Findings) -> str:
         f"{kind} x {count:,} (wrong: {wrong})" for (kind, wrong), count in findings.by_group.most_common()
     )
     accepted = f", and {known:,} that kvparity.toml accepts" if known else ""
-    return f"{unexpected - 1:,} more{accepted}; in all {groups}"
+    return f"{unexpected - 1:,} more{accepted}; all: {groups}"
 
 
 def _row(title: str, text: str) -> str:

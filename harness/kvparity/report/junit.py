@@ -1,4 +1,4 @@
-"""JUnit XML: workloads and groups of divergences as test cases, as every CI shows them."""
+"""JUnit XML, which every CI can show: workloads and groups of divergences become test cases."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def junit(result: Result, verdict: Verdict, *, fail_on: str) -> str:
 
     Args:
         result: one run, or several added up.
-        verdict: of it alone; it is a property of every suite.
-        fail_on: the severity from which on a case fails.
+        verdict: of this result alone; a property of every suite.
+        fail_on: the least severity with which a case fails, or `never`.
     """
     root = ET.Element("testsuites", name="kvparity")
     for run in result.runs or [result]:
         root.append(_suite(run, verdict, fail_on))
     if result.runs and result.missing:
-        root.append(_incomplete("missing", "all parts are there", f"no result of {', '.join(result.missing)}"))
+        root.append(_incomplete("missing", "all parts have a result", f"no result of {', '.join(result.missing)}"))
     if result.interrupted and not any(run.interrupted for run in result.runs or [result]):
-        root.append(_incomplete("interrupted", "it ran to its end", "it was interrupted"))
+        root.append(_incomplete("interrupted", "the command ran to its end", "interrupted"))
     for name in ("tests", "failures", "errors"):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     root.set("time", f"{result.elapsed_s:.3f}")
@@ -66,7 +66,7 @@ def _suite(run: Result, verdict: Verdict, fail_on: str) -> ET.Element:
 def _workload(run: Result, fail_on: str) -> ET.Element:
     case = ET.Element("testcase", name=plain(run.workload), classname="kvparity.workload", time=f"{run.elapsed_s:.3f}")
     if run.missing or run.interrupted:
-        part = f"no result of {', '.join(run.missing)}" if run.missing else "it was interrupted"
+        part = f"no result of {', '.join(run.missing)}" if run.missing else "interrupted"
         ET.SubElement(case, "error", message=plain(part), type="incomplete")
     elif run.fails(fail_on):
         found = f"{run.unexpected[CORRUPTION]:,} corruptions, {run.unexpected[BEHAVIOUR]:,} behaviour differences"
@@ -85,14 +85,14 @@ def _group(run: Result, group: tuple[str, str], fail_on: str) -> ET.Element:
     if unexpected is not None and _counts(kind, fail_on):
         message = f"{run.by_group[group]:,} times, first: {unexpected.explanation}"
         failure = ET.SubElement(case, "failure", message=plain(message), type=kind)
-        failure.text = plain(_told(unexpected, run.programs.get(group, "")))
+        failure.text = plain(_details(unexpected, run.programs.get(group, "")))
     else:
-        ET.SubElement(case, "system-out").text = plain(_told(run.first[group], run.programs.get(group, "")))
+        ET.SubElement(case, "system-out").text = plain(_details(run.first[group], run.programs.get(group, "")))
     return case
 
 
 def _unexpected(run: Result, group: tuple[str, str]) -> Divergence | None:
-    """The first of the group that nobody has accepted, as far as it was kept."""
+    """The first divergence of the group that is not known, if it was kept."""
     own = [each for each in run.kept if (each.kind, each.wrong) == group]
     return next((each for each in (run.first[group], *own) if each.known is None), None)
 
@@ -101,7 +101,7 @@ def _counts(kind: str, fail_on: str) -> bool:
     return fail_on == "behaviour" or (fail_on == "corruption" and SEVERITIES[kind] == CORRUPTION)
 
 
-def _told(divergence: Divergence, program: str) -> str:
+def _details(divergence: Divergence, program: str) -> str:
     key = "" if divergence.key is None else f" of key {divergence.key:#018x}"
     lines = [
         f"operation {divergence.number:,}: {divergence.operation}{key} in {divergence.pool}",
@@ -115,9 +115,9 @@ def _told(divergence: Divergence, program: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _incomplete(name: str, promise: str, said: str) -> ET.Element:
-    """A suite of one case, for what is wrong with no run of several."""
+def _incomplete(name: str, promise: str, message: str) -> ET.Element:
+    """A suite of one case, for an error that belongs to no single run."""
     suite = ET.Element("testsuite", name=f"kvparity.{name}", tests="1", failures="0", errors="1", skipped="0", time="0")
     case = ET.SubElement(suite, "testcase", name=promise, classname="kvparity.workload", time="0")
-    ET.SubElement(case, "error", message=plain(said), type="incomplete")
+    ET.SubElement(case, "error", message=plain(message), type="incomplete")
     return suite

@@ -1,4 +1,4 @@
-"""GitHub-flavoured Markdown: a result as a summary for CI, in which no name can be anything but a name."""
+"""GitHub-flavoured Markdown: a result as a summary for CI, in which names cannot become markup."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from kvparity.verdict import Verdict
 
 _MOST_GROUPS = 20
-_LONGEST = 20_000  # characters of a program: GitHub takes a summary of a mebibyte
+_LONGEST = 20_000  # characters of a program: GitHub accepts 1 MiB for a summary
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&$]|:(?=\S))")
-_REFERENCE = re.compile(r"([@#]|www(?=\.))", re.IGNORECASE)  # @name, #1 and www.x become links wherever they stand
+_REFERENCE = re.compile(r"([@#]|www(?=\.))", re.IGNORECASE)  # GitHub makes links of @name, #1 and www.x
 _ZERO_WIDTH = "\u200b"
 
 
 def prose(text: str) -> str:
-    """`text` as text within a line or a cell of a table: no markup, no HTML, no link, no mention."""
+    """`text` for a line or a cell of a table, without markup, HTML, links or mentions."""
     one_line = " ".join(plain(text).split())
     return _REFERENCE.sub(rf"\1{_ZERO_WIDTH}", _MARKUP.sub(r"\\\1", one_line))
 
 
 def fenced(text: str, language: str) -> str:
-    """`text` as a block of code, whatever fences it has itself."""
+    """`text` as a block of code, also if it contains fences."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"\n{fence}{language}\n{plain(text)}\n{fence}\n"
@@ -39,8 +39,8 @@ def summary(result: Result, verdict: Verdict, *, line: str) -> str:
 
     Args:
         result: one run, or several added up.
-        verdict: of it alone.
-        line: what the terminal says last.
+        verdict: of this result alone.
+        line: the last line on the terminal.
     """
     parts = [
         f"## kvparity: {prose(result.candidate)} against {prose(result.reference)}\n",
@@ -90,11 +90,11 @@ def _groups(result: Result) -> Iterator[str]:
 
 
 def _checks(verdict: Verdict) -> Iterator[str]:
-    yield "\n<details><summary>What the verdict rests on</summary>\n\n| check | outcome | found |\n| --- | --- | --- |"
+    yield "\n<details><summary>The checks of the verdict</summary>\n\n| check | outcome | found |\n| --- | --- | --- |"
     for check in verdict.checks:
         mark = check.outcome if check.required else f"{check.outcome}, not required"
         yield f"| {prose(check.name)} | {mark} | {prose(check.sentence)} |"
     yield "\n</details>"
     if verdict.commands:
-        yield "\nWhat would tell more:"
+        yield "\nWhat to run next:"
         yield fenced("\n".join(verdict.commands), "sh")

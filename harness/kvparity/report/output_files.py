@@ -1,4 +1,4 @@
-"""Results as files: JSON for machines, and the HTML page."""
+"""The files of reports: the folder with the HTML page, and the summary for CI."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from kvparity.results.result import Result
     from kvparity.settings import Thresholds
 
-STEP_SUMMARY = "GITHUB_STEP_SUMMARY"  # names the file that all commands of a step add to
+STEP_SUMMARY = "GITHUB_STEP_SUMMARY"  # the environment variable that names the file for all commands of a step
 
 
 def write_page(result: Result, folder: Path, *, fail_on: str, thresholds: Thresholds | None = None) -> None:
-    """Write `result.json` and the report as `index.html` into `folder`, which is made where needed.
+    """Write `result.json` and the page `index.html` into `folder`, which is made if needed.
 
     Raises:
-        UsageError: it cannot be written there.
+        UsageError: a file cannot be written, or a package for pages is missing.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,10 +34,10 @@ def write_page(result: Result, folder: Path, *, fail_on: str, thresholds: Thresh
 
 
 def write_summary(path: Path, text: str) -> None:
-    """Write a summary in Markdown as `write_text` does; to the one of a step on GitHub it is added.
+    """Write a summary in Markdown. It replaces the file, or is added if that is the summary of a step on GitHub.
 
     Raises:
-        UsageError: it cannot be written there.
+        UsageError: the file cannot be written.
     """
     step = os.environ.get(STEP_SUMMARY)
     if not step or os.path.realpath(step) != os.path.realpath(path):

@@ -1,4 +1,4 @@
-"""The report for a terminal: tables per side and pool, divergences grouped by kind, one line of verdict."""
+"""A result on a terminal: tables by side and pool, divergences by group, and one line as the conclusion."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from kvparity.results.result import Result, TrainingAccount
 
 _SHOW_AFTER_S = 1.0
-ENDED_EARLY = f"the recording ended early: at most the last {MOST_LOST} operations before that are missing"
+ENDED_EARLY = f"the recording ended early: it may lack up to {MOST_LOST} operations at its end"
 _STYLES = {CORRUPTION: "bold red", BEHAVIOUR: "yellow"}
 
 
 def render(result: Result) -> RenderableType:
-    """Everything that was found, for people; several workloads one under the other. The verdict comes after it."""
+    """Everything that was found, one workload after the other, without the line of `verdict_line`."""
     parts: list[RenderableType] = []
     for run in result.runs or [result]:
         parts.append(_heading(run))
@@ -46,7 +46,7 @@ def render(result: Result) -> RenderableType:
 
 
 def verdict_line(result: Result, *, fail_on: str) -> Text:
-    """One line: parity or not, how much was compared, and who is wrong."""
+    """The conclusion in one line: parity or not, who is wrong, and how much was compared."""
     found, compared = _found(result), _compared(result)
     if result.stopped and not result.fails(fail_on):
         return _line(f"STOPPED EARLY: {found} until {result.stopped}; {compared}", "bold yellow")
@@ -92,13 +92,13 @@ def _compared(result: Result) -> str:
 
 
 class Progress:
-    """A progress bar with rate and time left, from the first second on; none where there is no terminal.
+    """A progress bar with rate and remaining time, drawn after the first second, and only on a terminal.
 
     Args:
         console: where to draw.
-        description: what is going on.
-        total: how much there is to do.
-        unit: of that.
+        description: of the work.
+        total: the amount of work.
+        unit: of the work.
     """
 
     def __init__(self, console: Console, description: str, total: int, *, unit: str = "op") -> None:
@@ -117,7 +117,7 @@ class Progress:
         self._drawn = False
 
     def __call__(self, done: int) -> None:
-        """Tell how much is done."""
+        """Update the bar: so much is done."""
         if not self._wanted:
             return
         if not self._drawn and time.monotonic() - self._began > _SHOW_AFTER_S:
@@ -178,7 +178,7 @@ def _training(run: Result, training: TrainingAccount) -> RenderableType:
 
 
 def _when(training: TrainingAccount) -> str:
-    """When the candidate was taken out; results of earlier versions do not say."""
+    """When the candidate was taken out; results of earlier versions do not have it."""
     seconds, operations = training.stopped_after_s, training.stopped_after_operations
     if seconds is None or operations is None:
         return ""
@@ -199,7 +199,7 @@ def _stats_table(run: Result) -> RenderableType:
 
 
 def by_family(rows: dict[str, dict[str, int | None]]) -> dict[str, dict[str, int | None]]:
-    """The init pools of all environments as one row."""
+    """The table with the init pools of all environments added up to one row."""
     families: dict[str, list[dict[str, int | None]]] = {}
     for pool, cells in rows.items():
         families.setdefault(pool.partition("[")[0], []).append(cells)
@@ -251,5 +251,5 @@ def _recorded(run: Result) -> RenderableType:
     assert recorded is not None
     text = f"  {run.reference} gave {recorded.reproduced:,} of the {recorded.given:,} answers in the trace"
     if recorded.first_other:
-        text += f"; first other answer: {recorded.first_other}"
+        text += f"; first different answer: {recorded.first_other}"
     return Padding(Text(text, style="dim"), (0, 0, 1, 0))

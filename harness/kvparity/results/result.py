@@ -159,6 +159,11 @@ class Result:
     runs: list[Result] = field(default_factory=list)
 
     @property
+    def single_runs(self) -> list[Result]:
+        """The single results of a sum; a single result, itself."""
+        return [single for run in self.runs for single in run.single_runs] or [self]
+
+    @property
     def candidate_s(self) -> float | None:
         """Wall time of the candidate's own calls, estimated from a sample; None if none was timed."""
         timed = {kind: latency.mean_ns for kind, latency in self.latencies.get("candidate", {}).items()}

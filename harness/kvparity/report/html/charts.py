@@ -1,4 +1,4 @@
-"""How a run went, as columns for charts, and as the tables that say the same in words."""
+"""A run over time: columns for charts, and tables with the same numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
 
 def chart_data(run: Result, *, runs: int) -> dict[str, Any]:
-    """What the charts of one run are drawn from, where a page shows so many."""
+    """The data of the charts of one run, on a page with so many runs."""
     timeline = thinned(run.timeline, runs=runs)
     pools = _pools(timeline)
     return {
@@ -39,21 +39,21 @@ def chart_data(run: Result, *, runs: int) -> dict[str, Any]:
 
 
 def thinned(timeline: Timeline, *, runs: int) -> Timeline:
-    """Fewer of its points, evenly, where a page has more of them than it can carry; counts are sums, and stay right."""
+    """The timeline with fewer points, evenly chosen, if the page would be too large. Counts are sums and stay right."""
     cells = max(len(_pools(timeline)) * len(SIDES) * 3 + 7, 1) * max(runs, 1)
     most = max(_FEWEST_POINTS, _MOST_CELLS // cells)
     return timeline.rows(spread(len(timeline), most))
 
 
 def spread(length: int, most: int) -> list[int]:
-    """At most `most` indices, evenly spread over `length`, the last one always among them."""
+    """At most `most` indices, evenly spread over `length`, always including the last one."""
     if length <= most:
         return list(range(length))
     return sorted({(at + 1) * length // most - 1 for at in range(most)})
 
 
 def pace_rows(run: Result) -> list[list[str]]:
-    """Operations and divergences so far, at a few moments, the end among them."""
+    """Operations and divergences so far, at a few moments, including the end."""
     columns = _pace(run, run.timeline.rows(spread(len(run.timeline), _ROWS)))
     return [
         [f"{elapsed:,.2f} s", number(done), number(corruption), number(behaviour)]
@@ -62,7 +62,7 @@ def pace_rows(run: Result) -> list[list[str]]:
 
 
 def pool_rows(run: Result, pool: str) -> list[list[str]]:
-    """Hit rate, keys and evictions of either side, at a few moments."""
+    """Hit rate, keys and evictions of both sides, at a few moments."""
     timeline = run.timeline.rows(spread(len(run.timeline), _ROWS))
     rows = [[number(done)] for done in timeline.operations]
     for name in ("rate", "length", "evictions"):
@@ -76,12 +76,12 @@ def pool_rows(run: Result, pool: str) -> list[list[str]]:
 
 
 def pool_names(run: Result) -> list[str]:
-    """The pools that the timeline tells apart, the busiest families first."""
+    """The pools of the timeline, the busiest families first."""
     return _pools(run.timeline)
 
 
 def memory_rows(run: Result) -> list[list[str]]:
-    """Memory of the process, and what either side says that it holds, at a few moments."""
+    """Memory of the process, and the bytes that both sides report, at a few moments."""
     timeline = run.timeline.rows(spread(len(run.timeline), _ROWS))
     held = [_held(timeline, side) for side in SIDES]
     return [
@@ -99,7 +99,7 @@ def latency_kinds(run: Result) -> list[str]:
 
 
 def latency_rows(run: Result) -> list[list[str]]:
-    """Quantiles by kind and side."""
+    """Quantiles of durations by kind and side."""
     return [
         [
             kind,
@@ -115,12 +115,12 @@ def latency_rows(run: Result) -> list[list[str]]:
 
 
 def str_of(value: float | None) -> str:
-    """A count in a table."""
+    """A count for a table."""
     return number(None if value is None else int(value))
 
 
 def _pace(run: Result, timeline: Timeline) -> tuple[list[float], list[int], list[int], list[int]]:
-    """Time, operations, corruption and behaviour so far; with the end, when statistics are looked at once more."""
+    """Time, operations, corruption and behaviour so far; with the end, where statistics are checked once more."""
     time, operations = [round(second, 3) for second in timeline.elapsed_s], list(timeline.operations)
     corruption, behaviour = list(timeline.corruption), list(timeline.behaviour)
     if time and run.elapsed_s >= time[-1]:
@@ -149,7 +149,7 @@ def _columns(timeline: Timeline, pool: str) -> dict[str, Any]:
 
 
 def _rate(hits: Column, misses: Column) -> list[float | None]:
-    """Of the lookups since the point before; None where there were none."""
+    """Hit rates of the lookups since the point before; None without lookups."""
     rates: list[float | None] = []
     before = (0, 0)
     for hit, miss in zip(hits, misses, strict=True):
@@ -163,14 +163,14 @@ def _rate(hits: Column, misses: Column) -> list[float | None]:
 
 
 def _held(timeline: Timeline, side: str) -> list[int | None]:
-    """Bytes in all of its pools; None where it says nothing of one."""
+    """Bytes in all pools of a side; None if it does not report one of them."""
     columns = [columns["size_bytes"] for columns in timeline.sides.get(side, {}).values()]
     rows: Sequence[Sequence[int | None]] = list(zip(*columns, strict=True)) if columns else [(None,)] * len(timeline)
     return [None if None in row else sum(each for each in row if each is not None) for row in rows]
 
 
 def _slots(run: Result, pool: str) -> int | None:
-    """Of all pools of that name together: a trace may have recorded several world models."""
+    """Slots of all pools of that name: a trace may have several world models."""
     family, _, one = pool.partition("[")
     exercised = run.coverage.families.get(family)
     if run.spec is None or exercised is None:
@@ -181,7 +181,7 @@ def _slots(run: Result, pool: str) -> int | None:
 
 
 def _distributions(run: Result, kind: str) -> dict[str, list[list[float]]]:
-    """By side, the middle of each bucket in nanoseconds, and its share of all."""
+    """By side, the middle of each bucket in nanoseconds, and its share of all samples."""
     return {
         side: _shares(latency)
         for side in SIDES

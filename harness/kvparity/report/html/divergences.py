@@ -1,4 +1,4 @@
-"""The divergences of a page: groups that count them all, and a list of the ones that are kept, within bounds."""
+"""The divergences on a page: groups, which count all of them, and a list of those that are kept, of limited size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from kvparity.report.html.formatting import clipped, leaves
+from kvparity.report.html.formatting import clipped
 from kvparity.report.html.minimize_commands import minimizing
 from kvparity.results.divergence import CORRUPTION, SEVERITIES
 
@@ -38,7 +38,7 @@ BLAME = {
     "candidate": "The candidate is wrong",
     "both": "Both are wrong",
     "neither": "Neither is wrong",
-    "unknown": "Who is wrong cannot be told",
+    "unknown": "It is unknown who is wrong",
 }
 _LONGEST_PROGRAM = 50_000
 _NAMED = re.compile(r"operation (\d+)")
@@ -50,12 +50,12 @@ _INTRUDER = re.compile(
 
 
 def groups(result: Result) -> list[dict[str, Any]]:
-    """Every group, corruption first, then by count: its first divergence whole, and a program or how to get one."""
+    """All groups, corruption first, then by count: the first divergence, and a program or the command for one."""
     found = []
     for group in sorted(result.by_group, key=lambda each: (SEVERITIES[each[0]] != CORRUPTION, -result.by_group[each])):
         kind, wrong = group
         first = result.first[group]
-        run = next((leaf for leaf in leaves(result) if leaf.first.get(group) == first), result)
+        run = next((each for each in result.single_runs if each.first.get(group) == first), result)
         program = result.programs.get(group)
         if program is not None and len(program) > _LONGEST_PROGRAM:
             program = None
@@ -77,8 +77,8 @@ def groups(result: Result) -> list[dict[str, Any]]:
 
 
 def listing(result: Result) -> dict[str, Any]:
-    """What the browser shows: rows of `COLUMNS`, and the histories of some."""
-    runs = leaves(result)
+    """The list for the browser: rows of `COLUMNS`, and histories of some of them."""
+    runs = result.single_runs
     rows: list[list[Any]] = []
     candidates: list[tuple[int, int, Divergence]] = []
     for at, run in enumerate(runs):
@@ -120,7 +120,7 @@ def dumped(data: Any) -> str:
 
 
 def shown(divergence: Divergence) -> dict[str, Any]:
-    """One divergence as words."""
+    """One divergence as texts."""
     return {
         "number": divergence.number,
         "operation": divergence.operation,
@@ -135,7 +135,7 @@ def shown(divergence: Divergence) -> dict[str, Any]:
 
 
 def exhibit(divergence: Divergence, kept: Exhibit) -> dict[str, Any]:
-    """The history of its key, with the moment that broke it, and the heat maps."""
+    """The history of its key, with the moment that caused the divergence, and the heat maps."""
     history = [
         [moment.number, moment.operation, moment.pool, clipped(moment.reference), clipped(moment.candidate)]
         for moment in kept.history
@@ -153,9 +153,9 @@ def exhibit(divergence: Divergence, kept: Exhibit) -> dict[str, Any]:
 
 
 def _broke(divergence: Divergence, history: list[list[Any]]) -> int | None:
-    """Which moment of the history brought it about, by what the explanation names.
+    """The index of the moment that caused the divergence, which the explanation names.
 
-    Where that is the set of another key, whose bytes came back, that set is put into the history.
+    If that is the set of another key whose bytes came back, that set is inserted into the history.
     """
     named = {int(match) for match in _NAMED.findall(divergence.explanation)}
     before = list(enumerate(history[:-1]))

@@ -1,11 +1,6 @@
-"""Words and numbers for a page: short, with units, and never cut without a word about it."""
+"""Numbers as text for a page, with units; and long texts, shortened with a note about it."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from kvparity.results.result import Result
 
 _LONGEST = 1_000
 _KIB = 1024
@@ -13,24 +8,24 @@ UNKNOWN = "–"  # noqa: RUF001  a dash, for people
 
 
 def clipped(text: str) -> str:
-    """`text`, or its beginning and how much of it the JSON result has besides."""
+    """`text`, or its beginning with a note about the rest, which the JSON result has."""
     if len(text) <= _LONGEST:
         return text
     return f"{text[:_LONGEST]} … ({len(text) - _LONGEST:,} more characters: result.json has them)"
 
 
 def number(value: float | None) -> str:
-    """With thousands apart."""
+    """A number with separated thousands."""
     return UNKNOWN if value is None else f"{value:,}"
 
 
 def percent(part: int | None, whole: int | None) -> str:
-    """A share."""
+    """A share as percentage."""
     return UNKNOWN if part is None or not whole else f"{part / whole:.1%}"
 
 
 def size(size_bytes: int | None) -> str:
-    """Bytes in the unit that fits."""
+    """Bytes in a fitting unit."""
     if size_bytes is None:
         return UNKNOWN
     amount = float(size_bytes)
@@ -42,7 +37,7 @@ def size(size_bytes: int | None) -> str:
 
 
 def duration(nanoseconds: float | None) -> str:
-    """A duration in the unit that fits."""
+    """A duration in a fitting unit."""
     if nanoseconds is None:
         return UNKNOWN
     for unit, length in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
@@ -54,8 +49,3 @@ def duration(nanoseconds: float | None) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 key`, `2 keys`."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def leaves(result: Result) -> list[Result]:
-    """The single results of which it is the sum; itself where it is none."""
-    return [leaf for run in result.runs for leaf in leaves(run)] or [result]

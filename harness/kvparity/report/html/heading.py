@@ -1,4 +1,4 @@
-"""The verdict of a result with its reasons, for the top of a page."""
+"""The top of a page: the verdict of a result, with its reasons."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heading:
-    """What a result comes to.
+    """The conclusion of a result.
 
     Attributes:
-        outcome: of the run, in one word or two: PARITY, ACCEPTED, DIVERGENCE, INCONCLUSIVE, ...
-        sentence: the rest of that line.
+        outcome: of the run: PARITY, ACCEPTED, DIVERGENCE, INCONCLUSIVE, ...
+        sentence: the rest of the last line on the terminal.
         colour: `passed`, `failed` or `unknown`.
-        verdict: may the candidate take the reference's place?
+        verdict: whether the candidate may replace the reference.
     """
 
     outcome: str
@@ -32,7 +32,7 @@ class Heading:
 
     @property
     def reasons(self) -> tuple[Check, ...]:
-        """The checks that failed, and then those that are open."""
+        """The checks that failed, then those that are unknown."""
         checks = self.verdict.checks
         return tuple(check for outcome in (FAILED, UNKNOWN) for check in checks if check.outcome == outcome)
 
@@ -43,7 +43,7 @@ class Heading:
 
 
 def heading_of(result: Result, *, fail_on: str, thresholds: Thresholds | None) -> Heading:
-    """The verdict, as the terminal's last line says it, and the one on the candidate with its reasons."""
+    """The conclusion of the last line on the terminal, and the verdict on the candidate."""
     outcome, _, sentence = verdict_line(result, fail_on=fail_on).plain.partition(": ")
     colour = FAILED if result.fails(fail_on) else PASSED if outcome in ("PARITY", "ACCEPTED") else UNKNOWN
     verdict = verdict_of([result], thresholds=thresholds)

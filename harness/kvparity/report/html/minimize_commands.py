@@ -1,4 +1,4 @@
-"""Commands to paste: what makes a divergence small that a report has no minimal program for."""
+"""Commands that minimize a divergence for which a report has no minimal program."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LIGHTZERO = "legacy-released"
 
 
 def minimizing(result: Result, run: Result) -> str:
-    """What to paste into a shell to have the first divergence of `run`, a part of `result`, minimized."""
+    """Commands for a shell that minimize the first divergence of `run`, which is a part of `result`."""
     command = _command(run) or _command(result)
     if run.training is not None:
         recording = shlex.join([*command[:2], "--record", "training.kvtrace", *command[2:]])
@@ -31,7 +31,7 @@ def _minimize(trace: str, reference: str, candidate: str) -> str:
 
 
 def _name(side: str) -> str:
-    """Without what tells a cache apart from itself."""
+    """The name of a cache without its role."""
     return side.partition(" (")[0]
 
 

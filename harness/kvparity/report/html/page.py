@@ -1,4 +1,4 @@
-"""A result as one page: its parts put into the template, with everything that it needs inside it."""
+"""A result as one page, which contains everything that it needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kvparity.report.html import charts, tables
 from kvparity.report.html.divergences import BLAME, dumped, groups, listing
-from kvparity.report.html.formatting import leaves, number
+from kvparity.report.html.formatting import number
 from kvparity.report.html.heading import heading_of
 from kvparity.report.html.requirements import make_sure_it_can_be_made
 
@@ -24,14 +24,19 @@ _SCRIPTS = ("charts.js", "browser.js")
 
 
 def render_page(result: Result, *, fail_on: str, thresholds: Thresholds | None = None) -> str:
-    """The whole page, judged by `thresholds`, or by those that come along.
+    """The whole page.
 
-    Nothing in it is fetched: Plotly travels inside it, packed, and is unpacked when the browser has time, or a chart
-    comes into view. Its policy allows these very scripts and no others, and no connection at all, so that nothing that
-    a trace, a path or a cache's message says could do anything even if it got past the escaping.
+    It loads nothing. Plotly is in it, compressed, and is unpacked when the browser has time or a chart comes into view.
+    The policy of the page allows only these scripts, and no connection: text from a trace, a path or a message of a
+    cache could do nothing even if it were not escaped.
+
+    Args:
+        result: one run, or several added up.
+        fail_on: the severity that `--fail-on` counts.
+        thresholds: of the verdict; None for the defaults.
 
     Raises:
-        UsageError: a package is missing that pages are made with.
+        UsageError: a package for pages is missing.
     """
     make_sure_it_can_be_made()
     import jinja2  # noqa: PLC0415  of the extra `report`
@@ -47,7 +52,7 @@ def render_page(result: Result, *, fail_on: str, thresholds: Thresholds | None =
     environment.filters["count_of"] = number
     script = "\n".join(_file(name) for name in _SCRIPTS)
     source, packed = _plotly()
-    runs = leaves(result)
+    runs = result.single_runs
     data: dict[str, Any] = {
         "divergences": listing(result),
         "blame": BLAME,
@@ -91,7 +96,7 @@ def _section(run: Result) -> dict[str, Any]:
 
 
 def _facets(listed: dict[str, Any]) -> dict[str, list[str]]:
-    """What the list can be filtered by: the values that there are."""
+    """The values by which the list can be filtered."""
     return {
         name: sorted({row[listed["columns"].index(name)] for row in listed["rows"]})
         for name in ("kind", "wrong", "pool")
@@ -99,7 +104,7 @@ def _facets(listed: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _policy(*scripts: str) -> str:
-    """The Content-Security-Policy. Plotly sets style attributes, which no hash can allow; styles load nothing here."""
+    """The Content-Security-Policy. Plotly sets style attributes, which hashes cannot allow; no style loads anything."""
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
     )
@@ -109,7 +114,7 @@ def _policy(*scripts: str) -> str:
 
 @cache
 def _plotly() -> tuple[str, str]:
-    """Plotly's JavaScript, and the same packed: a page of 2 MB instead of 5."""
+    """Plotly's JavaScript, and the same compressed: a page has 2 MB instead of 5."""
     from plotly.offline import get_plotlyjs  # noqa: PLC0415  of the extra `report`, and slow to import
 
     source: str = get_plotlyjs()

@@ -1,4 +1,4 @@
-"""Whether what a page is made with is installed: it comes with the extra `report`."""
+"""Whether the packages for pages are installed; the extra `report` brings them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PACKAGES = ("jinja2", "plotly")
 
 
 def make_sure_it_can_be_made() -> None:
-    """Before work is done that ends in a page.
+    """Check the packages, before any work that ends in a page.
 
     Raises:
         UsageError: a package is missing.
@@ -18,6 +18,6 @@ def make_sure_it_can_be_made() -> None:
     missing = [package for package in PACKAGES if find_spec(package) is None]
     if missing:
         raise UsageError(
-            f"the HTML report needs {' and '.join(missing)}, which the extra `report` installs:"
-            " pip install 'kvparity[report]'; --json needs nothing"
+            f"the HTML report needs {' and '.join(missing)}: pip install 'kvparity[report]', or use --json, which needs"
+            " no package"
         )

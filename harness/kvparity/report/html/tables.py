@@ -1,4 +1,4 @@
-"""What was compared and what was exercised, as rows for tables."""
+"""Tables of a page: what was compared, what was exercised, where it comes from."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 _EXERCISED: tuple[tuple[str, Callable[[Exercised], int], str], ...] = (
     ("pools used", lambda each: each.used, "nothing was set in them"),
-    ("rings that came round", lambda each: each.wrapped, "no pool was filled beyond its slots"),
+    ("pools that wrapped around", lambda each: each.wrapped, "no pool got more keys than it has slots"),
     ("sets", lambda each: each.sets, "nothing was set"),
-    ("re-sets", lambda each: each.resets, "no key was set again while it was held"),
+    ("re-sets", lambda each: each.resets, "no key was set again while the pool held it"),
     ("hits", lambda each: each.hits, "no lookup found its key"),
     ("misses", lambda each: each.misses, "no lookup missed"),
-    ("evictions", lambda each: max(each.evictions.values(), default=0), "nothing had to make room"),
-    ("clears", lambda each: each.clears, "no pool was cleared that held something"),
+    ("evictions", lambda each: max(each.evictions.values(), default=0), "no key was evicted"),
+    ("clears", lambda each: each.clears, "no pool was cleared while it held something"),
 )
 EXERCISED_COLUMNS = tuple(name for name, _, _ in _EXERCISED)
 
 
 def compared(result: Result) -> list[tuple[str, str]]:
-    """What went in: names and values."""
+    """What was compared: names and values."""
     operations = ", ".join(f"{count:,} {kind}" for kind, count in result.operations.most_common())
     rows = [
         ("Workload", result.workload),
@@ -44,7 +44,7 @@ def compared(result: Result) -> list[tuple[str, str]]:
     if result.recorded is not None:
         recorded = result.recorded
         text = f"{result.reference} gave {recorded.reproduced:,} of {recorded.given:,}"
-        other = f"; first other answer: {recorded.first_other}" if recorded.first_other else ""
+        other = f"; first different answer: {recorded.first_other}" if recorded.first_other else ""
         rows.append(("Answers in the trace", text + other))
     if result.training is not None:
         rows += _training(result)
@@ -67,7 +67,7 @@ def origin(result: Result) -> list[tuple[str, str]]:
 
 
 def sizes(spec: CacheSpec | None) -> str:
-    """Of the caches, in words."""
+    """The sizes of the caches, in words."""
     if spec is None:
         return "several specs"
     return (
@@ -77,22 +77,22 @@ def sizes(spec: CacheSpec | None) -> str:
 
 
 def exercised(result: Result) -> list[dict[str, Any]]:
-    """By family of pools: a cell for each of `EXERCISED_COLUMNS`, and what is lacking, in words."""
+    """By family of pools: a cell for each of `EXERCISED_COLUMNS`, and what is missing, in words."""
     return [
         {"family": family, "cells": _cells(each)} for family, each in result.coverage.families.items() if each.pools
     ]
 
 
 def variety(result: Result) -> list[tuple[str, str]]:
-    """What else was exercised."""
+    """Environments, kinds of entries, working copies and eviction strategies."""
     coverage = result.coverage
     strategies = {
         side: ", ".join(f"{family} {' and '.join(names)}" for family, names in families.items())
         for side, families in coverage.strategies.items()
     }
     return [
-        ("Environments", f"{coverage.environments_seen:,} of {coverage.environments:,} did something"),
-        ("Kinds of entries", "; ".join(coverage.kinds) or "none was seen"),
+        ("Environments", f"{coverage.environments_seen:,} of {coverage.environments:,} were used"),
+        ("Kinds of entries", "; ".join(coverage.kinds) or "none"),
         ("Changes of kind", number(coverage.kind_changes)),
         ("Working copies checked out", number(coverage.working_copies)),
         *((f"Eviction, {side}", said) for side, said in strategies.items()),
@@ -100,7 +100,7 @@ def variety(result: Result) -> list[tuple[str, str]]:
 
 
 def pools(result: Result) -> list[list[str]]:
-    """By side and family, what was counted at the end."""
+    """By side and family, the counts at the end."""
     return [
         [
             side,
@@ -118,11 +118,11 @@ def pools(result: Result) -> list[list[str]]:
 
 
 def _cells(each: Exercised) -> list[tuple[str, str]]:
-    """What was counted, and, where that is nothing, what it means."""
+    """Each count, and what it means if it is zero."""
     cells = []
     for name, count, lacking in _EXERCISED:
         counted = count(each)
-        text = f"{counted:,} of {each.pools:,}" if name.startswith(("pools", "rings")) else f"{counted:,}"
+        text = f"{counted:,} of {each.pools:,}" if name.startswith("pools") else f"{counted:,}"
         cells.append((text, "" if counted else lacking))
     return cells
 
@@ -134,7 +134,7 @@ def _training(result: Result) -> list[tuple[str, str]]:
     rows = [
         ("Served by", f"the {training.serve}"),
         ("World models", ", ".join(training.models)),
-        ("Lookups in all", f"{lookups:,}, of which {training.passed_over:,} came while shadowing paused"),
+        ("All lookups", f"{lookups:,}, {training.passed_over:,} of them while shadowing paused"),
         ("Shadowing took", f"{training.shadow_s:.2f} s of {training.wall_s:.1f} s, {training.share:.1%} of wall time"),
     ]
     if result.candidate_s is not None:

@@ -1,4 +1,4 @@
-// The divergence browser: a list that is filtered, and the story of the one that is chosen.
+// The divergence browser: a list that is filtered, and the history of the one that is selected.
 (() => {
   function copyable(block) {
     if (!navigator.clipboard) {
@@ -66,7 +66,7 @@
     shown += next.length;
     more.hidden = shown >= found.length;
     more.textContent = `Show ${count(Math.min(PAGE, found.length - shown))} more`;
-    const kept = `${count(found.length)} of ${count(listed.rows.length)} listed divergences fit`;
+    const kept = `${count(found.length)} of ${count(listed.rows.length)} listed divergences match`;
     document.getElementById("found").textContent = shown < found.length ? `${kept}; the first ${count(shown)} are shown.` : `${kept}.`;
   }
 
@@ -91,11 +91,11 @@
     return block;
   }
 
-  // Keys move through eviction and back: both lanes, moment by moment.
+  // The history of a key, with a lane for each side.
   function lanes(exhibit) {
     const last = exhibit.history.length - 1;
     const rows = exhibit.history.map(([number, operation, pool, reference, candidate], at) => {
-      const mark = at === last ? "they part" : at === exhibit.broke ? "this broke it" : null;
+      const mark = at === last ? "they differ" : at === exhibit.broke ? "the cause" : null;
       return made("tr", { class: at === last ? "parted" : at === exhibit.broke ? "broke" : "" },
         made("th", { scope: "row" }, `${count(number)} `, made("span", {}, `${operation} ${pool}`), mark ? made("strong", {}, mark) : null),
         made("td", { class: "reference" }, reference), made("td", { class: "candidate" }, candidate));
@@ -116,7 +116,7 @@
         ...row.map((value) => made("td", { class: `heat-${level(value, most)}` }, value === null ? "NaN" : value === 0 ? "0" : value.toPrecision(2)))));
       return made("table", { class: "heat" }, made("caption", {}, where), made("thead", {}, made("tr", {}, made("td"), ...tokens)), made("tbody", {}, ...rows));
     });
-    const steps = ["equal", "up to 1/1000 of the greatest", "up to 1/10", "up to 1/2", "more, or no number"];
+    const steps = ["equal", "up to 1/1000 of the greatest", "up to 1/10", "up to 1/2", "more, or not a number"];
     const legend = made("p", { class: "legend" }, ...steps.flatMap((text, at) => [made("span", { class: `heat-${at}` }, text), " "]));
     return [made("h4", {}, "Greatest absolute difference by head and token"), legend,
       made("div", { class: "heats" }, ...tables.map((table) => made("div", { class: "wide", tabindex: "0", role: "group", "aria-label": table.caption.textContent }, table)))];
@@ -130,7 +130,7 @@
     const wrong = field(row, "wrong");
     const parts = [
       made("h4", { tabindex: "-1", id: "story" }, `${kind}, wrong: ${wrong}`),
-      made("p", { class: "why" }, `${data.blame[wrong]}: ${field(row, "explanation") || "no reason was worked out for this one, the first of its group has one"}.`),
+      made("p", { class: "why" }, `${data.blame[wrong]}: ${field(row, "explanation") || "no explanation was kept for this divergence; see the first of its group"}.`),
       facts([
         ["Key", key], ["Operation", `${count(field(row, "number"))}: ${field(row, "operation")} in ${field(row, "pool")}`],
         ["Run", data.runs.length > 1 ? data.runs[field(row, "run")] : ""], ["Reference", field(row, "reference")],
@@ -138,10 +138,10 @@
       ]),
     ];
     if (exhibit && exhibit.history.length) {
-      const lost = [exhibit.earlier ? `${count(exhibit.earlier)} earlier moments are left out.` : "", exhibit.complete ? "" : "What happened long before is no longer known."];
+      const lost = [exhibit.earlier ? `${count(exhibit.earlier)} earlier operations are left out.` : "", exhibit.complete ? "" : "Operations long before this one are no longer known."];
       parts.push(...lost.filter(Boolean).map((text) => made("p", { class: "note" }, text)), lanes(exhibit));
     } else {
-      parts.push(made("p", { class: "note" }, "The history of this key is not on the page: of each group the first ones have it."));
+      parts.push(made("p", { class: "note" }, "This page has no history for this divergence: only the first ones of each group have one."));
     }
     if (field(row, "difference")) {
       parts.push(paste(field(row, "difference"), "difference of the tensors"));
@@ -153,7 +153,7 @@
     const program = group && group.closest("article").querySelector("[aria-label=program], [aria-label=command]");
     if (program) {
       const label = program.getAttribute("aria-label");
-      parts.push(made("h4", {}, label === "program" ? "The smallest program that shows one of this group" : "To make it small"), paste(program.textContent, label));
+      parts.push(made("h4", {}, label === "program" ? "The smallest program that shows a divergence of this group" : "How to minimize it"), paste(program.textContent, label));
     }
     return parts;
   }

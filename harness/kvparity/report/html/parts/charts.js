@@ -1,4 +1,4 @@
-// Charts: drawn when they come into view, by Plotly, which is unpacked then, or before that when there is time.
+// Charts are drawn by Plotly when they come into view. Plotly is unpacked then, or earlier if the browser has time.
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 document.documentElement.classList.add("scripted");
@@ -7,7 +7,7 @@ const charts = (() => {
   const drawn = new Set();
   let loading = null;
 
-  // The page carries Plotly as gzip in base64: to compile it takes longer than to open all the rest, so that comes first.
+  // Plotly is in the page as gzip in base64. Compiling it takes longer than opening all the rest, so the rest comes first.
   function plotly() {
     loading = loading || (async () => {
       const text = atob(document.getElementById("plotly").textContent);
@@ -75,7 +75,7 @@ const charts = (() => {
       x: "seconds", axis: { rangemode: "tozero" },
       traces: [
         { type: "scatter", mode: "lines", name: "process", x: run.time, y: run.resident, line: { color: colour("ink"), width: 2 } },
-        ...SIDES.map((side) => line(side, run.time, run.held[side], { name: `${side} says it holds` })),
+        ...SIDES.map((side) => line(side, run.time, run.held[side], { name: `${side} reports` })),
       ],
     }),
   };
@@ -100,7 +100,7 @@ const charts = (() => {
     await Plotly.react(element, figure.traces, layout, { responsive: true, displayModeBar: false });
     if (element.dataset.option && element.dataset.chart !== "latency") {
       const last = (values) => values.filter((each) => each !== null).at(-1);
-      const ends = SIDES.map((side) => `${side} ${last(run.pools[element.dataset.option][element.dataset.chart][side]) ?? "not told"}`);
+      const ends = SIDES.map((side) => `${side} ${last(run.pools[element.dataset.option][element.dataset.chart][side]) ?? "unknown"}`);
       element.setAttribute("aria-label", `${element.dataset.title} of ${element.dataset.option}: ${ends.join(", ")} at the end`);
     }
     element.dataset.drawn = "yes";
@@ -125,7 +125,7 @@ const charts = (() => {
     seen.observe(element);
   }
   if (document.querySelector(".plot")) {
-    (window.requestIdleCallback || setTimeout)(() => plotly().catch(() => {}));  // each chart says so, where it fails
+    (window.requestIdleCallback || setTimeout)(() => plotly().catch(() => {}));  // each chart reports its failure
   }
   for (const select of document.querySelectorAll("[data-pools]")) {
     select.addEventListener("change", () => {
