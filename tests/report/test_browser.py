@@ -332,7 +332,7 @@ def test_without_scripts_the_verdict_and_the_groups_are_there(opened: Callable[.
     tab = opened("stale-hit", java_script_enabled=False)
     assert tab.page.locator("h1").inner_text() == "DIVERGENCE"
     assert tab.page.locator("article.group").count() == 3
-    assert tab.page.get_by_text("The list needs JavaScript").is_visible()
+    assert tab.page.get_by_text("The list and the charts need JavaScript").is_visible()
     assert not tab.page.locator("#filters").is_visible()
 
 
@@ -358,9 +358,9 @@ def test_a_large_report_can_be_searched(opened: Callable[..., Tab], tmp_path: Pa
     """Ten million operations, ten thousand divergences."""
     write_page(large(), tmp_path, fail_on="behaviour")
     tab = opened(tmp_path / "index.html")
-    assert tab.page.locator("#found").inner_text().startswith("10,000 of 10,000 listed divergences fit")
+    assert tab.page.locator("#found").inner_text().startswith("10,000 of 10,000 listed divergences match")
     tab.page.get_by_label("Run", exact=True).select_option("run 7")
-    assert tab.page.locator("#found").inner_text().startswith("1,000 of 10,000 listed divergences fit")
+    assert tab.page.locator("#found").inner_text().startswith("1,000 of 10,000 listed divergences match")
     tab.page.locator("#list tbody button").first.click()
     assert tab.page.locator("#detail .lanes tbody tr").count() == 24
     assert tab.complaints == []
