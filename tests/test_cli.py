@@ -251,7 +251,7 @@ def test_every_option_says_what_it_does(command: Command) -> None:
         (["replay"], "the following arguments are required: TRACE"),
         ([], "the following arguments are required: COMMAND"),
         (["replay", "nowhere.kvtrace"], "there is no trace 'nowhere.kvtrace'"),
-        (["replay", "cartpole"], "did you mean the bundled cartpole-unizero"),
+        (["replay", "cartpole"], "Did you mean the bundled cartpole-unizero"),
         (["replay", "."], ". is a directory, not a trace file"),
         (["run", "--candidate", "no_such_module:Cache"], "No module named 'no_such_module'"),
         (["run", "--candidate", "support.doubles:Nothing"], "has no attribute 'Nothing'"),

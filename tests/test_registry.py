@@ -172,7 +172,7 @@ def test_an_installed_name_is_a_traces_file(name: str) -> None:
         (
             trace_path,
             "unizero",
-            "there is no trace 'unizero', neither as a file nor bundled: did you mean the bundled cartpole-unizero?",
+            "there is no trace 'unizero': it is neither a file nor bundled. Did you mean the bundled cartpole-unizero?",
         ),
     ],
     ids=["cache", "scenario", "trace"],
@@ -181,9 +181,9 @@ def test_an_unknown_name_suggests_the_nearest(load: Any, name: str, message: str
     """One line names what was asked for, the most similar name, and what else would work."""
     with pytest.raises(UsageError) as raised:
         load(name)
-    what, _, hint = str(raised.value).partition("? ")
+    what, _, hint = str(raised.value).partition("? `")
     assert (f"{what}?" if hint else what) == message
-    also = "`kvparity list` names all; package.module:attribute and path/to/file.py:attribute also work"
+    also = "kvparity list` names all; package.module:attribute and path/to/file.py:attribute also work"
     assert hint in ("", also)
 
 
@@ -192,7 +192,7 @@ def test_without_anything_installed_nothing_is_suggested(monkeypatch: pytest.Mon
     monkeypatch.setattr(registry, "installed", lambda _group: {})
     with pytest.raises(UsageError, match=r"^there is no cache 'fifo': `kvparity list` names all"):
         build_cache("fifo", SPEC)
-    with pytest.raises(UsageError, match=r"^there is no trace 'cartpole', neither as a file nor bundled$"):
+    with pytest.raises(UsageError, match=r"^there is no trace 'cartpole': it is neither a file nor bundled$"):
         trace_path("cartpole")
 
 
@@ -303,7 +303,7 @@ def test_a_scenario_that_lacks_something_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Scene", r"operations\(seed\) cannot be called, for this is a class: name an instance of it \(missing .*\)$"),
+        ("Scene", r"operations\(seed\) cannot be called: this is a class, name an instance of it \(missing .*\)$"),
         ("SEEDLESS", r"operations\(seed\) cannot be called \(too many positional arguments\)$"),
         ("SPECLESS", r"its spec is None, expected a CacheSpec$"),
     ],

@@ -1,7 +1,7 @@
-"""Shadow-mode comparison of two KV caches: the harness itself, which knows no particular cache.
+"""Compares two KV caches: both get the same operations, and every answer of both is compared bit by bit.
 
-`__init__.pyi` beside this file says what is exported, and from where. It is imported when it is asked for, so that
-what needs no tensors, such as the pytest plugin, does not load torch.
+This package knows no particular cache. `__init__.pyi` beside this file lists what it exports, and from where. Each name
+is imported when it is first used, so that the pytest plugin, which needs no tensors, does not load torch.
 """
 
 import lazy_loader

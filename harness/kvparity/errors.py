@@ -1,14 +1,14 @@
 """Every error that kvparity raises on purpose.
 
-KVParityError                 anything below; the command line prints it as one line and exits with status 2
+KVParityError                 all of the below; the command line prints it as one line and exits with status 2
 ├── UsageError                a name, option or number that cannot be used
-├── NotKeysValuesError        an object that has not the structure of a key/value cache entry
+├── NotKeysValuesError        an object without the structure of a key/value cache entry
 ├── UnusableCacheError        a cache that cannot be built, or that lacks a method
-├── TraceError                a file that is not a readable `.kvtrace`
-└── DivergedError             a training was to stop at a divergence, and there was one
+├── TraceError                a file that is not a readable `.kvtrace`, or that cannot be written
+└── DivergedError             a divergence in a training that stops at the first one
 
-Bad arguments given to a cache itself (an `env_id` out of range, a pool of no slots) are plain `ValueError`s, as
-callers of a cache expect.
+Bad arguments of our own caches (an `env_id` out of range, a pool without slots) raise `ValueError`, as callers of a
+cache expect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class UsageError(KVParityError):
 
 
 class NotKeysValuesError(KVParityError):
-    """An object that has not the structure of a key/value cache entry."""
+    """An object without the structure of a key/value cache entry."""
 
 
 class UnusableCacheError(KVParityError):
@@ -34,16 +34,16 @@ class UnusableCacheError(KVParityError):
 
 
 class TraceError(KVParityError):
-    """A file that is not a readable `.kvtrace`, or one that cannot be written."""
+    """A file that is not a readable `.kvtrace`, or that cannot be written."""
 
 
 class DivergedError(KVParityError):
-    """The two caches of a training diverged, and the training was to stop then."""
+    """The two caches of a training diverged, and the training stops at the first divergence."""
 
 
 def warn(message: str) -> None:
-    """A warning that never becomes an exception, whatever the run's filters say."""
+    """Warn. This never raises, even if the program turns warnings into errors."""
     try:
         warnings.warn(f"kvparity: {message}", UserWarning, stacklevel=2)
-    except Exception:  # noqa: BLE001  the run's filters make it an error, or its own way to show warnings fails
+    except Exception:  # noqa: BLE001  warnings are errors here, or the program's own function that shows them fails
         sys.stderr.write(f"kvparity: warning: {message}\n")

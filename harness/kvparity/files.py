@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _OUTPUTS = (1, 2)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; where `path` is a link, the file that it leads to.
+    """Write a file completely or not at all. If `path` is a link, the file that it points to is written.
 
-    A pipe, a terminal and other devices are written into, and so is the file that this program prints to.
+    Pipes, terminals and other devices are written to directly, and so is the file that this program prints to.
 
     Raises:
-        UsageError: it cannot be written there.
+        UsageError: the file cannot be written.
     """
     try:
         stream = _stream(path)
@@ -32,15 +32,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _stream(path: Path) -> int | None:
-    """A descriptor to write to; None where there is a file to replace, or nothing yet."""
+    """A descriptor to write to, or None if `path` is a regular file or does not exist yet."""
     try:
         there = path.stat()
     except FileNotFoundError:
         return None
     for output in _OUTPUTS:
-        with suppress(OSError):  # it may be closed
+        with suppress(OSError):  # this output may be closed
             if os.path.samestat(there, os.fstat(output)):
-                return os.dup(output)  # which goes on where printing is, and printing goes on after it
+                return os.dup(output)  # shares its position with what is printed before and after
     return None if stat.S_ISREG(there.st_mode) else os.open(path, os.O_WRONLY)
 
 

@@ -1,4 +1,4 @@
-"""What is done to a cache, as plain data: the one vocabulary of scenarios, traces, replays and reports."""
+"""The operations of a cache, as plain data. Scenarios, traces, replays and reports all speak of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class PoolId(NamedTuple):
-    """Which pool: `init[env]`, `recur` or `wm`. `init` without an environment and `all` name several, to clear them."""
+    """A pool: `init[env]`, `recur` or `wm`. To clear several, `init` without an environment, or `all`."""
 
     family: str
     env: int | None = None
@@ -39,9 +39,9 @@ class Set:
     Attributes:
         pool: `init[env]`, `recur` or `wm`.
         key: an unsigned 64-bit integer.
-        value: any key/value object, see `kvparity.values.entry`. Whoever drives a cache hands it over in one reused
-            producer object, so it is only read.
-        priority: for caches that evict by priority; None where the workload has none to give.
+        value: any key/value object, see `kvparity.values.entry`. It is only read: a driver copies it into one reused
+            producer object, and gives that to the cache.
+        priority: for caches that evict by priority; None if the workload has none.
     """
 
     pool: PoolId
@@ -52,7 +52,7 @@ class Set:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Get:
-    """Borrow what is stored under `key` in one pool. Root inference reads its environment's init pool so."""
+    """Borrow what is stored under `key` in one pool. Root inference reads the init pool of its environment this way."""
 
     pool: PoolId
     key: int
@@ -70,7 +70,7 @@ class Checkout:
 class Write:
     """The consumer appends one token of the constant `fill` to the working copy that `env` checked out last.
 
-    Nothing is written where that checkout missed.
+    Nothing is written if that checkout missed.
     """
 
     env: int
@@ -109,7 +109,7 @@ def verb_of(operation: Operation) -> str:
 
 
 def place_of(operation: Operation) -> tuple[str, int | None]:
-    """The pools that it is about, in words, and the key, if it has one."""
+    """The pools that the operation is about, in words, and its key, or None."""
     match operation:
         case Set() | Get():
             return str(operation.pool), operation.key

@@ -1,7 +1,7 @@
-"""The pytest plugin: options and fixtures that put a KV cache on trial, and recorded traces that are tests.
+"""The pytest plugin: options and fixtures that test a KV cache, and recorded traces that are tests.
 
-It costs nothing where it is not used: nothing of the harness, and so no torch, is imported before a test needs it.
-docs/testing-your-cache.md says what it does for a user.
+It costs nothing if it is not used: it imports the rest of kvparity, and so torch, only when a test needs it.
+docs/testing-your-cache.md explains it to users.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 pytest.register_assert_rewrite("kvparity.contract")
 
 SIDES = ("reference", "candidate")
-_READABLE = 80  # characters of a test's name that are kept in that of a file
+_READABLE = 80  # characters of a test's name that a file name keeps
 
 
 class _Watched(NamedTuple):
-    """What is being compared in one test, and where its findings go."""
+    """A comparison in a test, which fails the test if it finds something."""
 
     findings: Findings
     names: tuple[str, str]
@@ -53,13 +53,13 @@ _RESULTS = pytest.StashKey[list["Result"]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--kv-reference` and `--kv-candidate`, and what a project says once in its ini file."""
-    cache = "a name from `kvparity list`, fault:NAME, or package.module:attribute"
-    group = parser.getgroup("kvparity", "kvparity: a KV cache on trial")
-    group.addoption("--kv-reference", metavar="NAME", help=f"cache that serves: {cache}")
-    group.addoption("--kv-candidate", metavar="NAME", help=f"cache on trial: {cache}")
-    parser.addini("kv_reference", "cache that serves, where --kv-reference does not name one")
-    parser.addini("kv_candidate", "cache on trial, where --kv-candidate does not name one")
+    """Add `--kv-reference` and `--kv-candidate`, and the settings of the ini file."""
+    cache = "a name from `kvparity list`, fault:NAME, package.module:attribute or path/to/file.py:attribute"
+    group = parser.getgroup("kvparity", "kvparity: tests of KV caches")
+    group.addoption("--kv-reference", metavar="NAME", help=f"the trusted cache: {cache}")
+    group.addoption("--kv-candidate", metavar="NAME", help=f"the cache under test: {cache}")
+    parser.addini("kv_reference", "the trusted cache, if --kv-reference is not given")
+    parser.addini("kv_candidate", "the cache under test, if --kv-candidate is not given")
     parser.addini(
         "kv_regressions",
         f"folders, relative to rootdir, whose *.kvtrace files are replayed as tests (default {REGRESSIONS})",
@@ -69,17 +69,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Announce the marker that names traces, and refuse a regression folder that is not there."""
+    """Register the marker `kvtrace`.
+
+    Raises:
+        pytest.UsageError: a folder of `kv_regressions` does not exist.
+    """
     config.addinivalue_line(
-        "markers", "kvtrace(trace, ...): replay these traces through both caches before the test; see `kv_result`"
+        "markers",
+        "kvtrace(trace, ...): replay these traces through both caches before the test; `kv_result` is the result",
     )
     for name, folder in zip(config.getini("kv_regressions"), _regression_folders(config), strict=True):
         if name != REGRESSIONS and not folder.is_dir():
-            raise pytest.UsageError(f"kv_regressions names {name!r}, and there is no folder {folder}")
+            raise pytest.UsageError(f"kv_regressions names {name!r}, but the folder {folder} does not exist")
 
 
 def cache_name(config: pytest.Config, side: str, *, recorded: str | None = None) -> str:
-    """The cache on that side of `SIDES`: the option's, else `recorded`, else the ini file's, else the default."""
+    """The cache on a side of `SIDES`: what the option names, else `recorded`, else the ini file's, else the default."""
     from kvparity.registry import DEFAULT_CANDIDATE, DEFAULT_REFERENCE  # noqa: PLC0415  see the module's docstring
 
     default = DEFAULT_REFERENCE if side == "reference" else DEFAULT_CANDIDATE
@@ -89,7 +94,7 @@ def cache_name(config: pytest.Config, side: str, *, recorded: str | None = None)
 
 @contextmanager
 def one_line_failure() -> Iterator[None]:
-    """Within, kvparity's own errors fail the test with their message alone: a traceback would show our insides."""
+    """Within, kvparity's own errors fail the test with their message only, without a traceback of kvparity's code."""
     from kvparity.errors import KVParityError  # noqa: PLC0415
     from kvparity.text import one_line  # noqa: PLC0415
 
@@ -115,17 +120,17 @@ def _comparison(config: pytest.Config, header: TraceHeader | None = None) -> Com
 
 
 def _names_of_the_project(config: pytest.Config) -> set[str]:
-    """Caches that somebody who may run code here has named."""
+    """The caches that the command line and the ini file name. Whoever writes these may run code here anyway."""
     return {str(say(f"kv_{side}")) for side in SIDES for say in (config.getoption, config.getini)}
 
 
 def _refuse_to_import(name: str, side: str) -> None:
-    """Raise where a module would have to be imported because a trace names it: a trace is data, from anybody.
+    """Raise if only a trace names this module. A trace may come from anybody, so nothing is imported on its behalf.
 
-    Caches that are installed may be named, and so may kvparity's own.
+    It may name caches that are installed, and kvparity's own.
 
     Raises:
-        UsageError: it would.
+        UsageError: the name leads to any other module or file.
     """
     from kvparity.errors import UsageError  # noqa: PLC0415
     from kvparity.importing import is_own  # noqa: PLC0415
@@ -139,7 +144,7 @@ def _refuse_to_import(name: str, side: str) -> None:
 
 
 def _known(config: pytest.Config) -> Sequence[KnownDifference]:
-    """What the settings in rootdir accept, which lie where the command finds them in its working directory."""
+    """The differences that the settings in rootdir accept."""
     from kvparity.settings import settings_in  # noqa: PLC0415
 
     return settings_in(config.rootpath).known
@@ -150,7 +155,7 @@ def _known(config: pytest.Config) -> Sequence[KnownDifference]:
 
 @pytest.fixture
 def kv_spec() -> CacheSpec:
-    """The sizes of the caches behind `kv_shadow`: small pools, which fill soon. Override it for other sizes."""
+    """The sizes of the caches of `kv_shadow`: small pools, which fill soon. Override it for other sizes."""
     from kvparity.caches.protocol import CacheSpec  # noqa: PLC0415
 
     return CacheSpec(env_num=2, init_pool_size=3, num_simulations=4)
@@ -158,7 +163,7 @@ def kv_spec() -> CacheSpec:
 
 @pytest.fixture
 def kv_shadow(request: pytest.FixtureRequest, kv_spec: CacheSpec) -> ShadowCache:
-    """The candidate in the shadow of the reference; the test fails where they diverge unexpectedly."""
+    """The reference, with the candidate in its shadow. The test fails if they diverge unexpectedly."""
     with one_line_failure():
         comparison = _comparison(request.config)
         shadow = comparison.shadow(kv_spec)
@@ -169,7 +174,7 @@ def kv_shadow(request: pytest.FixtureRequest, kv_spec: CacheSpec) -> ShadowCache
 
 @pytest.fixture
 def kv_result(request: pytest.FixtureRequest) -> Result:
-    """What the replay of the test's `kvtrace` marker came to; of several traces, the sum."""
+    """The result of replaying the traces of the `kvtrace` marker; for several traces, the sum."""
     from kvparity.results.adding import merge  # noqa: PLC0415
 
     results = request.node.stash.get(_RESULTS, [])
@@ -186,8 +191,8 @@ def _watch(item: pytest.Item, watched: _Watched) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Replay the traces that the test is marked with, before its fixtures see them."""
-    item.stash[_WATCHED], item.stash[_RESULTS] = [], []  # a test that is run again begins anew
+    """Replay the traces of the `kvtrace` marker, before fixtures are set up."""
+    item.stash[_WATCHED], item.stash[_RESULTS] = [], []  # a plugin may run a test again
     for marker in item.iter_markers("kvtrace"):
         if not marker.args or marker.kwargs:
             raise _failed("@pytest.mark.kvtrace takes the names of traces, as in kvtrace('FILE.kvtrace')")
@@ -199,10 +204,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test that passed but for what its caches did; add that to what another failure says."""
+    """Fail a test that passed although its caches diverged; if it failed anyway, add the divergences to its report."""
     try:
         returned = yield
-    except (Exception, pytest.fail.Exception):  # what pytest.fail raises is none of the first
+    except (Exception, pytest.fail.Exception):  # what pytest.fail raises is not an Exception
         if text := _failures(item):
             item.add_report_section("call", "kvparity", text)
         raise
@@ -212,7 +217,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Let go of the caches: the item itself lives as long as the session."""
+    """Free the caches. The item itself lives as long as the session."""
     item.stash[_WATCHED], item.stash[_RESULTS] = [], []
 
 
@@ -231,7 +236,10 @@ def _failures(item: pytest.Item) -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep what a trial found, such as Hypothesis's state machine's; unittest's failures are known here only."""
+    """Keep the operations that a trial failed with, such as one of Hypothesis's state machine.
+
+    Only this hook sees the failures of unittest's test cases.
+    """
     report = yield
     if call.excinfo is not None and "kvparity.search.trial" in sys.modules:
         report.sections.extend(("kvparity", text) for text in _kept(item, call.excinfo.value))
@@ -243,18 +251,18 @@ def _kept(item: pytest.Item, error: BaseException) -> Iterator[str]:
     from kvparity.search.trial import PartedError  # noqa: PLC0415
 
     found = [each for each in getattr(error, "exceptions", (error,)) if isinstance(each, PartedError)]
-    cache = getattr(item.config, "cache", None)  # pytest may run without
+    cache = getattr(item.config, "cache", None)  # None with `-p no:cacheprovider`
     if cache is None:
         return
     for number, each in enumerate(found, start=1):
         path = cache.mkdir("kvparity") / f"{_file_name(item.nodeid)}-{number}.kvtrace"
         path.unlink(missing_ok=True)
         write_trace(each.case, each.divergence, path, each.comparison, source=f"found by {item.nodeid}")
-        yield f"the operations of that are kept in {path}"
+        yield f"its operations are kept in {path}"
 
 
 def _file_name(nodeid: str) -> str:
-    """The end of it, as far as it is fit for a file's name, and a digest, without which two might have the same."""
+    """The end of the test's name, as far as a file name can hold it, and a digest that makes it unique."""
     import xxhash  # noqa: PLC0415
 
     readable = re.sub(r"\W+", "_", nodeid, flags=re.ASCII)[-_READABLE:].strip("_")
@@ -265,7 +273,7 @@ def _file_name(nodeid: str) -> str:
 
 
 def _trace_of(item: pytest.Item, name: str) -> Path:
-    """The file of that name beside the test, then in rootdir; else the bundled trace."""
+    """The file of that name beside the test, or else in rootdir, or else the bundled trace."""
     from kvparity.errors import UsageError  # noqa: PLC0415
     from kvparity.registry import TRACES, installed, trace_path  # noqa: PLC0415
 
@@ -275,17 +283,17 @@ def _trace_of(item: pytest.Item, name: str) -> Path:
             return folder / name
     if name not in installed(TRACES):
         raise UsageError(
-            f"there is no trace {name!r}, neither in {folders[0]} nor in {folders[1]}, and none is bundled under that"
-            f" name: bundled are {', '.join(installed(TRACES))}"
+            f"there is no trace {name!r} in {folders[0]}, in {folders[1]}, or among the bundled traces"
+            f" {', '.join(installed(TRACES))}"
         )
     return trace_path(name)
 
 
 def _replay(item: pytest.Item, path: Path, workload: str, *, by_header: bool = False) -> Result:
-    """All of a trace through new caches; `by_header` prefers the ones that it was kept for to the ini file's.
+    """Replay a trace through new caches. With `by_header`, the caches that the trace names come before the ini file's.
 
     Raises:
-        UsageError: a cache cannot be found, or nothing was compared.
+        UsageError: a cache cannot be found, or the trace has no lookup to compare.
         KeyboardInterrupt: the replay was interrupted.
     """
     from kvparity.errors import UsageError  # noqa: PLC0415
@@ -296,14 +304,14 @@ def _replay(item: pytest.Item, path: Path, workload: str, *, by_header: bool = F
         try:
             result = comparison.trace(trace, workload=workload)
         except UsageError as error:
-            remedy = f"; {workload} asks for it, and --kv-reference or --kv-candidate replaces it" if by_header else ""
+            remedy = f"; {workload} names it, and --kv-reference or --kv-candidate replaces it" if by_header else ""
             raise UsageError(f"{error}{remedy}") from None
     if result.interrupted:
         raise KeyboardInterrupt
     if not result.gets_compared:
         raise UsageError(
-            f"{workload} compares nothing: there is no lookup among its {result.operations_total:,} operations, so it"
-            " passes whatever the candidate does; record one with gets or checkouts"
+            f"{workload} compares nothing: none of its {result.operations_total:,} operations is a lookup, so it would"
+            " pass whatever the candidate does; record a trace with gets or checkouts"
         )
     file = _seen_from(item.config.invocation_params.dir, path)
     sides = ["--reference", comparison.reference, "--candidate", comparison.candidate]
@@ -320,7 +328,7 @@ def _seen_from(folder: Path, path: Path) -> str:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Each `*.kvtrace` file in a regression folder is a test."""
+    """Collect each `*.kvtrace` file in a regression folder as a test."""
     if file_path.suffix != ".kvtrace":
         return None
     if not any(folder in file_path.parents for folder in _regression_folders(parent.config)):
@@ -333,21 +341,21 @@ def _regression_folders(config: pytest.Config) -> list[Path]:
 
 
 class RegressionFile(pytest.File):
-    """A recorded trace that once told two caches apart."""
+    """A recorded trace on which two caches once diverged."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Its replay."""
+        """The one test of the file: its replay."""
         yield Regression.from_parent(self, name="replay")
 
 
 class Regression(pytest.Item):
-    """The replay of one trace: passes where both caches agree on all of it."""
+    """The replay of one trace. It passes if both caches agree on all of it."""
 
     def runtest(self) -> None:
-        """Replay it; what is found fails the test as it does any other."""
+        """Replay it."""
         with one_line_failure():
             _replay(self, self.path, _seen_from(self.config.rootpath, self.path), by_header=True)
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        """The file, and what is done with it."""
+        """The file, and the title of the test."""
         return self.path, None, f"replay of {self.path.name}"

@@ -1,8 +1,11 @@
 """Finding caches, scenarios and traces by name.
 
-A name is that of an installed entry point (groups `kvparity.caches`, `kvparity.scenarios`, `kvparity.traces`), or
-`package.module:attribute` or `path/to/file.py:attribute` for what is not installed, or a trace's path. `fault:NAME` is
-a faulty cache from the galleries installed in `kvparity.faults`, each a mapping from names to caches.
+A name is one of:
+
+- the name of an installed entry point, in the groups `kvparity.caches`, `kvparity.scenarios` and `kvparity.traces`;
+- `package.module:attribute` or `path/to/file.py:attribute`, for a cache or scenario that is not installed;
+- `fault:NAME`, for a faulty cache. The group `kvparity.faults` has galleries, which map names to caches;
+- the path of a trace.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ class Scenario(Protocol):
 
 @lru_cache(maxsize=8)
 def installed(group: str) -> dict[str, metadata.EntryPoint]:
-    """What is installed in `group`, by name."""
+    """The entry points of `group`, by name."""
     return {point.name: point for point in sorted(metadata.entry_points(group=group))}
 
 
@@ -61,7 +64,7 @@ def load_scenario(name: str) -> Scenario:
     """The scenario of that name.
 
     Raises:
-        UsageError: there is none, or what the name leads to is not a scenario.
+        UsageError: it does not exist, cannot be imported, or is not a scenario.
     """
     scenario: Scenario = _load(SCENARIOS, "scenario", name)
     if not all(hasattr(scenario, each) for each in ("name", "summary", "spec", "operations")):
@@ -71,7 +74,7 @@ def load_scenario(name: str) -> Scenario:
     try:
         inspect.signature(scenario.operations).bind(0)
     except TypeError as error:
-        hint = ", for this is a class: name an instance of it" if isinstance(scenario, type) else ""
+        hint = ": this is a class, name an instance of it" if isinstance(scenario, type) else ""
         raise UsageError(f"{name} is not a scenario: operations(seed) cannot be called{hint} ({error})") from None
     return scenario
 
@@ -80,19 +83,19 @@ def load_machine() -> type[RuleBasedStateMachine]:
     """The state machine that fuzzing runs: the entry point `operations` of group `kvparity.machines`.
 
     Raises:
-        UsageError: it is not installed, or is none.
+        UsageError: it is not installed, or is not a state machine.
     """
     machine = _load(MACHINES, "state machine", "operations")
     if not isinstance(machine, type) or not callable(getattr(machine, "new_trial", None)):
-        raise UsageError(f"the state machine {machine!r} is none: it needs a method new_trial(spec)")
+        raise UsageError(f"{machine!r} is not a state machine: it needs a method new_trial(spec)")
     return machine
 
 
 def trace_path(name: str) -> Path:
-    """The file of the bundled trace of that name, or the name itself as a path.
+    """The file of that path, or else of the bundled trace of that name.
 
     Raises:
-        UsageError: there is neither a bundled trace nor a file of that name.
+        UsageError: neither exists.
     """
     points = installed(TRACES)
     path = Path(name)
@@ -101,8 +104,8 @@ def trace_path(name: str) -> Path:
         return bundled
     if not path.exists():
         nearest = difflib.get_close_matches(name, points, n=1, cutoff=0.0)
-        hint = f": did you mean the bundled {nearest[0]}?" if nearest else ""
-        raise UsageError(f"there is no trace {name!r}, neither as a file nor bundled{hint}")
+        hint = f". Did you mean the bundled {nearest[0]}?" if nearest else ""
+        raise UsageError(f"there is no trace {name!r}: it is neither a file nor bundled{hint}")
     return path
 
 
@@ -116,17 +119,17 @@ def faults() -> dict[str, CacheFactory]:
 
 
 def build_cache(name: str, spec: CacheSpec) -> Cache:
-    """A new, empty cache of that name and these sizes.
+    """A new, empty cache with these sizes.
 
     Raises:
-        UsageError: there is no such name.
+        UsageError: a cache of that name does not exist, or cannot be imported.
         UnusableCacheError: it cannot be built, or is not a cache.
     """
     return build_with(factory_of(name), spec, name=name)
 
 
 def is_path(name: str) -> bool:
-    """Whether a cache's name is a module's or a file's with an attribute: neither installed nor a fault."""
+    """Whether a cache is named by its module or file, and is neither installed nor a fault."""
     return ":" in name and not name.startswith(FAULT_PREFIX) and name not in installed(CACHES)
 
 
@@ -134,14 +137,14 @@ def factory_of(name: str) -> CacheFactory:
     """The class or factory of that name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: it does not exist, or cannot be imported.
     """
     factory: CacheFactory = _fault(name) if name.startswith(FAULT_PREFIX) else _load(CACHES, "cache", name)
     return factory
 
 
 def build_with(factory: Any, spec: CacheSpec, *, name: str) -> Cache:
-    """A new, empty cache of these sizes from a class or factory that is at hand; `name` is what errors call it.
+    """A new, empty cache with these sizes, built by a class or factory. Errors call it `name`.
 
     Raises:
         UnusableCacheError: it cannot be built, or is not a cache.

@@ -1,6 +1,6 @@
 """`kvparity.toml`, or `[tool.kvparity]` in pyproject.toml: what a project has decided once.
 
-Above all its known differences, the options of `kvparity shadow`, and what a verdict holds findings against.
+That is: the differences that it accepts, the options of `kvparity shadow`, and the thresholds of a verdict.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-REGRESSIONS = "tests/regressions"  # where the pytest plugin looks for traces that once told two caches apart
-_MOST_BYTES = 1 << 20
+REGRESSIONS = "tests/regressions"  # the folder whose traces the pytest plugin replays
 DEFAULT_PATH = Path("kvparity.toml")
 PYPROJECT = Path("pyproject.toml")
 SHADOW_OPTIONS: dict[str, tuple[type, ...]] = {
@@ -35,34 +34,30 @@ SHADOW_OPTIONS: dict[str, tuple[type, ...]] = {
     "max-share": (float, int, str),
     "fail-on": (str,),
 }
-
-
 GROUPS = ("corruption", "behaviour", "completeness", "speed", "memory", "training", "coverage")
-
-
 REQUIRED = ("corruption", "behaviour", "completeness", "coverage", "speed", "memory")
-
-
 _MOST = 1 << 63
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """What the checks hold findings against.
+    """What the checks of a verdict allow, and how much they need to have seen.
 
     Attributes:
-        require: the checks without which there is no GO; `shapes` asks for entries of a second kind.
-        behaviour: unexpected differences of behaviour that are let pass.
-        time_ratio: the candidate's time by the reference's.
-        memory_growth: bytes in 1,000 operations.
-        memory_floor: bytes; less growth than this is nobody's leak.
-        memory_operations: that a run must have for its memory to be judged.
-        operations: in all; `lookups` that were compared likewise.
-        wraps: pools, of each family that is used, that were filled beyond their slots.
-        evictions: by each eviction strategy that a side declares.
-        resets: sets of a key that was held.
-        clears: of a pool that held something.
-        misses: lookups of a key that was not held.
+        require: the checks that must pass for a GO. `shapes` asks for entries of a second shape or type.
+        behaviour: at most so many unexpected differences of behaviour.
+        time_ratio: at most this ratio of the candidate's time to the reference's.
+        memory_growth: at most so many bytes of growth in 1,000 operations.
+        memory_floor: a growth of fewer bytes than this, in all, is not called a leak.
+        memory_operations: a run must have so many operations for its memory to be judged.
+        operations: at least so many operations, in all.
+        lookups: at least so many compared lookups, in all.
+        wraps: at least so many pools filled beyond their slots, in each family of pools that is used.
+        evictions: at least so many evictions by each eviction strategy that a side declares.
+        resets: at least so many sets of a key that was held.
+        clears: at least so many clears of a pool that held something.
+        misses: at least so many lookups of a key that was not held.
     """
 
     require: tuple[str, ...] = REQUIRED
@@ -80,11 +75,11 @@ class Thresholds:
     misses: int = 1
 
     def requires(self, group: str) -> bool:
-        """Whether there is no GO without it."""
+        """Whether this check must pass for a GO."""
         return group in self.require
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, and as the settings spell it."""
+        """For JSON, with the names that the settings use."""
         return {name.replace("_", "-"): value for name, value in asdict(self).items()} | {"require": list(self.require)}
 
     @classmethod
@@ -92,12 +87,12 @@ class Thresholds:
         """From the `[verdict]` table of `kvparity.toml`.
 
         Raises:
-            UsageError: a name is unknown, or a value is none of its kind.
+            UsageError: a name is unknown, or a value is of the wrong kind.
         """
         names = {field.name.replace("_", "-"): field.name for field in fields(cls)}
         for name, value in table.items():
             if name not in names:
-                raise UsageError(f"[verdict]: there is no {name!r}; there are {', '.join(names)}")
+                raise UsageError(f"[verdict]: unknown name {name!r}, expected one of {', '.join(names)}")
             if name == "require":
                 _check_required(value)
             elif name == "time-ratio":
@@ -111,7 +106,7 @@ class Thresholds:
 def _check_required(value: Any) -> None:
     known = (*GROUPS, "shapes")
     if not isinstance(value, list) or not all(isinstance(name, str) and name in known for name in value):
-        raise UsageError(f"[verdict]: require must be a list out of {', '.join(known)}; got {value!r}")
+        raise UsageError(f"[verdict]: require must be a list of names out of {', '.join(known)}; got {value!r}")
 
 
 def _check_ratio(value: Any) -> None:
@@ -121,12 +116,12 @@ def _check_ratio(value: Any) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the file says.
+    """What the settings say.
 
     Attributes:
         known: the differences that are accepted.
         shadow: options of `kvparity shadow`, by name.
-        verdict: what a verdict holds findings against.
+        verdict: the thresholds of a verdict.
     """
 
     known: tuple[KnownDifference, ...] = ()
@@ -135,13 +130,10 @@ class Settings:
 
 
 def read_settings(path: Path | None) -> Settings:
-    """The settings in `path`.
-
-    Without one, those of `kvparity.toml` in the working directory, or else of `[tool.kvparity]` in its pyproject.toml,
-    as far as they are there.
+    """The settings in the file `path`; without a path, those of the working directory, as `settings_in` finds them.
 
     Raises:
-        UsageError: the file cannot be read, or says something that is not understood.
+        UsageError: the file cannot be read, or holds something that is not a setting.
     """
     if path is None:
         return settings_in(Path())
@@ -149,10 +141,10 @@ def read_settings(path: Path | None) -> Settings:
 
 
 def settings_in(folder: Path) -> Settings:
-    """Those of `kvparity.toml` there, or else of `[tool.kvparity]` in its pyproject.toml, or else none.
+    """The settings in `kvparity.toml` of that folder, or else in `[tool.kvparity]` of its pyproject.toml, or else none.
 
     Raises:
-        UsageError: they are not understood.
+        UsageError: the file cannot be read, or holds something that is not a setting.
     """
     path, pyproject = folder / DEFAULT_PATH, folder / PYPROJECT
     if path.exists():
@@ -169,11 +161,11 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise UsageError(f"{path} has more than {_MOST_BYTES:,} bytes, which no settings have")
+            raise UsageError(f"{path} is too large: settings may have {_MOST_BYTES:,} bytes at most")
         fields: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # a TOMLDecodeError, no text, a number of too many digits
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, a number with too many digits
         raise UsageError(f"{path} is not TOML: {error}") from None
     return fields
 
@@ -205,7 +197,7 @@ def _parse(fields: Any, where: str) -> Settings:
 def _shadow(options: dict[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         if name not in SHADOW_OPTIONS:
-            raise UsageError(f"[shadow]: there is no option {name!r}; there are {', '.join(SHADOW_OPTIONS)}")
+            raise UsageError(f"[shadow]: unknown option {name!r}, expected one of {', '.join(SHADOW_OPTIONS)}")
         if isinstance(value, bool) or not isinstance(value, SHADOW_OPTIONS[name]):
             raise UsageError(f"[shadow]: {name} must be a {SHADOW_OPTIONS[name][0].__name__}, got {value!r}")
     return options

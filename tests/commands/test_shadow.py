@@ -348,7 +348,10 @@ def test_bad_input_is_an_error_before_anything_runs(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[shadow]\nspeed = 1", "kvparity.toml: [shadow]: there is no option 'speed'; there are reference, candidate"),
+        (
+            "[shadow]\nspeed = 1",
+            "kvparity.toml: [shadow]: unknown option 'speed', expected one of reference, candidate",
+        ),
         ("[shadow]\ncompare-every = true", "kvparity.toml: [shadow]: compare-every must be a int, got True"),
         ('[shadow]\nserve = "both"', "serve must be one of reference, candidate, got 'both'"),
         ('[shadow]\nfail-on = "all"', "fail-on must be one of corruption, behaviour, never, got 'all'"),

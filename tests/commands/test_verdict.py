@@ -357,9 +357,9 @@ def test_what_cannot_be_used_is_told(files: list[str], message: str, capsys: pyt
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("speed = 3", "[verdict]: there is no 'speed'; there are require, behaviour, time-ratio, "),
-        ('require = ["luck"]', "[verdict]: require must be a list out of corruption, behaviour, "),
-        ("require = 3", "[verdict]: require must be a list out of "),
+        ("speed = 3", "[verdict]: unknown name 'speed', expected one of require, behaviour, time-ratio, "),
+        ('require = ["luck"]', "[verdict]: require must be a list of names out of corruption, behaviour, "),
+        ("require = 3", "[verdict]: require must be a list of names out of "),
         ("time-ratio = 0", "[verdict]: time-ratio must be a number above 0 such as 1.05, got 0"),
         ("time-ratio = true", "[verdict]: time-ratio must be a number above 0 such as 1.05, got True"),
         ("time-ratio = nan", "[verdict]: time-ratio must be a number above 0"),

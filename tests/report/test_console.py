@@ -29,7 +29,7 @@ from kvparity.report.console import Harmless, open_console
 from kvparity.results.reading import read_result
 from kvparity.results.writing import write_json
 from kvparity.search import program
-from kvparity.text import harmless, one_line
+from kvparity.text import escape_controls, one_line
 from kvparity.values.entry import KeysValues
 
 pytest_plugins = ["pytester"]
@@ -61,7 +61,7 @@ def printed(what: Any) -> str:
 )
 def test_what_a_terminal_would_obey_is_spelled_out(text: str, shown: str) -> None:
     """And nothing else is changed."""
-    assert harmless(text) == shown
+    assert escape_controls(text) == shown
 
 
 def test_a_line_stays_one_and_ends() -> None:

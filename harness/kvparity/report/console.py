@@ -9,7 +9,7 @@ from rich.console import Console, RenderHook
 from rich.segment import Segment
 
 from kvparity.errors import UsageError
-from kvparity.text import harmless
+from kvparity.text import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions, ConsoleRenderable, RenderableType, RenderResult
@@ -69,4 +69,4 @@ class Harmless:
             if segment.control:
                 yield segment
             else:
-                yield Segment(harmless(segment.text), segment.style)
+                yield Segment(escape_controls(segment.text), segment.style)

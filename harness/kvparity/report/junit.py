@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from kvparity.results.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
-from kvparity.text import plain
+from kvparity.text import replace_forbidden
 
 if TYPE_CHECKING:
     from kvparity.results.divergence import Divergence
@@ -37,7 +37,7 @@ def junit(result: Result, verdict: Verdict, *, fail_on: str) -> str:
 
 
 def _suite(run: Result, verdict: Verdict, fail_on: str) -> ET.Element:
-    suite = ET.Element("testsuite", name=plain(f"kvparity.{run.workload}"))
+    suite = ET.Element("testsuite", name=replace_forbidden(f"kvparity.{run.workload}"))
     properties = ET.SubElement(suite, "properties")
     for name, value in {
         "reference": run.reference,
@@ -52,7 +52,7 @@ def _suite(run: Result, verdict: Verdict, fail_on: str) -> ET.Element:
         "known": run.by_known.total(),
         "verdict": verdict.line,
     }.items():
-        ET.SubElement(properties, "property", name=name, value=plain("" if value is None else str(value)))
+        ET.SubElement(properties, "property", name=name, value=replace_forbidden("" if value is None else str(value)))
     cases = [_workload(run, fail_on), *(_group(run, group, fail_on) for group in run.by_group)]
     suite.extend(cases)
     suite.set("tests", str(len(cases)))
@@ -64,10 +64,12 @@ def _suite(run: Result, verdict: Verdict, fail_on: str) -> ET.Element:
 
 
 def _workload(run: Result, fail_on: str) -> ET.Element:
-    case = ET.Element("testcase", name=plain(run.workload), classname="kvparity.workload", time=f"{run.elapsed_s:.3f}")
+    case = ET.Element(
+        "testcase", name=replace_forbidden(run.workload), classname="kvparity.workload", time=f"{run.elapsed_s:.3f}"
+    )
     if run.missing or run.interrupted:
         part = f"no result of {', '.join(run.missing)}" if run.missing else "interrupted"
-        ET.SubElement(case, "error", message=plain(part), type="incomplete")
+        ET.SubElement(case, "error", message=replace_forbidden(part), type="incomplete")
     elif run.fails(fail_on):
         found = f"{run.unexpected[CORRUPTION]:,} corruptions, {run.unexpected[BEHAVIOUR]:,} behaviour differences"
         ET.SubElement(case, "failure", message=found, type="divergence")
@@ -79,15 +81,20 @@ def _workload(run: Result, fail_on: str) -> ET.Element:
 def _group(run: Result, group: tuple[str, str], fail_on: str) -> ET.Element:
     kind, wrong = group
     case = ET.Element(
-        "testcase", name=plain(f"{run.workload}: {kind}, wrong: {wrong}"), classname=f"kvparity.{kind}", time="0"
+        "testcase",
+        name=replace_forbidden(f"{run.workload}: {kind}, wrong: {wrong}"),
+        classname=f"kvparity.{kind}",
+        time="0",
     )
     unexpected = _unexpected(run, group)
     if unexpected is not None and _counts(kind, fail_on):
         message = f"{run.by_group[group]:,} times, first: {unexpected.explanation}"
-        failure = ET.SubElement(case, "failure", message=plain(message), type=kind)
-        failure.text = plain(_details(unexpected, run.programs.get(group, "")))
+        failure = ET.SubElement(case, "failure", message=replace_forbidden(message), type=kind)
+        failure.text = replace_forbidden(_details(unexpected, run.programs.get(group, "")))
     else:
-        ET.SubElement(case, "system-out").text = plain(_details(run.first[group], run.programs.get(group, "")))
+        ET.SubElement(case, "system-out").text = replace_forbidden(
+            _details(run.first[group], run.programs.get(group, ""))
+        )
     return case
 
 
@@ -119,5 +126,5 @@ def _incomplete(name: str, promise: str, message: str) -> ET.Element:
     """A suite of one case, for an error that belongs to no single run."""
     suite = ET.Element("testsuite", name=f"kvparity.{name}", tests="1", failures="0", errors="1", skipped="0", time="0")
     case = ET.SubElement(suite, "testcase", name=promise, classname="kvparity.workload", time="0")
-    ET.SubElement(case, "error", message=plain(message), type="incomplete")
+    ET.SubElement(case, "error", message=replace_forbidden(message), type="incomplete")
     return suite

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from kvparity.results.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
-from kvparity.text import plain
+from kvparity.text import replace_forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ _ZERO_WIDTH = "\u200b"
 
 def prose(text: str) -> str:
     """`text` for a line or a cell of a table, without markup, HTML, links or mentions."""
-    one_line = " ".join(plain(text).split())
+    one_line = " ".join(replace_forbidden(text).split())
     return _REFERENCE.sub(rf"\1{_ZERO_WIDTH}", _MARKUP.sub(r"\\\1", one_line))
 
 
@@ -31,7 +31,7 @@ def fenced(text: str, language: str) -> str:
     """`text` as a block of code, also if it contains fences."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"\n{fence}{language}\n{plain(text)}\n{fence}\n"
+    return f"\n{fence}{language}\n{replace_forbidden(text)}\n{fence}\n"
 
 
 def summary(result: Result, verdict: Verdict, *, line: str) -> str:

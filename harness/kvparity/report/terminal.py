@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kvparity.results.divergence import BEHAVIOUR, CORRUPTION, SEVERITIES
-from kvparity.text import harmless
+from kvparity.text import escape_controls
 from kvparity.traces.reader import MOST_LOST
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def verdict_line(result: Result, *, fail_on: str) -> Text:
 
 
 def _line(text: str, style: str) -> Text:
-    return Text(harmless(" ".join(text.split())), style=style)
+    return Text(escape_controls(" ".join(text.split())), style=style)
 
 
 def _found(result: Result) -> str:
@@ -111,7 +111,7 @@ class Progress:
             console=console,
             transient=True,
         )
-        self._task = self._bar.add_task(harmless(description), total=total)
+        self._task = self._bar.add_task(escape_controls(description), total=total)
         self._began = time.monotonic()
         self._wanted = console.is_terminal
         self._drawn = False
