@@ -9,11 +9,11 @@
 | `revisit` | keys that are set again while they live |
 | `clear-storm` | clears at any moment, keys set again after them |
 | `multitask` | entries of several shapes and types in the same pools |
-| `numeric-edge` | numbers, types, sizes and keys at the edge |
+| `numeric-edge` | numbers, types, sizes and keys at the edge, and what is easily taken for another |
 
-In `mcts`, `reanalyze`, `async-envs`, `pool-pressure`, `multitask` and `numeric-edge` no key is ever set
-twice, so that a ring with back-pointers and first-in-first-out with updates in place hold the same keys at
-all times.
+In `mcts`, `reanalyze`, `async-envs`, `pool-pressure` and `multitask` no key is ever set twice, and in `numeric-edge`
+only between two clears of its pool. So a ring with back-pointers and first-in-first-out with updates in place hold the
+same keys at all times.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ multitask = Scenario(
 
 numeric_edge = Scenario(
     name="numeric-edge",
-    summary="NaNs with payloads, infinities, -0.0, denormals, six types, every size and the extreme keys.",
-    spec=CacheSpec(env_num=4, init_pool_size=6, num_simulations=5),
+    summary="NaNs with payloads, infinities, -0.0, denormals, six types, all sizes, keys and bytes that look alike.",
+    spec=CacheSpec(env_num=12, init_pool_size=6, num_simulations=5),
     produce=numeric_operations,
 )

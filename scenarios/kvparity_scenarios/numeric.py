@@ -13,7 +13,7 @@ import torch
 import xxhash
 
 from kvparity.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, Set, Write, init
-from kvparity.values.entry import KeysValues
+from kvparity.values.entry import KeysValues, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +64,7 @@ EDGES: dict[torch.dtype, tuple[int, ...]] = {
 }
 
 _CLEAR_EVERY = 16
+_LOOKALIKES_EVERY = 8
 _ALIKE_EVERY = 5  # K and V of an entry are equal, as those of a fresh context
 _SHAPES = ((1, 1, 4, 1), (1, 2, 8, 4), (2, 1, 4, 8), (2, 2, 6, 5))
 
@@ -71,7 +72,9 @@ _SHAPES = ((1, 1, 4, 1), (1, 2, 8, 4), (2, 1, 4, 8), (2, 2, 6, 5))
 def numeric_operations(spec: CacheSpec, rng: Random) -> Iterator[Operation]:
     """Set an entry in an init pool and another in recur, look both up, write into a copy; sometimes clear.
 
-    No key comes twice in one pool. The types and shapes change from entry to entry, so slots are made anew.
+    Now and then come entries and keys that are easily taken for one another. A key is set again only between two clears
+    of its pool, so a ring and first-in-first-out with updates in place agree. The types and shapes change from entry to
+    entry, so slots are made anew.
     """
     seed = rng.getrandbits(32)
     keys = (xxhash.xxh64_intdigest(number.to_bytes(8, "little"), seed) for number in count())
@@ -82,6 +85,10 @@ def numeric_operations(spec: CacheSpec, rng: Random) -> Iterator[Operation]:
         env = rng.randrange(spec.env_num)
         for pool in (init(env), RECUR):
             yield from _tried(pool, env, next(keys), edge_value(rng, turn), rng)
+        if turn % _LOOKALIKES_EVERY == 0:
+            yield from _joined_keys(spec, turn, rng)
+            yield from _set_again(env, next(keys), turn, rng)
+            yield from _same_bytes(env, keys, rng)
         if turn % _CLEAR_EVERY == _CLEAR_EVERY - 1:
             yield Clear(pool=rng.choice((init(env), RECUR, ALL_INIT, ALL)))
 
@@ -92,6 +99,41 @@ def _edge_keys(pool: PoolId, env: int, rng: Random) -> Iterator[Operation]:
         yield from _tried(pool, env, key, edge_value(rng, turn), rng)
     for key in EDGE_KEYS:
         yield Get(pool=pool, key=key)
+
+
+def _joined_keys(spec: CacheSpec, turn: int, rng: Random) -> Iterator[Operation]:
+    """Small keys of two environments whose digits, one after the other, are the same: 1 and 12 are 11 and 2."""
+    first, second = 1, 11
+    if spec.env_num > second:
+        keys = {first: int(f"1{turn}"), second: turn}
+        for env, key in keys.items():
+            yield from _tried(init(env), env, key, edge_value(rng, turn), rng)
+        for env, key in keys.items():
+            yield Get(pool=init(env), key=key)
+
+
+def _set_again(env: int, key: int, turn: int, rng: Random) -> Iterator[Operation]:
+    """A key that lives is set again: with a full entry, with one of no valid token, and with the same one twice."""
+    yield Clear(
+        pool=init(env)
+    )  # with room for all four sets, the original, whose sets each take a slot, evicts nothing
+    for sizes in (1, 0, 1):
+        tensors, _ = read(edge_value(rng, turn))
+        value = KeysValues(tensors, [sizes * tensors[0].shape[2]] * len(tensors))
+        yield from _tried(init(env), env, key, value, rng)
+    yield from _tried(init(env), env, key, value, rng)
+    yield Clear(pool=init(env))
+
+
+def _same_bytes(env: int, keys: Iterator[int], rng: Random) -> Iterator[Operation]:
+    """The same bytes in tensors of other shapes, types and numbers of layers, under keys of one pool."""
+    row = _edge_row(rng, torch.float32, (4, 1, 2, 4, 6))
+    entries = (row, row.view(4, 1, 4, 2, 6), row.view(4, 1, 2, 6, 4), row.view(torch.int32), row[:2])
+    names = [next(keys) for _ in entries]
+    for name, entry in zip(names, entries, strict=True):
+        yield from _tried(RECUR, env, name, KeysValues(list(entry.unbind(0)), [2] * len(entry)), rng)
+    for name in names:
+        yield Get(pool=RECUR, key=name)
 
 
 def _tried(pool: PoolId, env: int, key: int, value: KeysValues, rng: Random) -> Iterator[Operation]:
