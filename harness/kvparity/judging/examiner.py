@@ -28,6 +28,7 @@ from kvparity.judging.events import (
 )
 from kvparity.judging.judge import Judge, Lookup
 from kvparity.judging.oracle import IdealCache, LastSet, Truth
+from kvparity.judging.statistics import StatisticsJudge
 from kvparity.operations import RECUR, Checkout, Clear, Get, PoolId, Set, Write, init
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Examiner:
 
     Attributes:
         judge: decides where the sides disagree.
+        statistics: decides whether the statistics that the sides report are true.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Examiner:
         self.judge = Judge(
             records, truth=self._truth, ideals=self._ideals, log=log, tolerance=tolerance, history=history
         )
+        self.statistics = StatisticsJudge(records, ideals=self._ideals, log=log)
         self._examine: dict[type[Any], Callable[[Any], None]] = {
             SetDone: self._set,
             GetDone: self._get,

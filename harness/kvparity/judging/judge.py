@@ -6,7 +6,7 @@ The judge takes records of what was done and seen. It never calls a cache.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kvparity.caches.exceptions import describe_error, describe_failure, reraise_if_interrupt
 from kvparity.evidence.history import Exhibit, Moment, heat_of
@@ -17,17 +17,11 @@ from kvparity.values.difference import Difference, Tolerance, compare
 from kvparity.values.entry import read
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kvparity.caches.protocol import PoolStats
     from kvparity.evidence.history import Heat, History
     from kvparity.judging.oracle import IdealCache, Truth
     from kvparity.judging.outcome import Outcome
     from kvparity.judging.side_record import SideRecord
     from kvparity.operations import Checkout, Operation, PoolId
-
-ReportedStats: TypeAlias = "Mapping[PoolId, PoolStats | BaseException]"
-"""What a cache says that it counted in each pool, or what it raised when it was asked."""
 
 RIGHT, MISS, STALE, MOVED, UNKNOWN, RAISED = "right", "miss", "stale", "moved", "unknown", "raised"
 
@@ -95,7 +89,6 @@ class Judge:
         self._log = log
         self._tolerance = tolerance
         self._history = history
-        self._reported_stats: set[tuple[str, PoolId, str]] = set()
 
     def lookup(self, lookup: Lookup) -> None:
         """Judge one lookup."""
@@ -179,26 +172,6 @@ class Judge:
             " read again, that token is missing, or more than that token changed"
         )
         self._changed(number, "checkout", WM, key, explanation)
-
-    def stats(self, number: int, reported: tuple[ReportedStats, ReportedStats]) -> None:
-        """Compare the statistics that each side reports with what was seen. Each disagreement is logged once.
-
-        Args:
-            number: of the last operation.
-            reported: by the reference and by the candidate.
-        """
-        for record, ideal, pools in zip(self._records, self._ideals, reported, strict=True):
-            for pool, stats in pools.items():
-                if isinstance(stats, BaseException):
-                    did = describe_failure(stats)
-                    explanation = f"{record.name} {did} when it was asked for the statistics of {pool}"
-                    self._wrong_stats(number, record, pool, "stats", did, explanation)
-                    continue
-                for name, possible in _possible(record, ideal, pool).items():
-                    counted = getattr(stats, name)
-                    if counted is not None and counted not in possible:
-                        explanation = f"{record.name} reports {name} {counted} for {pool}; {_in_words(possible)}"
-                        self._wrong_stats(number, record, pool, name, str(counted), explanation)
 
     # ------------------------------------------------------------------ inside
 
@@ -379,27 +352,6 @@ class Judge:
                     words[index] = f"{record.strategies[pool]} would drop it here"
         return [Moment(number, "drop", str(pool), *words) for (number, pool), words in drops.items()]
 
-    def _wrong_stats(  # noqa: PLR0917
-        self, number: int, record: SideRecord, pool: PoolId, name: str, counted: str, explanation: str
-    ) -> None:
-        if (record.role, pool, name) in self._reported_stats:
-            return
-        self._reported_stats.add((record.role, pool, name))
-        did = f"{name} {counted}"
-        self._log.add(
-            Divergence(
-                number=number,
-                operation="stats",
-                pool=str(pool),
-                key=None,
-                kind="stats",
-                reference=did if record is self._records[0] else "",
-                candidate=did if record is self._records[1] else "",
-                wrong=record.role,
-                explanation=explanation,
-            )
-        )
-
 
 def _compared(reference: Outcome, candidate: Outcome, **options: Any) -> Difference | None:
     """The first difference of two answers; one may be of a class of its own, whose code can do anything."""
@@ -417,25 +369,3 @@ def _same_tensors(lookup: Lookup) -> bool:
 
 def _describe(error: BaseException | None) -> str:
     return "did not raise" if error is None else describe_failure(error)
-
-
-def _possible(record: SideRecord, ideal: IdealCache, pool: PoolId) -> dict[str, range]:
-    """The numbers that a cache may report for `pool`, by field of `PoolStats`."""
-    possible = {"length": range(record.spec.slots(pool) + 1)}
-    if pool not in record.lost_track:
-        counts = record.counts[pool]
-        possible |= {"hits": _only(counts.hits), "misses": _only(counts.misses)}
-    if pool not in record.deviated:
-        perfect = ideal.pools[pool]
-        possible |= {"evictions": _only(perfect.evictions), "length": _only(len(perfect))}
-    return possible
-
-
-def _only(number: int) -> range:
-    return range(number, number + 1)
-
-
-def _in_words(possible: range) -> str:
-    if len(possible) == 1:
-        return f"the right number is {possible[0]}"
-    return f"a number from {possible[0]} to {possible[-1]} is possible"

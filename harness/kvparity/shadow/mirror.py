@@ -7,7 +7,7 @@ was seen is submitted to be *examined*.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kvparity.caches.exceptions import drop_traceback, reraise_if_interrupt
 from kvparity.judging.events import (
@@ -27,6 +27,7 @@ from kvparity.judging.side_record import SeenDrop
 from kvparity.operations import WM, PoolId, covered, init
 from kvparity.results.adding import ShadowTotals
 from kvparity.results.divergence import DivergenceLog
+from kvparity.shadow.begun import BegunClear, BegunSet, Witnessed
 from kvparity.shadow.counting import OperationCounts
 from kvparity.shadow.evidence import SAMPLE_EVERY, Sampler
 from kvparity.shadow.examination import Examination
@@ -45,41 +46,8 @@ if TYPE_CHECKING:
     from kvparity.evidence import Coverage
     from kvparity.shadow.evidence import Evidence
     from kvparity.values.difference import Tolerance
-    from kvparity.values.entry import KeysValues
-    from kvparity.values.fingerprints import Look
 
 _CHECK_STATS_EVERY = 10_000  # operations
-
-
-class Witnessed(NamedTuple):
-    """What the reference answered to a lookup, before the candidate does the same; and whether both are compared."""
-
-    outcome: Outcome
-    compared: bool
-
-
-class BegunSet(NamedTuple):
-    """A set that the reference may do now: the copy for the candidate has been made.
-
-    Attributes:
-        number: of the operation.
-        copy: what the candidate is given, in an object that the next set overwrites.
-        look: the fingerprint and the device of the value.
-    """
-
-    number: int
-    pool: PoolId
-    key: int
-    copy: KeysValues
-    look: Look
-
-
-class BegunClear(NamedTuple):
-    """A clear of `pool` that the reference may do now; it covers `pools`."""
-
-    number: int
-    pool: PoolId
-    pools: list[PoolId]
 
 
 class Mirror:
@@ -347,7 +315,7 @@ class Mirror:
         """Compare what each side counted with what was seen. Done now and then; call it at the end of a run."""
         self.settle()
         reported = self.reference.reported_stats(), self.candidate.reported_stats()
-        self._examiner.judge.stats(self.counts.number, reported)
+        self._examiner.statistics.judge(self.counts.number, reported)
         if self._sampler is not None:
             self._sampler.add_point(sum(self.counts.done.values()))
 
