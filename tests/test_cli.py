@@ -31,7 +31,7 @@ side = "reference"
 reason = "in the original a re-set uses up a slot"
 
 [[known]]
-pattern = "presence *: legacy-evicting still holds it*"
+pattern = "presence *: legacy-evicting still holds a key that *"
 side = "reference"
 reason = "the original keeps re-set keys longer"
 """
