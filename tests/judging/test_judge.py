@@ -237,6 +237,17 @@ def test_an_earlier_value_of_the_same_key_is_called_so() -> None:
     )
 
 
+def test_old_data_is_explained_by_the_clear_of_its_own_pool() -> None:
+    """Not by a clear of the other pool that the lookup looks into."""
+    court = Court()
+    court.was_set(RECUR, 1, at=1)
+    court.truth.pools[init(1)].clear(2)
+    court.truth.pools[RECUR].clear(3)
+    court.checkout(MISS, hit(1))
+    (told,) = court.log.kept
+    assert told.explanation.endswith("for a key that was cleared at operation 3 and not set again")
+
+
 def test_right_bytes_on_another_device_are_told_as_such() -> None:
     """The device is the kind, and each side's is named."""
     court = Court()

@@ -40,29 +40,31 @@ def wrong_bytes(
     record: SideRecord, truth: Truth, pools: tuple[PoolId, ...], key: int, fingerprint: bytes | None
 ) -> str:
     """Whose bytes a side returned for `key`, and what was right."""
+    whose, source = _whose(truth, pools, key, fingerprint)
+    returned = f"{record.name} returned {whose}"
     lasts = [(pool, truth.pools[pool].last_set.get(key)) for pool in pools]
     right = [f"operation {last.number} in {pool}" for pool, last in lasts if last]
-    cleared = [f"operation {truth.pools[pool].cleared}" for pool in pools if truth.pools[pool].cleared is not None]
-    returned = f"{record.name} returned {_whose(truth, pools, key, fingerprint)}"
     if right:
         return f"{returned}; this key was last set by {' and '.join(right)}"
+    clears = [truth.pools[pool].cleared for pool in ((source,) if source else pools)]
+    cleared = [f"operation {number}" for number in clears if number is not None]
     if cleared:
         return f"{returned}, for a key that was cleared at {' and '.join(cleared)} and not set again"
     return f"{returned}, for a key that was never set"
 
 
-def _whose(truth: Truth, pools: tuple[PoolId, ...], key: int, fingerprint: bytes | None) -> str:
-    """Whose bytes these are: this key's from before, another key's, or nobody's."""
+def _whose(truth: Truth, pools: tuple[PoolId, ...], key: int, fingerprint: bytes | None) -> tuple[str, PoolId | None]:
+    """Whose bytes these are: this key's from before, with its pool, or another key's, or nobody's."""
     if fingerprint is not None:
         for pool in pools:
             earlier = truth.pools[pool].earlier(key, fingerprint)
             if earlier is not None:
-                return f"old data, which operation {earlier.number} set under this key in {pool}"
+                return f"old data, which operation {earlier.number} set under this key in {pool}", pool
         owner = truth.find(fingerprint, pools[-1])
         if owner is not None:
             pool, other, last = owner
-            return f"the value that operation {last.number} set under key {other:#018x} in {pool}"
-    return "data that no key holds now"
+            return f"the value that operation {last.number} set under key {other:#018x} in {pool}", None
+    return "data that no key holds now", None
 
 
 def wrong_device(record: SideRecord, device: torch.device | None) -> str:
