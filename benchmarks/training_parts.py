@@ -41,13 +41,13 @@ PARTS = {
     "examiner": "checking both sides against what is right",
     "fingerprints": "fingerprints of what is set and of both answers",
     "candidate": "the candidate's own work, and writes into its working copies",
-    "handover": "the copies that the candidate is given",
+    "copies": "the copies that the candidate is given",
 }
 
 
 def leave_out(parts: int) -> None:
     """Make the first `parts` parts do nothing from now on."""
-    leave = [_no_examiner, _no_fingerprints, _no_candidate, _no_handover]
+    leave = [_no_examiner, _no_fingerprints, _no_candidate, _no_copies]
     for each in leave[:parts]:
         each()
 
@@ -57,8 +57,7 @@ def nothing(*_: Any, **__: Any) -> None:
 
 
 def _no_examiner() -> None:
-    for name in ("set", "get", "checkout"):
-        setattr(Examiner, name, nothing)
+    Examiner.examine = nothing  # type: ignore[method-assign]
 
 
 def _no_fingerprints() -> None:
@@ -73,7 +72,7 @@ def _no_candidate() -> None:
     vars(mirror)["scribble"] = nothing
 
 
-def _no_handover() -> None:
+def _no_copies() -> None:
     given: list[ReusedEntry] = []
 
     def take(_: Producer, value: Any) -> ReusedEntry:
@@ -105,7 +104,7 @@ def account(parts: int, folder: Path, options: argparse.Namespace) -> tuple[floa
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
     parser.add_argument(OWN_LEARNER, action="store_true", help="LightZero's batches of 256, not the example's of 8")
     parser.add_argument("--steps", type=int, default=400, help="steps of the environment (default 400)")

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
+import anatomy
 import targets
 from lines import ALL, Effort, Line, Ratio, measure
 
@@ -94,3 +96,12 @@ def test_too_few_repeats_are_refused(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit, match="2"):
         targets.main(["--repeats", "0"])
     assert "--repeats 0 is too few" in capsys.readouterr().err
+
+
+def test_each_part_of_a_shadowed_step_is_timed() -> None:
+    """`anatomy.py` wraps parts by their names, so it must follow when they are renamed."""
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        taken = anatomy.anatomy("8 KB", 2)
+    assert set(taken) == {anatomy.ALONE, anatomy.WHOLE, *anatomy.PARTS, anatomy.REST}
+    assert all(us > 0 for us in taken.values())
