@@ -123,7 +123,11 @@ class Judge:
         if type(reference) is type(candidate):
             self.both_raised += 1
             return
-        errors = [(record, error) for record, error in zip(self._records, (reference, candidate), strict=True) if error]
+        errors = [
+            (record, error)
+            for record, error in zip(self._records, (reference, candidate), strict=True)
+            if error is not None
+        ]
         wrong = errors[0][0].role if len(errors) == 1 else "both"
         pool, key = place_of(operation)
         self._log.add(
