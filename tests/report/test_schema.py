@@ -162,7 +162,7 @@ def lost(old: Any, new: Any, path: str = "$") -> list[str]:
         return [each for name in old for each in lost(old[name], new.get(name), f"{path}.{name}")]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = enumerate(zip(old, new, strict=True))
-        return [each for number, (mine, its) in pairs for each in lost(mine, its, f"{path}[{number}]")]
+        return [each for number, (before, after) in pairs for each in lost(before, after, f"{path}[{number}]")]
     return [] if old == new else [path]
 
 
