@@ -428,7 +428,7 @@ def test_a_full_disk_under_stdout_is_one_line() -> None:
     """And the files, which may be on another one, are whole."""
     with Path("/dev/full").open("w") as full:
         status, error = ended("run", "mcts", "--steps", "300", "--json", "same.json", stdout=full.fileno())
-    assert (status, error) == (2, "kvparity: error: what is printed cannot be written: No space left on device\n")
+    assert (status, error) == (2, "kvparity: error: the output cannot be written: No space left on device\n")
     assert json.loads(Path("same.json").read_text())["gets_compared"]
 
 
