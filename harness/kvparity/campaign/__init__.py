@@ -1,7 +1,7 @@
-"""Campaigns: more work than one process does, cut into tasks that do not depend on who does them, or when.
+"""Campaigns: work for several processes, split into tasks.
 
-What a campaign comes to is the sum of its tasks' results in the tasks' order. How it is cut depends on what there is to
-do and never on how many do it, so that every engine comes to the same.
+The result of a campaign is the sum of its tasks' results, in the order of the tasks. The work is split in the same way
+however many processes there are, and no task depends on another. So every engine gets the same result.
 """
 
 from kvparity.campaign.folder import Folder

@@ -1,7 +1,8 @@
-"""A campaign's folder: the result of each finished task, so that an interrupted campaign goes on where it was.
+"""The folder of a campaign. It keeps the result of each finished task, so that an interrupted campaign can continue.
 
-A result lies there whole or not at all, under a digest of everything that it depends on. So a folder may serve several
-campaigns, and what has changed since (a trace, the candidate's source, a version) is done anew.
+A result is written completely or not at all. Its name is a digest of everything that it depends on. So several
+campaigns can share a folder, and a task is done again if something has changed: a trace, the candidate's source, a
+version.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class Folder:
-    """Where results are kept.
+    """The results of finished tasks.
 
     Args:
-        path: of the folder, which is made where there is none.
+        path: of the folder, which is made if it does not exist.
         setting: of the campaign.
 
     Raises:
-        UsageError: it cannot be made.
+        UsageError: the folder cannot be made.
     """
 
     def __init__(self, path: Path, setting: Setting) -> None:
@@ -44,10 +45,10 @@ class Folder:
         return self._result(task).is_file()
 
     def keep(self, task: Task, done: Done) -> None:
-        """Keep what a task came to; its result last, which says that all is there.
+        """Keep what a task has done. The result is written last: a task with a result is complete.
 
         Raises:
-            UsageError: it cannot be written.
+            UsageError: a file cannot be written.
         """
         folder = self.files(task)
         try:
@@ -60,15 +61,15 @@ class Folder:
         write_text(self._result(task), done.result)
 
     def read(self, task: Task) -> Result:
-        """What a task came to.
+        """The result of a task.
 
         Raises:
-            UsageError: that is not there, or damaged.
+            UsageError: it does not exist, or is damaged.
         """
         return read_result(self._result(task))
 
     def files(self, task: Task) -> Path:
-        """The folder of the files that a task left; not there where it left none."""
+        """The folder of the files that a task wrote. It does not exist if the task wrote none."""
         return self._path / digest(self._setting, task)
 
     def _result(self, task: Task) -> Path:

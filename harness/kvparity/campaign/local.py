@@ -1,4 +1,4 @@
-"""The engine `local`: processes on this machine, each of which does one task at a time."""
+"""The engine `local`: processes on this machine. Each does one task at a time."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ TRIES = 3
 
 
 class Local:
-    """Processes, spawned and not forked: torch is not fork-safe.
+    """Worker processes, spawned and not forked, because torch cannot be forked safely.
 
-    Each has a pipe of its own. So when one dies, it is known which task it died of; that is tried again in a new
-    process, `TRIES` times in all.
+    Each worker has a pipe of its own. So when one dies, its task is known. That task is tried again in a new process,
+    `TRIES` times in all.
 
     Args:
-        jobs: how many.
+        jobs: the number of processes.
     """
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
 
     def run(self, setting: Setting, tasks: Sequence[Task]) -> Iterator[tuple[Task, Done | Lost]]:
-        """Each task as it ends; whoever stops to listen stops the processes."""
+        """Yield each task when it ends. Closing the iterator stops the processes."""
         waiting = deque(tasks)
         busy: dict[Any, tuple[_Worker, Task]] = {}  # by connection
         idle: list[_Worker] = []
@@ -46,7 +46,7 @@ class Local:
             while waiting or busy:
                 while waiting and len(busy) < self._jobs:
                     worker, task = idle.pop() if idle else _Worker(setting), waiting.popleft()
-                    with suppress(ConnectionError):  # it died while idle, which is seen below
+                    with suppress(ConnectionError):  # it died while it was idle; `recv` below notices
                         worker.connection.send(task)
                     busy[worker.connection] = (worker, task)
                 for connection in wait(list(busy)):
@@ -68,7 +68,7 @@ class Local:
 
 
 class _Worker:
-    """A process and our end of the pipe to it."""
+    """A process, and this end of the pipe to it."""
 
     def __init__(self, setting: Setting) -> None:
         context = multiprocessing.get_context("spawn")
@@ -79,13 +79,13 @@ class _Worker:
         theirs.close()
 
     def last_words(self) -> str:
-        """How it ended."""
+        """How the process ended."""
         self._process.join()
         code = self._process.exitcode or 0
         return f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
     def stop(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process."""
         self._process.kill()
         self._process.join()
         self.connection.close()
@@ -95,8 +95,8 @@ class _Worker:
 def _without_main() -> Iterator[None]:
     """Within, a process that is started does not import this program's main module again.
 
-    It needs nothing of it. And Hypothesis draws numbers from the sources of loaded modules: a campaign's result would
-    depend on the program that starts it.
+    It does not need that module. And Hypothesis draws numbers from the sources of loaded modules, so a campaign's
+    result would depend on the program that starts it.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -107,7 +107,7 @@ def _without_main() -> Iterator[None]:
 
 
 def _serve(connection: Connection[Any, Any], setting: Setting) -> None:
-    """Do tasks until nobody sends any. A Ctrl-C goes to all processes of a terminal: it is for the first one."""
+    """Do tasks until the pipe is closed. Ctrl-C reaches all processes of a terminal; only the first one handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         while True:

@@ -1,4 +1,4 @@
-"""The engine `ray`: the same work on a Ray cluster, or on one that is started here for as long as it takes."""
+"""The engine `ray`: the workers of a Ray cluster, or of one that is started on this machine for the campaign."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class OnRay:
-    """Ray's workers, one core each. Ray itself tries a task again whose worker died.
+    """Ray's workers, with one core each. If a worker dies, Ray itself tries its task again.
 
     Args:
         address: of the cluster, as `ray.init` takes it; None starts one on this machine.
-        jobs: workers of a cluster that is started here.
+        jobs: the number of workers, if the cluster is started here.
 
     Raises:
-        UsageError: Ray is not installed, or there is no cluster at that address.
+        UsageError: Ray is not installed, or no cluster answers at that address.
     """
 
     def __init__(self, address: str | None, jobs: int) -> None:
@@ -39,10 +39,10 @@ class OnRay:
             else:
                 ray.init(address=address, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UsageError(f"there is no Ray cluster at {address or 'this machine'}: {error}") from None
+            raise UsageError(f"no Ray cluster answers at {address or 'this machine'}: {error}") from None
 
     def run(self, setting: Setting, tasks: Sequence[Task]) -> Iterator[tuple[Task, Done | Lost]]:
-        """Each task as it ends; whoever stops to listen leaves the cluster."""
+        """Yield each task when it ends. Closing the iterator disconnects from the cluster."""
         ray = self._ray
         try:
             remote = ray.remote(num_cpus=1, max_retries=TRIES - 1)(attempt)

@@ -1,4 +1,4 @@
-"""Running a campaign: what is left to do goes to an engine, what is done is added up in the order of the tasks."""
+"""Running a campaign: an engine does the tasks that are left, and all results are added up in order of the tasks."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from kvparity.campaign.work import Done
     from kvparity.results.result import Result
 
-# What two runs of the same work need not agree in: when, where and how fast.
+# The fields in which two runs of the same work may differ: when, where and how fast.
 _OF_THE_MOMENT = ("timing", "timeline", "latencies", "provenance")
-_NAMED = 8  # of the tasks that an interrupt left undone; a list of a thousand is not read
+_NAMED = 8  # unfinished tasks that an interrupted campaign lists; it counts the others
 
 
 class Engine(Protocol):
-    """Whoever has work done."""
+    """What does tasks."""
 
     def run(self, setting: Setting, tasks: Sequence[Task]) -> Iterator[tuple[Task, Done | Lost]]:
-        """Each task as it ends, in any order."""
+        """Yield each task when it ends, in any order."""
 
 
 def run(
@@ -37,9 +37,16 @@ def run(
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Result:
-    """Do what is not done yet, and add up. An interrupt ends it early, with what is done by then.
+    """Do the tasks that have no result in the folder yet, and add up all results. An interrupt ends it early.
 
-    What has no result is in `missing`: each task that came to none, and what an interrupt left undone.
+    The result's `missing` lists the tasks without a result: those that failed, and those that an interrupt left undone.
+
+    Args:
+        setting: of the campaign.
+        tasks: all of them, in order.
+        engine: does the tasks.
+        folder: keeps their results.
+        progress: called with the number of finished tasks.
 
     Raises:
         UsageError: a result cannot be written or read.
@@ -80,7 +87,7 @@ def _undone(tasks: Sequence[Task]) -> Iterator[str]:
 
 
 def comparable(result: dict[str, Any]) -> dict[str, Any]:
-    """A result's JSON without what is of the moment: equal for the same campaign, whoever did it."""
+    """A result's JSON without times, places and folders: equal for equal work, whichever engine did it."""
     same = {name: value for name, value in result.items() if name not in _OF_THE_MOMENT}
     if "runs" in same:
         same["runs"] = [comparable(each) for each in same["runs"]]

@@ -1,7 +1,7 @@
-"""What a campaign is cut into: ranges of examples for fuzzing, traces, and the streams of a trace.
+"""The tasks of a campaign: ranges of examples for fuzzing, traces, and streams of a trace.
 
-A trace is cut by stream, since streams are caches of different models. It is not cut by environment: the environments
-of a model share its recur pool, where one's set evicts another's key.
+A trace is split by stream, because streams belong to caches of different models. It is not split by environment: the
+environments of a model share its recur pool, in which a set of one evicts a key of another.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _SEEDS = 1 << 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What all tasks of a campaign have in common.
+    """What all tasks of a campaign share.
 
     Attributes:
-        reference: name of the cache that serves.
-        candidate: name of the cache on trial.
-        tolerance: how far numbers may lie apart; None asks for equal bits.
+        reference: name of the trusted cache.
+        candidate: name of the cache under test.
+        tolerance: how far numbers may differ; None asks for equal bits.
         known: differences that are accepted.
-        patience_s: how long a call of a cache may take; None for no limit.
-        folder: where caches named `package.module:attribute` are found.
+        patience_s: how long a call of a cache may take, in seconds; None for no limit.
+        folder: where modules of caches that are named `package.module:attribute` are searched.
         inputs: what else a result depends on: versions, and digests of the caches' sources.
     """
 
@@ -52,18 +52,18 @@ class Setting:
     inputs: Mapping[str, str]
 
     def comparison(self) -> Comparison:
-        """Of the two caches."""
+        """The comparison of the two caches."""
         return Comparison(self.reference, self.candidate, tolerance=self.tolerance, known=self.known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
-    """Some of the examples of a fuzzing.
+    """A range of the examples of a fuzzing.
 
     Attributes:
-        first: the number of the first, from 1.
-        count: how many.
-        seed: theirs, which is drawn from the campaign's and from `first`.
+        first: the number of the first example; numbers begin at 1.
+        count: how many examples.
+        seed: of this range, made of the campaign's seed and `first`.
     """
 
     first: int
@@ -76,15 +76,15 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracePart:
-    """A trace, or one stream of it.
+    """A trace, or one stream of a trace.
 
     Attributes:
-        name: as the user gave it.
-        source: a path or a URL that a worker finds it by.
+        name: of the trace, as the user gave it.
+        source: the path or URL by which a worker finds it.
         identity: changes when the trace does.
-        stream: which; None for all of them.
+        stream: the number of the stream; None for all streams.
         title: for people.
-        steps: of the whole trace, only the operations before this number; None for all.
+        steps: how many operations of the whole trace to replay; None for all.
     """
 
     name: str
@@ -102,7 +102,7 @@ Task: TypeAlias = Examples | TracePart
 
 
 def examples(count: int, *, seed: int) -> list[Examples]:
-    """A fuzzing of `count` examples, cut into ranges."""
+    """A fuzzing of `count` examples, split into ranges."""
     return [
         Examples(
             first=first + 1,
@@ -114,12 +114,13 @@ def examples(count: int, *, seed: int) -> list[Examples]:
 
 
 def trace_parts(names: Iterable[str], *, steps: int | None) -> list[TracePart]:
-    """Traces cut by stream; one that is elsewhere stays whole, since only who replays it fetches it.
+    """Traces split by stream.
 
-    So does one that cannot be read: whoever replays it says why, and the others go on.
+    A trace behind a URL is one task, because only the worker that replays it fetches it. A file that is not a readable
+    trace is one task, too: its worker says why, and the other tasks go on.
 
     Raises:
-        UsageError: one of them is not there.
+        UsageError: a trace does not exist.
     """
     return [part for name in names for part in _parts(name, steps)]
 
@@ -130,7 +131,7 @@ def _parts(name: str, steps: int | None) -> list[TracePart]:
         return [TracePart(name=name, source=name, identity=changes, stream=None, title=name, steps=steps)]
     path = trace_path(name).resolve()
     streams = _streams(path)
-    if len(streams) < 2:  # noqa: PLR2004 - one stream is the whole; one with none says so when it is replayed
+    if len(streams) < 2:  # noqa: PLR2004 - one stream is the whole trace; without any, its replay raises
         return [TracePart(name=name, source=str(path), identity=changes, stream=None, title=name, steps=steps)]
     return [
         TracePart(
@@ -146,7 +147,7 @@ def _parts(name: str, steps: int | None) -> list[TracePart]:
 
 
 def _streams(path: Path) -> dict[int, str]:
-    """The names of a trace's streams; of one that cannot be read, none."""
+    """The names of a trace's streams, by number; none if it cannot be read."""
     try:
         with Trace(path) as trace:
             return {number: stream.name for number, stream in trace.streams.items()}
@@ -155,6 +156,6 @@ def _streams(path: Path) -> dict[int, str]:
 
 
 def digest(setting: Setting, task: Task) -> str:
-    """What a task's result is kept under: equal where the result would be."""
+    """The name under which a task's result is kept. Equal digests mean equal results."""
     fields = {"setting": asdict(setting), "kind": type(task).__name__, "task": asdict(task)}
     return xxhash.xxh3_128_hexdigest(json.dumps(fields, sort_keys=True, default=str).encode())

@@ -1,4 +1,4 @@
-"""What a worker does with a task: the same, whichever engine brought it."""
+"""What a worker does with a task. It is the same for every engine."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A task that came to a result.
+    """A task with a result.
 
     Attributes:
         result: as JSON.
-        files: that were written, by name: what fuzzing kept.
+        files: the contents of the files that fuzzing wrote, by name.
     """
 
     result: str
@@ -41,13 +41,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A task that came to none, and why."""
+    """A task without a result, and the reason."""
 
     reason: str
 
 
 def attempt(setting: Setting, task: Task) -> Done | Lost:
-    """Do it. What goes wrong is told, not raised: the other tasks go on."""
+    """Do a task. Errors are returned, not raised, so that the other tasks go on."""
     torch.set_num_threads(1)
     if setting.folder not in sys.path:
         sys.path.insert(0, setting.folder)
@@ -55,7 +55,7 @@ def attempt(setting: Setting, task: Task) -> Done | Lost:
         _preload()
         with Patience(setting.patience_s).always():
             return _examples(setting, task) if isinstance(task, Examples) else _trace(setting, task)
-    except Exception as error:  # noqa: BLE001  one bad trace ends no campaign
+    except Exception as error:  # noqa: BLE001  one bad trace must not end a campaign
         return Lost(f"{type(error).__name__}: {error}")
 
 
@@ -66,7 +66,7 @@ def _preload() -> None:
     depend on the tasks that its worker did before.
     """
     for name in installed(TRACES):
-        with suppress(UsageError):  # a broken one of another package is no concern of this campaign
+        with suppress(UsageError):  # another package may have installed a broken one
             trace_path(name)
     load_machine()
 
