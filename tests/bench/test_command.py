@@ -76,7 +76,7 @@ def test_quiet_prints_the_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
     printed = bench(capsys, "mcts", "--sweep", "--quiet", "--candidate", "refactored-fifo")
     times, inits, recur = printed.splitlines()
     assert times.endswith("(too few repeats for an interval)")
-    assert times.startswith("mcts, time by legacy-evicting's: refactored-fifo ")
+    assert times.startswith("mcts: share of legacy-evicting's time: refactored-fifo ")
     assert inits.startswith("mcts: each init pool needs ")
     assert recur.startswith("mcts: the recur pool needs ")
 
@@ -86,7 +86,7 @@ def test_a_sweep_needs_no_timing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "cartpole-unizero-100sims", "--sweep", "--repeats", "0"]) == 0
     printed = capsys.readouterr().out
     assert "has 400 slots (num_simulations 50); the workload fills 800 slots (num_simulations 100)" in printed
-    assert "TOO SMALL: of what an endless pool answers is lost: fifo 5.1%, lru 10.3%, priority 5.1%" in printed
+    assert "TOO SMALL: share of lookups lost: fifo 5.1%, lru 10.3%, priority 5.1%" in printed
     assert "█" in printed
     assert "p50" not in printed
 
@@ -136,7 +136,7 @@ def test_a_reference_that_raises_leaves_no_ratios(capsys: pytest.CaptureFixture[
 def test_a_candidate_that_finds_less_is_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
     """Its times are not of equal work."""
     printed = bench(capsys, "mcts", "--candidate", "support.doubles:AlwaysMisses")
-    assert "support.doubles:AlwaysMisses hits 0.00% of all lookups and legacy-evicting 100.00%" in printed
+    assert "support.doubles:AlwaysMisses hits 0.00% of all lookups, legacy-evicting 100.00%: they do not" in printed
 
 
 # ---------------------------------------------------------------- against an earlier one
@@ -159,7 +159,9 @@ def test_a_ratio_that_got_worse_is_status_1(change: float, status: int, capsys: 
     """By more than a tenth."""
     path = earlier(change)
     printed = bench(capsys, "mcts", "--quiet", "--candidate", "refactored-fifo", "--against", str(path), status=status)
-    assert printed.splitlines()[-1].startswith(f"against earlier.json: {status} of 1 ratios worse by more than 10%;")
+    assert printed.splitlines()[-1].startswith(
+        f"against earlier.json: {status} of 1 ratios are worse by more than 10%;"
+    )
     assert ("worse: peak memory of refactored-fifo in mcts: " in printed) is bool(status)
 
 

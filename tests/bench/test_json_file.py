@@ -88,12 +88,12 @@ def test_the_overall_ratio_is_where_programs_look_for_it(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("hello", "is no bench"),
-        ("[]", "is no bench: expected what `kvparity bench --json FILE` writes"),
-        ('{"schema": 1, "workload": "mcts"}', "is no bench: expected what"),
-        ('{"schema": true, "settings": {}}', "is no bench"),
+        ("hello", "is not a bench"),
+        ("[]", "is not a bench: expected what `kvparity bench --json FILE` writes"),
+        ('{"schema": 1, "workload": "mcts"}', "is not a bench: expected what"),
+        ('{"schema": true, "settings": {}}', "is not a bench"),
         ('{"schema": 99, "settings": {}}', "has bench schema 99; this kvparity reads schemas up to 1: upgrade it"),
-        ('{"schema": 1, "settings": {}}', "is no bench: bench has the fields"),
+        ('{"schema": 1, "settings": {}}', "is not a bench: bench has the fields"),
     ],
 )
 def test_what_is_no_bench_is_told(text: str, message: str, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_field_of_another_type_is_told(where: str, value: object, tmp_path: Pa
     write_bench(bench(new={"time": 1.0}), path)
     fields = {**json.loads(path.read_text()), where: value}
     path.write_text(json.dumps(fields))
-    with pytest.raises(UsageError, match=f"is no bench: bench.{where}"):
+    with pytest.raises(UsageError, match=f"is not a bench: bench.{where}"):
         read_bench(path)
 
 
@@ -169,7 +169,7 @@ def test_what_raised_this_time_is_missing() -> None:
     """Nothing can be compared, and nothing fails."""
     found = compare(bench(new={"time": 1.0}), bench(), tolerance=0.1)
     assert (found.changes, found.worse, found.missing) == ((), (), ("mcts, new, time",))
-    assert "0 of 0 ratios worse" in str(render_comparison(found, "earlier.json").renderables[-1])  # type: ignore[attr-defined]
+    assert "0 of 0 ratios are worse" in str(render_comparison(found, "earlier.json").renderables[-1])  # type: ignore[attr-defined]
 
 
 def test_benches_with_nothing_in_common_cannot_be_compared() -> None:

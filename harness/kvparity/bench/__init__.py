@@ -1,5 +1,6 @@
 """`kvparity bench`: what caches cost, side by side, and which pool sizes a workload needs.
 
-Measuring (`measure`, `timing`, `counting`, `memory`, `conditions`), what it came to (`result`, `estimate`), keeping it
-(`storage`, `against`) and showing it (`tables`, `curves`) are apart; `sweep` needs no cache and no clock.
+`measure`, `timing`, `counts`, `memory` and `conditions` measure a `workload`. `result` and `estimate` hold what was
+measured, `json_file` writes and reads it, `baseline` compares it with an earlier bench, `tables` and `miss_curves`
+print it. `pool_sizes` needs no cache and no clock.
 """

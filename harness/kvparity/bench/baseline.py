@@ -1,4 +1,4 @@
-"""A bench held against an earlier one, ratio by ratio: what a time is, another day or machine decides."""
+"""Comparing a bench with an earlier one, ratio by ratio. Times depend on the machine and the day, ratios do not."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _MUST_AGREE = ("reference", "steps", "seed", "entry")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One ratio, then and now.
+    """One ratio in both benches.
 
     Attributes:
-        workload, candidate, measure: which.
-        earlier: its median then.
-        now: its median now.
+        workload: of the ratio; `candidate` and `measure` likewise.
+        earlier: its median in the earlier bench.
+        now: its median in this one.
     """
 
     workload: str
@@ -34,7 +34,7 @@ class Change:
 
     @property
     def share(self) -> float:
-        """By which share the ratio rose: 0.1 is 10 % worse, and below zero is better."""
+        """By how much the ratio rose: 0.1 is 10 % worse, and below zero is better."""
         if self.earlier == self.now:
             return 0.0
         return self.now / self.earlier - 1 if self.earlier else float("inf")
@@ -45,9 +45,9 @@ class Comparison:
     """All ratios that both benches have.
 
     Attributes:
-        changes: one for each.
-        missing: ratios that only the earlier one has, in words.
-        tolerance: the share from which on a ratio counts as worse.
+        changes: one for each ratio.
+        missing: ratios that only the earlier bench has, in words.
+        tolerance: a ratio that rose by more than this share is worse.
     """
 
     changes: tuple[Change, ...]
@@ -56,27 +56,27 @@ class Comparison:
 
     @property
     def worse(self) -> tuple[Change, ...]:
-        """The ratios that got worse by more than the tolerance, the worst first."""
+        """The ratios that are worse, the worst first."""
         found = [change for change in self.changes if change.share > self.tolerance]
         return tuple(sorted(found, key=lambda change: -change.share))
 
 
 def check(earlier: Bench, now: Settings, workloads: Sequence[str]) -> None:
-    """Before much work is done: make sure that the earlier bench can be compared with one of these settings.
+    """Raise before any work is done if the earlier bench cannot be compared with a bench of these settings.
 
     Raises:
-        UsageError: they measure other things.
+        UsageError: they measure different things.
     """
     for name in _MUST_AGREE:
         then, today = getattr(earlier.settings, name), getattr(now, name)
         if then != today:
-            raise UsageError(f"the earlier bench was made with {name} {then}, this one with {today}: give it the same")
+            raise UsageError(f"the earlier bench was made with {name} {then}, this one with {today}: use the same")
     if not any(workload in workloads and candidate in now.candidates for workload, candidate, _ in _ratios(earlier)):
-        raise UsageError("the earlier bench has no ratio in common with this one: give both the same workloads")
+        raise UsageError("the earlier bench has no ratio in common with this one: use the same workloads")
 
 
 def compare(earlier: Bench, now: Bench, *, tolerance: float) -> Comparison:
-    """Each ratio of the earlier bench beside the one of now. Workloads and candidates that are new are passed over."""
+    """Compare each ratio of the earlier bench with this one's. New workloads and candidates are ignored."""
     then, today = _ratios(earlier), _ratios(now)
     changes = tuple(
         Change(

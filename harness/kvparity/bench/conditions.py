@@ -1,4 +1,4 @@
-"""The conditions under which times can be compared: one thread, one core, no garbage collection, no gradients."""
+"""The conditions in which times can be compared: one thread, one core, no garbage collection, no gradients."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def pinned() -> Iterator[int | None]:
-    """One torch thread and, where the system lets us, one core, which is given; all as it was before afterwards.
+    """Use one torch thread and one core, and restore all of it afterwards.
 
-    Gradients are off, as in LightZero's inference, and the garbage collector only runs between repeats.
+    Gradients are off, as in LightZero's inference. The garbage collector runs between repeats only.
+
+    Yields:
+        The core, or None if the system does not allow to choose one.
     """
     threads, collecting = torch.get_num_threads(), gc.isenabled()
     allowed, core = _pin()
@@ -37,7 +40,7 @@ def pinned() -> Iterator[int | None]:
 
 @contextmanager
 def tidied() -> Iterator[None]:
-    """Garbage is collected, and what is left is set apart: to collect what comes after it takes no time then."""
+    """Collect garbage, then freeze what is left, so that later collections do not look at it again."""
     gc.collect()
     gc.freeze()
     try:
@@ -47,16 +50,20 @@ def tidied() -> Iterator[None]:
 
 
 def interruptions() -> int:
-    """How often the system has taken the core away from this thread; always the same where it does not say."""
+    """How often the system has taken the core away from this thread; always 0 if the system does not count that."""
     if not sys.platform.startswith("linux"):
         return 0
-    import resource  # noqa: PLC0415  there is none on Windows
+    import resource  # noqa: PLC0415  Windows has no such module
 
     return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
 
 
 def _pin() -> tuple[set[int], int | None]:
-    """Stay on the last core that we may use, since interrupts tend to go to the first; none where that is refused."""
+    """Stay on the last core that this process may use, because interrupts tend to go to the first.
+
+    Returns:
+        The cores that were allowed before, and the chosen one; an empty set and None if that is not possible.
+    """
     try:
         allowed = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {max(allowed)})

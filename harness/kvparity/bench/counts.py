@@ -1,4 +1,4 @@
-"""What a workload comes to in a cache, apart from time: hits, evictions, bytes that have to be copied."""
+"""What can be counted when a cache does a workload: hits, evictions, bytes that have to be copied."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Of one pass over a workload, through caches that were empty before.
+    """Counts of one pass over a workload, by caches that were empty before.
 
     Attributes:
         lookups: gets and checkouts.
-        hits: of these, the ones that returned something.
-        evictions: live keys dropped from init and recur pools to make room; None where the cache does not say.
-        bytes_moved: tensor bytes of every value set, and of every working copy lent. That much must be copied by a
-            cache that keeps the contract; what it copies beyond that is not seen.
+        hits: lookups that returned something.
+        evictions: live keys dropped from init and recur pools to make room; None if the cache does not count them.
+        bytes_moved: tensor bytes of every value that was set, and of every working copy that was lent. A cache that
+            keeps the contract must copy that much. It may copy more, which this does not count.
     """
 
     lookups: int
@@ -33,15 +33,15 @@ class Counts:
 
     @property
     def hit_rate(self) -> float | None:
-        """Hits by lookups; None without lookups."""
+        """Hits divided by lookups; None without lookups."""
         return self.hits / self.lookups if self.lookups else None
 
 
 class Counting:
-    """A cache that counts what goes in and out of another.
+    """A cache that passes all calls on to another one, and counts what goes in and out.
 
     Args:
-        cache: the other.
+        cache: the other one.
     """
 
     def __init__(self, cache: Cache) -> None:
@@ -49,19 +49,19 @@ class Counting:
         self.lookups = self.hits = self.bytes_moved = 0
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Count the value's bytes."""
+        """Set, and count the value's bytes."""
         self._cache.set(pool, key, value, priority=priority)
         self.bytes_moved += size_bytes(value)
 
     def get(self, pool: PoolId, key: int) -> Any | None:
-        """Count a lookup."""
+        """Get, and count a lookup."""
         found = self._cache.get(pool, key)
         self.lookups += 1
         self.hits += found is not None
         return found
 
     def checkout(self, env: int, key: int) -> Any | None:
-        """Count a lookup, and the bytes of the working copy."""
+        """Check out, and count a lookup and the bytes of the working copy."""
         found = self._cache.checkout(env, key)
         self.lookups += 1
         if found is not None:
@@ -70,14 +70,14 @@ class Counting:
         return found
 
     def clear(self, pool: PoolId) -> None:
-        """Clears are not counted."""
+        """Clear, and count nothing."""
         self._cache.clear(pool)
 
 
 def evictions(cache: Cache, spec: CacheSpec) -> int | None:
-    """What the cache says of its init pools and its recur pool; None where it does not say for each."""
+    """The evictions that the cache counted in its init pools and its recur pool; None if a count is missing."""
     if not counts(cache):
         return None
-    said = [as_stats(cache.stats(pool)).evictions for pool in (*map(init, range(spec.env_num)), RECUR)]
-    known = [number for number in said if number is not None]
-    return sum(known) if len(known) == len(said) else None
+    counted = [as_stats(cache.stats(pool)).evictions for pool in (*map(init, range(spec.env_num)), RECUR)]
+    known = [number for number in counted if number is not None]
+    return sum(known) if len(known) == len(counted) else None

@@ -1,4 +1,4 @@
-"""`Estimate`: the median of repeated measurements, and how sure of it one can be."""
+"""`Estimate`: the median of repeated measurements, and an interval around it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A median, and an interval that holds the true one with a known probability.
+    """A median, and an interval that contains the true median with a known probability.
 
     Attributes:
-        median: of the repeats.
+        median: of the measurements.
         low: lower end of the interval, one of the measurements.
-        high: its upper end, likewise.
-        confidence: with which probability the true median lies in it: at least 0.95 from six repeats on. Of fewer
-            repeats the interval is their whole range, and this is smaller; 0 for a single one.
-        repeats: how many measurements there were.
+        high: upper end of the interval, one of the measurements.
+        confidence: the probability that the interval contains the true median. It is at least 0.95 with six repeats or
+            more. With fewer the interval is their whole range, and this is less than 0.95; with one it is 0.
+        repeats: number of measurements.
     """
 
     median: float
@@ -34,11 +34,11 @@ class Estimate:
 
 
 def estimate(samples: Sequence[float]) -> Estimate:
-    """The order-statistic ("sign test") interval of the median, which assumes nothing of how the samples spread.
+    """The order-statistic ("sign test") interval of the median. It assumes nothing about the samples' distribution.
 
-    Each sample lies below the true median with probability 1/2, so that how many do is binomial: the k-th smallest
-    and the k-th largest enclose it unless fewer than k samples lie on one side. The greatest k that leaves 95 % is
-    taken.
+    Each sample lies below the true median with probability 1/2, so the number of samples below it is binomial. The k-th
+    smallest and the k-th largest sample enclose the median unless fewer than k samples lie on one side of it. This
+    takes the greatest k with a probability of at least 95 %.
 
     Raises:
         ValueError: there are no samples.

@@ -18,46 +18,46 @@ _MOST_BYTES = 64 * 1024 * 1024
 
 
 def write_bench(bench: Bench, path: Path) -> None:
-    """Write it whole or not at all.
+    """Write a bench completely or not at all.
 
     Raises:
-        UsageError: it cannot be written there.
+        UsageError: the file cannot be written.
     """
     write_text(path, json.dumps(dataclasses.asdict(bench), indent=2) + "\n")
 
 
 def read_bench(path: Path) -> Bench:
-    """What `write_bench` wrote.
+    """Read what `write_bench` wrote.
 
     Raises:
-        UsageError: there is no such file, it is no bench, or it is newer than this program.
+        UsageError: the file cannot be read, is not a bench, or was written by a newer kvparity.
     """
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise UsageError(f"{path} is no bench: it has {path.stat().st_size:,} bytes, which none has")
+            raise UsageError(f"{path} is not a bench: it has {path.stat().st_size:,} bytes, which is too many")
         fields = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is no bench: {error}") from None
+        raise UsageError(f"{path} is not a bench: {error}") from None
     schema = fields.get("schema") if isinstance(fields, dict) else None
     if type(schema) is not int or "settings" not in fields:
-        raise UsageError(f"{path} is no bench: expected what `kvparity bench --json FILE` writes")
+        raise UsageError(f"{path} is not a bench: expected what `kvparity bench --json FILE` writes")
     if schema > SCHEMA:
         raise UsageError(f"{path} has bench schema {schema}; this kvparity reads schemas up to {SCHEMA}: upgrade it")
     try:
         bench: Bench = _decoded(Bench, fields, "bench")
     except (TypeError, ValueError) as error:
-        raise UsageError(f"{path} is no bench: {error}") from None
+        raise UsageError(f"{path} is not a bench: {error}") from None
     return bench
 
 
 def _decoded(kind: Any, found: Any, where: str) -> Any:
-    """`found`, as JSON has it, as a value of the type `kind`.
+    """A value of the type `kind`, from what JSON holds for it.
 
     Raises:
-        TypeError: it is something else.
-        ValueError: a value of that type cannot be such.
+        TypeError: it is of another type.
+        ValueError: `kind` refuses the value.
     """
     origin, parts = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and isinstance(found, dict):

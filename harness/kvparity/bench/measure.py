@@ -1,4 +1,4 @@
-"""One workload through several caches: first untimed, for what can be counted, then timed against each other."""
+"""One workload done by several caches: first untimed, for what can be counted, then timed in turns."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Untimed:
-    """What does not depend on the machine."""
+    """What was measured without a clock, and is the same on every machine."""
 
     counts: Counts
     memory: Memory
 
 
 class _CacheFailedError(Exception):
-    """A cache raised; the message says what, and in which operation."""
+    """A cache raised. The message says what it raised, and in which operation."""
 
 
 @tidied()
@@ -54,21 +54,21 @@ def measure(
     Args:
         workload: the operations.
         entrants: what builds each cache, by name.
-        reference: the name of the cache that the others are held against.
+        reference: the name of the cache that the others are compared with.
         repeats: how often everything is timed.
-        clock: gives nanoseconds.
-        interruptions: how often the system has taken the core away; operations in which it did are left out.
-        progress: told how many repeats are done.
+        clock: returns nanoseconds.
+        interruptions: returns how often the system has taken the core away. Operations in which it did are left out.
+        progress: called with the number of finished repeats.
 
     Returns:
-        What it came to, and whether an interrupt ended it early, with fewer repeats.
+        The run, and whether an interrupt ended it early, with fewer repeats.
 
     Raises:
-        KeyboardInterrupt: it came before the first repeat was done.
+        KeyboardInterrupt: an interrupt came before the first repeat was finished.
     """
-    looked_at = {name: _untimed(build, workload) for name, build in entrants.items()}
-    untimed = {name: found for name, found in looked_at.items() if isinstance(found, _Untimed)}
-    failures = {name: what for name, what in looked_at.items() if isinstance(what, str)}
+    outcomes = {name: _untimed(build, workload) for name, build in entrants.items()}
+    untimed = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, _Untimed)}
+    failures = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, str)}
     race = Race({name: entrants[name] for name in untimed}, workload, clock=clock, interruptions=interruptions)
     interrupted = _timed(race, repeats, progress)
     failures |= {name: f"{what} while it was timed" for name, what in race.failures.items()}
@@ -86,7 +86,7 @@ def measure(
 
 
 def unmeasured(workload: Workload) -> Run:
-    """The workload without any figures."""
+    """A run without any measurements."""
     return Run(
         workload=workload.name,
         specs=tuple(workload.specs.values()),
@@ -100,7 +100,7 @@ def unmeasured(workload: Workload) -> Run:
 
 
 def _timed(race: Race, repeats: int, progress: Callable[[int], None]) -> bool:
-    """Run the repeats; whether an interrupt ended them early."""
+    """Run the repeats. Returns whether an interrupt ended them early."""
     done = 0
     try:
         with pinned():
@@ -108,14 +108,14 @@ def _timed(race: Race, repeats: int, progress: Callable[[int], None]) -> bool:
                 race.repeat()
                 progress(done)
     except KeyboardInterrupt:
-        if done < 2:  # noqa: PLR2004  the first was under way
+        if done < 2:  # noqa: PLR2004  the first repeat was not finished
             raise
         return True
     return False
 
 
 def _untimed(build: Build, workload: Workload) -> _Untimed | str:
-    """What one cache comes to, or what it raised."""
+    """Count what one cache does. Returns what it raised, if it raised."""
     untimed = attempt(lambda: _Untimed(counts=_counts(build, workload), memory=_memory(build, workload)))
     if isinstance(untimed, Raised):
         return str(untimed.error if isinstance(untimed.error, _CacheFailedError) else untimed)
@@ -133,21 +133,20 @@ def _counts(build: Build, workload: Workload) -> Counts:
 
     _drive({stream: counted(stream) for stream in workload.specs}, workload)
     dropped = [evictions(cache, workload.specs[stream]) for stream, cache in caches.items()]
-    told = [number for number in dropped if number is not None]
+    known = [number for number in dropped if number is not None]
     return Counts(
         lookups=sum(each.lookups for each in counting.values()),
         hits=sum(each.hits for each in counting.values()),
-        evictions=sum(told) if len(told) == len(dropped) else None,
+        evictions=sum(known) if len(known) == len(dropped) else None,
         bytes_moved=sum(each.bytes_moved for each in counting.values()),
     )
 
 
 def _memory(build: Build, workload: Workload) -> Memory:
     with traced() as held:
-        plain = {stream: build(spec) for stream, spec in workload.specs.items()}
-        _drive(plain, workload)
+        caches: dict[int, Cache] = {stream: build(spec) for stream, spec in workload.specs.items()}
+        _drive(caches, workload)
         python_bytes = held()
-    del plain
     ledger = Ledger()
     caches = {stream: Booking(partial(build, spec), ledger) for stream, spec in workload.specs.items()}
     _drive(caches, workload)
@@ -168,7 +167,7 @@ def _drive(caches: Mapping[int, Cache], workload: Workload) -> None:
     """One untimed pass.
 
     Raises:
-        _CacheFailedError: a cache raised, or lent what nobody can write into.
+        _CacheFailedError: a cache raised, or lent something that cannot be written into.
     """
     drivers = {stream: Driver(cache) for stream, cache in caches.items()}
     for number, (stream, operation) in enumerate(workload.operations):
@@ -200,28 +199,31 @@ def _latency(repeats: Sequence[Repeat], kind: str) -> Latency:
 
 
 def _ratios(candidate: Sequence[Repeat], reference: Sequence[Repeat]) -> dict[str, Estimate]:
-    """Of times, each of one repeat; of single operations, of their medians. None where the reference takes none."""
+    """Ratios of times in the same repeat; for single operations, of their medians.
+
+    A measure is left out if the reference takes no time for it.
+    """
     times: dict[str, Callable[[Repeat], float]] = {OVERALL: lambda repeat: repeat.own_ns}
     for kind in (CYCLE, "checkout", "set", "get"):
         if kind in reference[0].kinds:
             times[kind] = lambda repeat, kind=kind: repeat.kinds[kind].p50  # type: ignore[misc]
     times["pass"] = lambda repeat: repeat.pass_ns
     pairs = {
-        name: [(took(ours), took(its)) for ours, its in zip(candidate, reference, strict=False)]
-        for name, took in times.items()
+        name: [(time(its), time(trusted)) for its, trusted in zip(candidate, reference, strict=False)]
+        for name, time in times.items()
     }
     return {
-        name: estimate([ours / its for ours, its in taken])
+        name: estimate([its / trusted for its, trusted in taken])
         for name, taken in pairs.items()
-        if all(its > 0 for _, its in taken)
+        if all(trusted > 0 for _, trusted in taken)
     }
 
 
 def _exact_ratios(candidate: _Untimed, reference: _Untimed) -> dict[str, Estimate]:
-    """Of what is the same in every repeat."""
+    """Ratios of what is the same in every repeat."""
     pairs = {
         "peak memory": (candidate.memory.peak_bytes, reference.memory.peak_bytes),
         "steady memory": (candidate.memory.steady_bytes, reference.memory.steady_bytes),
         "bytes moved": (candidate.counts.bytes_moved, reference.counts.bytes_moved),
     }
-    return {name: estimate([ours / its]) for name, (ours, its) in pairs.items() if its}
+    return {name: estimate([its / trusted]) for name, (its, trusted) in pairs.items() if trusted}

@@ -1,10 +1,10 @@
-"""The memory that a cache allocates, seen from inside torch and Python rather than from the process.
+"""The memory that a cache allocates, measured inside torch and Python, not at the process.
 
-Tensor memory: every storage that comes into being in an operation of torch, within a call of the cache, until it is
-freed. A process's resident size would show the driver's values as well, and whole pages. What torch allocates and
-frees within a single operation is not seen, nor what a cache allocates without torch.
+Tensor memory: every storage that an operation of torch allocates within a call of the cache, until it is freed. The
+process's resident size would include the driver's values, and whole pages. Not measured is what torch allocates and
+frees within one operation, and what a cache allocates without torch.
 
-Python memory: what Python's allocator (numpy's arrays included) holds more than before there was a cache.
+Python memory: how much more Python's allocator holds, numpy's arrays included, than before the cache was built.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What a cache allocated in two passes over a workload, all pools cleared between them.
+    """What a cache allocated in two passes over a workload. All pools are cleared between the passes.
 
     Attributes:
-        peak_bytes: most tensor bytes alive at once.
+        peak_bytes: the most tensor bytes alive at once.
         steady_bytes: tensor bytes alive at the end.
-        growth_bytes: by how much the second pass raised them. A cache that reuses its slots has 0 here.
+        growth_bytes: how many of these the second pass added; 0 for a cache that reuses its slots.
         python_bytes: Python memory held after one pass.
         allocations: tensors allocated in the second pass, when every slot has been filled once.
     """
@@ -47,7 +47,7 @@ class Memory:
 
 
 class Ledger:
-    """Books what is allocated within `booked`."""
+    """Counts the tensor memory that is allocated within `booked`."""
 
     def __init__(self) -> None:
         self.allocations = 0
@@ -58,12 +58,12 @@ class Ledger:
 
     @contextmanager
     def booked(self) -> Iterator[None]:
-        """Whatever is allocated in here is the cache's."""
+        """Within, every allocation is counted as the cache's."""
         with self._watch:
             yield
 
     def born(self, storage: torch.UntypedStorage) -> None:
-        """A storage, which is booked unless it is already."""
+        """Count a storage, unless it is counted already."""
         address, size = storage._cdata, storage.nbytes()
         if address in self._live or not size:
             return
@@ -79,7 +79,7 @@ class Ledger:
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operation of torch: what it returns and was not given is new."""
+    """Sees every operation of torch. A storage that it returns and that was not an argument is new."""
 
     def __init__(self, ledger: Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -100,11 +100,11 @@ def _tensors(tree: Any) -> Iterator[torch.Tensor]:
 
 
 class Booking:
-    """A cache whose every call is booked.
+    """A cache that passes all calls on to another one, and counts what they allocate.
 
     Args:
-        build: gives the cache; what that allocates is booked too.
-        ledger: where.
+        build: builds the other one; what that allocates is counted too.
+        ledger: counts.
     """
 
     def __init__(self, build: Callable[[], Cache], ledger: Ledger) -> None:
@@ -113,29 +113,33 @@ class Booking:
             self._cache = build()
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Booked."""
+        """Call the other cache, and count."""
         with self._booked():
             self._cache.set(pool, key, value, priority=priority)
 
     def get(self, pool: PoolId, key: int) -> Any | None:
-        """Booked."""
+        """Call the other cache, and count."""
         with self._booked():
             return self._cache.get(pool, key)
 
     def checkout(self, env: int, key: int) -> Any | None:
-        """Booked."""
+        """Call the other cache, and count."""
         with self._booked():
             return self._cache.checkout(env, key)
 
     def clear(self, pool: PoolId) -> None:
-        """Booked."""
+        """Call the other cache, and count."""
         with self._booked():
             self._cache.clear(pool)
 
 
 @contextmanager
 def traced() -> Iterator[Callable[[], int]]:
-    """While Python's allocator is watched; what is yielded gives the bytes that it holds more than at first."""
+    """Watch Python's allocator.
+
+    Yields:
+        A function that returns how many bytes it holds more than at first.
+    """
     watched = tracemalloc.is_tracing()
     if not watched:
         tracemalloc.start()

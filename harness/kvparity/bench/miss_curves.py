@@ -1,4 +1,4 @@
-"""Miss-ratio curves for people, and which pool sizes they ask for."""
+"""Miss-ratio curves as text, and which pool sizes they recommend."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _SHORT = "TOO SMALL"
 
 
 def render_sweep(sweep: Sweep, *, width: int) -> RenderableType:
-    """One curve beside the other, within that many columns, and what follows from them."""
+    """The curves side by side, at most `width` columns wide, and the advice that follows from them."""
     if not sweep.lookups:
-        return Text(f"\n{_pools(sweep)}: even an endless pool answers nothing, so that no size matters")
+        return Text(f"\n{_pools(sweep)}: not even an endless pool would answer a lookup, so its size does not matter")
     lines = [Text(line, style="bold red" if line.startswith(_SHORT) else "") for line in advice(sweep)]
     return Group(
         _heading(sweep),
@@ -34,23 +34,24 @@ def render_sweep(sweep: Sweep, *, width: int) -> RenderableType:
 
 
 def advice(sweep: Sweep) -> list[str]:
-    """What the workload needs and what it has, a line each."""
+    """Lines that say what the workload needs and what its caches have."""
     pools = _pools(sweep)
     short = {curve.strategy: _share(sweep, curve, sweep.size) for curve in sweep.curves if curve.at(sweep.size).misses}
     if short:
         lost = ", ".join(f"{strategy} {share:.1%}" for strategy, share in short.items())
-        judgement = f"{_SHORT}: of what an endless pool answers is lost: {lost}"
+        judgement = f"{_SHORT}: share of lookups lost: {lost}"
     else:
-        judgement = "that is enough: no lookup is lost to it"
+        judgement = "that is enough: no lookup misses because of it"
+    needed, nearly = _each(sweep, "needed"), _each(sweep, "nearly")
     return [
         f"{pools} has {_slots(sweep, sweep.size)}; the workload fills {_slots(sweep, sweep.filled)}",
         judgement,
-        f"nothing is lost from {_each(sweep, 'needed')} on; at most {WITHIN:.0%} from {_each(sweep, 'nearly')} on",
+        f"none is lost with {needed} or more; at most {WITHIN:.0%} with {nearly} or more",
     ]
 
 
 def verdict(sweep: Sweep) -> str:
-    """What is needed and what is there, in few words."""
+    """What the workload needs and what its caches have, in one line."""
     short = any(curve.at(sweep.size).misses for curve in sweep.curves)
     return f"{_pools(sweep)} needs {_each(sweep, 'needed')} and has {sweep.size:,}{f': {_SHORT}' if short else ''}"
 
@@ -59,8 +60,8 @@ def _heading(sweep: Sweep) -> Text:
     stream = f" of stream {sweep.stream}" if sweep.stream else ""
     return Text.assemble(
         (f"\n{_pools(sweep)}{stream}", "bold"),
-        f": lost of the {sweep.lookups:,} lookups that an endless pool answers,"
-        f" missed of all {sweep.checkouts:,} checkouts",
+        f": `lost` is of the {sweep.lookups:,} lookups that an endless pool answers,"
+        f" `missed` of all {sweep.checkouts:,} checkouts",
     )
 
 
@@ -87,7 +88,7 @@ def _curves(sweep: Sweep, *, bar_width: int) -> Table:
 
 
 def _shown(sweep: Sweep) -> list[int]:
-    """Powers of two, and the sizes that have a meaning; not each that the search for them has tried."""
+    """The sizes to show: powers of two, and those with a mark; not every size that was tried."""
     powers, size = set[int](), sweep.step
     while size < sweep.filled:
         powers.add(size)
@@ -108,7 +109,7 @@ def _pools(sweep: Sweep) -> str:
 
 
 def _slots(sweep: Sweep, size: int) -> str:
-    """A size, and for the recur pool the setting that gives it."""
+    """A size, and for the recur pool the setting that results in it."""
     slots = f"{size:,} slot{'s' * (size != 1)}"
     if sweep.family == "recur":
         return f"{slots} (num_simulations {size // sweep.step})"
@@ -116,7 +117,7 @@ def _slots(sweep: Sweep, size: int) -> str:
 
 
 def _each(sweep: Sweep, which: str) -> str:
-    """The size that each strategy asks for."""
+    """The size that each strategy needs."""
     sizes = {curve.strategy: getattr(curve, which) for curve in sweep.curves}
     if len(set(sizes.values())) == 1:
         return _slots(sweep, next(iter(sizes.values())))

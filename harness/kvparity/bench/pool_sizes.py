@@ -1,11 +1,11 @@
-"""Which pool sizes a workload needs: its keys through ideal pools of every size, without tensors and without a clock.
+"""Which pool sizes a workload needs: its keys go through ideal pools of many sizes, without tensors and clocks.
 
-What no size would avoid is left out: a lookup of a key that was never set in the pool, or not since it was cleared,
-misses however large the pool is. What remains are the lookups that an endless pool would answer, and of these the
-share that a pool of a given size has lost: its capacity misses.
+A lookup of a key that was never set in the pool, or not since it was cleared, misses whatever the size. Such lookups
+are left out. Of the others, which an endless pool would answer, each curve shows the share that a pool of a given size
+has lost: its capacity misses.
 
-The init pools and the recur pool are swept apart. While one of them is, the other is endless, so that each curve shows
-what its own pool loses and nothing else.
+The init pools and the recur pool are examined one at a time, while the other is endless. So each curve shows only what
+its own pool loses.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ WITHIN = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A pool of one size.
+    """What pools of one size lose.
 
     Attributes:
-        size: slots; of the init pools each has that many.
-        misses: lookups that were lost to its size.
-        checkout_misses: searches' lookups that neither the init pool nor recur answered, whatever the reason.
+        size: number of slots; each init pool has that many.
+        misses: lookups that missed because of the size.
+        checkout_misses: checkouts that neither the init pool nor recur answered, for whatever reason.
     """
 
     size: int
@@ -50,9 +50,9 @@ class Curve:
 
     Attributes:
         strategy: a key of `kvparity.judging.oracle.STRATEGIES`.
-        points: by growing size.
-        needed: the least size that loses nothing.
-        nearly: the least size that answers all but 1 % of what an endless pool would.
+        points: in the order of their sizes.
+        needed: the smallest size that loses nothing.
+        nearly: the smallest size that loses at most 1 %.
     """
 
     strategy: str
@@ -61,22 +61,22 @@ class Curve:
     nearly: int
 
     def at(self, size: int) -> Point:
-        """The point of that size, which must be one of the curve's."""
+        """The point of that size, which the curve must have."""
         return next(point for point in self.points if point.size == size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """The sizes of one kind of pool.
+    """The curves of one kind of pool.
 
     Attributes:
-        stream: whose operations these are.
+        stream: of the operations.
         family: `init` or `recur`.
-        step: sizes are multiples of it: a recur pool has `num_simulations * env_num` slots.
-        size: what the workload's own caches have.
-        filled: most keys that an endless pool holds at once, rounded up to a size: more slots than that are never used.
-        lookups: that an endless pool answers.
-        checkouts: searches' lookups, of all pools together.
+        step: all sizes are multiples of it, because a recur pool has `num_simulations * env_num` slots.
+        size: the size in the workload's own caches.
+        filled: the most keys that an endless pool holds at once, rounded up to a step. More slots are never used.
+        lookups: number of lookups that an endless pool answers.
+        checkouts: number of checkouts, over all pools.
         curves: one for each strategy.
     """
 
@@ -91,18 +91,18 @@ class Sweep:
 
 
 class _Step(NamedTuple):
-    """What happens to one pool; a lookup, where neither `stores` nor `clears`."""
+    """What happens to one pool. It is a lookup if neither `stores` nor `clears` is set."""
 
     pool: PoolId
     key: int = 0
     priority: float | None = None
     stores: bool = False
     clears: bool = False
-    checkout: bool = False  # a search's lookup that no other pool answers
+    checkout: bool = False  # a checkout that no other pool answers
 
 
 def sweep(workload: Workload) -> tuple[Sweep, ...]:
-    """The init pools and the recur pool of each stream that looks anything up."""
+    """Examine the init pools and the recur pool of each stream that has lookups."""
     sweeps: list[Sweep] = []
     for stream, spec in workload.specs.items():
         demand = _Demand(spec)
@@ -116,7 +116,7 @@ def sweep(workload: Workload) -> tuple[Sweep, ...]:
 
 
 class _Demand:
-    """What one stream asks of endless pools.
+    """One stream's operations, as endless pools see them.
 
     Args:
         spec: of its cache.
@@ -132,7 +132,7 @@ class _Demand:
         self._answered = Counter[str]()
 
     def note(self, operation: Operation) -> None:
-        """The next operation. What goes to the pool of working copies is nothing to the others."""
+        """Add the next operation. Operations on the wm pool concern no other pool, and are ignored."""
         match operation:
             case Set(pool=pool, key=key) if pool != WM:
                 self._held[pool].add(key)
@@ -165,7 +165,7 @@ class _Demand:
             tried = {size for loss in losses.values() for size in loss.points}
             if tried == sizes:
                 break
-            sizes = tried  # where one strategy was looked at, all are, so that they can be shown side by side
+            sizes = tried  # every strategy needs a point at each size, to be shown side by side
         return Sweep(
             stream=stream,
             family=family,
@@ -201,7 +201,7 @@ class _Demand:
 
 
 class _Losses:
-    """What ideal pools of one strategy lose, at each size that was tried.
+    """What ideal pools of one strategy lose at each size that was tried.
 
     Args:
         strategy: a key of `STRATEGIES`.
@@ -216,10 +216,10 @@ class _Losses:
         self._unavoidable = unavoidable
 
     def least(self, misses: int, sizes: Iterable[int], *, step: int) -> int:
-        """The least size from which on no more than `misses` are lost; between `sizes`, down to a step.
+        """The smallest size that loses at most `misses`. It is searched between `sizes`, down to a step.
 
-        First in, first out may lose more with more slots (Belady's anomaly), so that a size only is enough where
-        every larger one that was tried is enough too. The greatest must be.
+        First in, first out may lose more with more slots (Belady's anomaly). So a size is enough only if every larger
+        one that was tried is enough, too. The largest of `sizes` must be enough.
         """
         for size in sizes:
             self._try(size)
@@ -251,7 +251,7 @@ class _Losses:
 
 
 def _powers_of_two(step: int, most: int) -> Iterator[int]:
-    """As many steps as a power of two has, below `most`."""
+    """`step` times each power of two, below `most`."""
     size = step
     while size < most:
         yield size

@@ -1,10 +1,10 @@
-"""What a bench came to, as plain data: figures of each cache, ratios to the reference, sweeps over pool sizes."""
+"""The result of a bench, as plain data: figures of each cache, ratios to the reference, curves over pool sizes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kvparity.bench.counts import Counts  # noqa: TC001  read at run time, by whoever decodes a file
+from kvparity.bench.counts import Counts  # noqa: TC001  `json_file` reads the annotations at run time
 from kvparity.bench.estimate import Estimate  # noqa: TC001
 from kvparity.bench.memory import Memory  # noqa: TC001
 from kvparity.bench.pool_sizes import Sweep  # noqa: TC001
@@ -17,15 +17,15 @@ OVERALL = "time"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What was asked for.
+    """The options of a bench.
 
     Attributes:
-        reference: the cache that the others are held against.
+        reference: the cache that the others are compared with.
         candidates: the others.
         repeats: how often everything is timed.
-        steps: operations of each workload at most.
+        steps: the most operations of each workload.
         seed: of the scenarios.
-        entry: the shape that all values were given; None for the workloads' own.
+        entry: the shape of all values; None for the workloads' own values.
     """
 
     reference: str
@@ -38,13 +38,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What decides how far times can be believed.
+    """The machine of a bench.
 
     Attributes:
         processor: its name.
-        cores: how many there are.
-        core: the one that everything was pinned to; None where the system does not let us.
-        load: the load average over the minute before it began; None where the system has none.
+        cores: number of cores.
+        core: the core that everything ran on; None if the system does not allow to choose one.
+        load: the load average of the minute before the bench; None if the system has none.
     """
 
     processor: str
@@ -58,8 +58,9 @@ class Latency:
     """How long operations of one kind take, in microseconds.
 
     Attributes:
-        p50_us: their median in one repeat; `p90_us` and `p99_us` likewise. Estimated over the repeats.
-        max_us: the longest in any repeat.
+        p50_us: the median of one repeat, estimated over the repeats; `p90_us` and `p99_us` are the 90th and 99th
+            percentile.
+        max_us: the longest of all repeats.
     """
 
     p50_us: Estimate
@@ -70,11 +71,12 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What one cache came to with one workload.
+    """What was measured of one cache with one workload.
 
     Attributes:
-        operations_per_s: of a whole pass, with the work of the producer and of the consumer.
-        own_us: what the cache itself takes for one operation, the mean over all but writes, which are the consumer's.
+        operations_per_s: of a whole pass, which includes the work of the producer and of the consumer.
+        own_us: the cache's own time for one operation in microseconds, the mean over all operations but writes, which
+            are the consumer's work.
         latencies: by kind of operation: `set`, `get`, `checkout`, `clear`, and `cycle`.
         counts: hits, evictions, bytes.
         memory: what it allocates.
@@ -89,19 +91,19 @@ class Figures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One workload through all caches.
+    """One workload, done by all caches.
 
     Attributes:
         workload: its name.
         specs: the sizes of the caches, one for each stream.
-        operations: how many of each kind.
-        offered: how many operations the workload has; None where they never end.
+        operations: number of operations of each kind.
+        offered: number of operations that the workload has; None if they never end.
         values: the values in words.
-        figures: by cache; one that raised has none.
-        ratios: by candidate and measure: the candidate's figure by the reference's of the same repeat. `time` is
-            the overall one: all that the caches themselves take. Empty where the reference raised.
-        failures: what caches raised, by cache.
-        sweeps: of each stream that is looked up in: init pools, then recur.
+        figures: by cache; a cache that raised has none.
+        ratios: by candidate and measure, the candidate's figure divided by the reference's of the same repeat. `time`
+            is the ratio of all time that the caches themselves take. Empty if the reference raised.
+        failures: by cache, what it raised.
+        sweeps: for each stream with lookups, its init pools, then its recur pool.
     """
 
     workload: str
@@ -117,12 +119,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """All of it.
+    """A whole bench.
 
     Attributes:
+        settings: its options.
         provenance: the command, versions, and digests of traces and of the caches' sources.
+        machine: where it ran.
         runs: one for each workload.
-        interrupted: whether it was stopped early; what is there is whole.
+        interrupted: whether it was ended early. Every run in it is complete.
         schema: of the JSON file.
     """
 

@@ -1,4 +1,4 @@
-"""A bench for people: what each cache takes, operation by operation, and what it holds."""
+"""A bench as tables: what each cache takes for each kind of operation, and how much memory it holds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ORDER = (CYCLE, "checkout", "set", "get", "clear")
 
 
 def render_machine(machine: Machine, versions: Mapping[str, str]) -> Text:
-    """One line: where and with what."""
+    """One line about the machine and the versions."""
     core = "" if machine.core is None else f", pinned to core {machine.core}"
     text = Text(
         f"{machine.processor}, {machine.cores} cores{core}; Python {versions['python']}, torch {versions['torch']}"
@@ -40,18 +40,18 @@ def render_machine(machine: Machine, versions: Mapping[str, str]) -> Text:
 
 
 def render(run: Run, settings: Settings) -> RenderableType:
-    """One workload: three tables, and what to know before reading them."""
+    """One workload: its heading, three tables, and warnings."""
     parts: list[RenderableType] = [_heading(run, settings)]
     if run.figures:
         tables = (_overall(run, settings), _operations(run, settings), _resources(run))
         parts += [Padding(table, (1, 0, 0, 0), expand=False) for table in tables]
         parts += [Text(note, style="yellow") for note in _unequal_work(run, settings)]
-    parts += [Text(f"{name} {what}: it has no figures", style="bold red") for name, what in run.failures.items()]
+    parts += [Text(f"{name} {what}, so it has no figures", style="bold red") for name, what in run.failures.items()]
     return Group(*parts)
 
 
 def verdict(run: Run, settings: Settings) -> Text:
-    """How much of the reference's time each candidate takes, and which pool sizes are needed: a line each."""
+    """A line with each candidate's share of the reference's time, and a line for each pool size that is needed."""
     lines = [_times(run, settings)] if run.figures or run.failures else []
     lines += [Text(f"{run.workload}: {curves.verdict(sweep)}", style="bold") for sweep in run.sweeps]
     return Text("\n").join(lines)
@@ -60,17 +60,17 @@ def verdict(run: Run, settings: Settings) -> Text:
 def _times(run: Run, settings: Settings) -> Text:
     if settings.reference in run.failures:
         return Text(f"{run.workload}: {settings.reference} raised, so there are no ratios", style="bold red")
-    told = [
+    shares = [
         f"{name} {ratios[OVERALL].median:.2f} ({_interval(ratios[OVERALL]) or 'too few repeats for an interval'})"
         for name, ratios in run.ratios.items()
         if OVERALL in ratios
     ]
-    told += [f"{name} raised" for name in run.failures]
-    return Text(f"{run.workload}, time by {settings.reference}'s: {', '.join(told)}", style="bold")
+    shares += [f"{name} raised" for name in run.failures]
+    return Text(f"{run.workload}: share of {settings.reference}'s time: {', '.join(shares)}", style="bold")
 
 
 def render_comparison(comparison: Comparison, earlier: str) -> RenderableType:
-    """What became worse since an earlier bench, and one line on all of it."""
+    """A line for each ratio that is worse than in an earlier bench, and one line about all ratios."""
     worse, shares = comparison.worse, [change.share for change in comparison.changes]
     lines = [
         Text(
@@ -81,10 +81,12 @@ def render_comparison(comparison: Comparison, earlier: str) -> RenderableType:
         for change in worse
     ]
     lines += [Text(f"not measured this time: {which}", style="yellow") for which in comparison.missing]
-    told = f"against {earlier}: {len(worse)} of {len(shares)} ratios worse by more than {comparison.tolerance:.0%}"
+    summary = (
+        f"against {earlier}: {len(worse)} of {len(shares)} ratios are worse by more than {comparison.tolerance:.0%}"
+    )
     if shares:
-        told += f"; they changed by {min(shares):+.1%} to {max(shares):+.1%}"
-    lines.append(Text(told, style="bold red" if worse else "bold green" if shares else "bold yellow"))
+        summary += f"; they changed by {min(shares):+.1%} to {max(shares):+.1%}"
+    lines.append(Text(summary, style="bold red" if worse else "bold green" if shares else "bold yellow"))
     return Group(*lines)
 
 
@@ -166,13 +168,13 @@ def _resources(run: Run) -> Table:
 
 
 def _unequal_work(run: Run, settings: Settings) -> list[str]:
-    """Candidates that find more or less than the reference: a miss is quicker than a hit, and dearer to the search."""
+    """A warning for each candidate with other hits than the reference: a miss takes less time than a hit."""
     reference = run.figures.get(settings.reference)
     if reference is None:
         return []
     return [
-        f"{name} hits {_rate(figures)} of all lookups and {settings.reference} {_rate(reference)}:"
-        f" their times are not those of equal work"
+        f"{name} hits {_rate(figures)} of all lookups, {settings.reference} {_rate(reference)}:"
+        f" they do not do the same work, so do not compare their times"
         for name, figures in run.figures.items()
         if figures.counts.hits != reference.counts.hits
     ]
@@ -195,5 +197,5 @@ def _ratio(ratio: Estimate | None) -> tuple[str, str]:
 
 
 def _interval(ratio: Estimate) -> str:
-    """Of 95 %, which few repeats do not have."""
+    """The interval of 95 %; empty with too few repeats."""
     return f"{ratio.low:.2f}-{ratio.high:.2f}" if ratio.confidence >= CONFIDENCE else ""

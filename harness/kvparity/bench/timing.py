@@ -1,9 +1,9 @@
-"""Timing caches against each other: the same operations through all of them, in turns of a few milliseconds.
+"""Timing several caches with the same operations, in turns of about a millisecond.
 
-What else a machine does comes and goes. So no cache does a whole pass while the others wait: each does the next `_TURN`
-operations, then the next cache does the same ones, and who begins changes from turn to turn. Whatever slows the machine
-down meets all of them alike, and their ratios stay. Where the system takes the core away within a turn, that would be
-one cache's bad luck: those operations are left out, for all caches.
+A machine is slower at some times than at others. So no cache does a whole pass while the others wait. Each does the
+next `_TURN` operations, then the next cache does the same ones, and the order changes from turn to turn. Whatever slows
+the machine slows all caches alike, and their ratios stay the same. If the system takes the core away within a turn,
+only one cache would suffer, so these operations are left out for all caches.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_TURN = 50  # operations: about a millisecond, so that many turns lie between two interruptions
-_ENOUGH = 1 / 8  # of the operations in turns that nothing interrupted; with fewer, all count
-_WARM_UP = 4_000  # operations: enough for every slot of the bundled workloads to be filled once
+_TURN = 50  # operations: about a millisecond, so that most turns are not interrupted
+_ENOUGH = 1 / 8  # if a smaller share of the operations was not interrupted, all operations count
+_WARM_UP = 4_000  # operations: enough to fill every slot of the bundled workloads once
 _CALIBRATION = 10_001
 CYCLE = "cycle"
 KINDS = {"set": Set, "get": Get, "checkout": Checkout, "clear": Clear}
@@ -46,7 +46,7 @@ KINDS = {"set": Set, "get": Get, "checkout": Checkout, "clear": Clear}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
-    """How long the operations of one kind took in one pass, in nanoseconds."""
+    """How long the operations of one kind took in one pass: percentiles, in nanoseconds."""
 
     p50: float
     p90: float
@@ -56,13 +56,13 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat:
-    """What one cache took for one repeat.
+    """The time that one cache took in one repeat.
 
     Attributes:
-        pass_ns: the pass without a clock in it, with the driver's own work: filling the producer, writing into
-            working copies.
-        own_ns: what the cache's calls took, added up.
-        kinds: of the operations, of each kind that there is, and of a `cycle`.
+        pass_ns: of the pass without a clock between operations. It includes the driver's work: filling the producer,
+            writing into working copies.
+        own_ns: of all calls of the cache together.
+        kinds: of each kind of operation, and of a `cycle`.
     """
 
     pass_ns: int
@@ -71,19 +71,19 @@ class Repeat:
 
 
 class Turn(NamedTuple):
-    """Some operations of one cache: what each part of them took, and how often the core was taken away meanwhile."""
+    """A few operations of one cache: the times that were taken, and how often the core was taken away meanwhile."""
 
     laps: list[int]
     interruptions: int
 
 
 class Clocked:
-    """A cache whose every call is timed. The driver's work lies between its calls.
+    """A cache that passes all calls on to another one, and times each. The driver's work is not timed.
 
     Args:
-        cache: the cache.
-        clock: gives nanoseconds.
-        laps: the duration of each call is appended here.
+        cache: the other one.
+        clock: returns nanoseconds.
+        laps: the duration of each call is appended to it.
     """
 
     def __init__(self, cache: Cache, clock: Clock, laps: list[int]) -> None:
@@ -92,14 +92,14 @@ class Clocked:
         self._lap = laps.append
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Timed."""
+        """Call the other cache, and time that."""
         clock, store = self._clock, self._cache.set
         begin = clock()
         store(pool, key, value, priority=priority)
         self._lap(clock() - begin)
 
     def get(self, pool: PoolId, key: int) -> Any | None:
-        """Timed."""
+        """Call the other cache, and time that."""
         clock, look_up = self._clock, self._cache.get
         begin = clock()
         found = look_up(pool, key)
@@ -107,7 +107,7 @@ class Clocked:
         return found
 
     def checkout(self, env: int, key: int) -> Any | None:
-        """Timed."""
+        """Call the other cache, and time that."""
         clock, look_up = self._clock, self._cache.checkout
         begin = clock()
         found = look_up(env, key)
@@ -115,7 +115,7 @@ class Clocked:
         return found
 
     def clear(self, pool: PoolId) -> None:
-        """Timed."""
+        """Call the other cache, and time that."""
         clock, forget = self._clock, self._cache.clear
         begin = clock()
         forget(pool)
@@ -123,17 +123,17 @@ class Clocked:
 
 
 class Race:
-    """Caches that are timed together, repeat by repeat; one that raises is out.
+    """Caches that are timed together, repeat by repeat. One that raises leaves the race.
 
     Args:
         entrants: what builds each cache, by name.
-        workload: what they are driven with.
-        clock: gives nanoseconds.
-        interruptions: how often the system has taken the core away.
+        workload: the operations.
+        clock: returns nanoseconds.
+        interruptions: returns how often the system has taken the core away.
 
     Attributes:
-        repeats: what each has taken so far.
-        failures: what each that is out has raised.
+        repeats: by cache, the times of each repeat so far.
+        failures: by cache that left the race, what it raised.
     """
 
     def __init__(
@@ -149,12 +149,10 @@ class Race:
         self._begun = self._turn = 0
 
     def repeat(self) -> None:
-        """Every cache built anew, warmed up, and driven twice: with no clock between its operations, and clocked."""
+        """Build every cache anew, warm it up, and drive it twice: without a clock between operations, and with one."""
         gc.collect()
         self._begun += 1
-        self._turn = (
-            self._begun
-        )  # so that none is always the first to be built: what comes later lies elsewhere in memory
+        self._turn = self._begun  # another cache is built first each time, because that decides where it lies in memory
         cost = _cost_of(self._clock)
         runs = {name: _warm(build, self._workload) for name, build in self._entrants.items()}
         caches = {name: built for name, [built] in self._in_turns(runs).items()}
@@ -171,9 +169,10 @@ class Race:
             self.repeats[name].append(self._kinds.repeat(pass_ns, np.maximum(laps - cost, 0), calm_clocked))
 
     def _in_turns(self, runs: dict[str, Iterator[_T]]) -> dict[str, list[_T]]:
-        """Each run to its end, a step of one and then a step of the next; what each step of each came to.
+        """Do all runs to their ends, one step of each in turn.
 
-        One that raises is out, and is not among them.
+        Returns:
+            What the steps of each run yielded. A run that raised is not in it.
         """
         steps: dict[str, list[_T]] = {name: [] for name in runs}
         going = list(runs)
@@ -186,9 +185,9 @@ class Race:
         return {name: steps[name] for name in steps if name in self._entrants}
 
     def _step(self, name: str, run: Iterator[_T], steps: list[_T]) -> bool:
-        """One step further; whether there may be another."""
+        """Do one step of a run. Returns whether there may be another."""
         step = attempt(next, run, None)
-        if isinstance(step, Raised):  # whatever a cache raises ends its own race only
+        if isinstance(step, Raised):  # a cache that raises ends its own race only
             self.failures[name] = str(step)
             del self._entrants[name]
         elif step is not None:
@@ -198,7 +197,7 @@ class Race:
 
 
 def _warm(build: Build, workload: Workload) -> Iterator[Caches]:
-    """New caches, once they have done the first operations and are empty again."""
+    """Build caches, warm them up with the first operations, clear them, and yield them."""
     caches = {stream: build(spec) for stream, spec in workload.specs.items()}
     for apply, operation in _work(caches, workload)[:_WARM_UP]:
         apply(operation)
@@ -207,7 +206,7 @@ def _warm(build: Build, workload: Workload) -> Iterator[Caches]:
 
 
 def _pass(caches: Caches, workload: Workload, clock: Clock, interruptions: Clock) -> Iterator[Turn]:
-    """Turns of one lap each. The caches are empty again afterwards."""
+    """Yield turns with one lap each, then clear the caches."""
     work = _work(caches, workload)
     for start in range(0, len(work), _TURN):
         turn = work[start : start + _TURN]
@@ -221,13 +220,13 @@ def _pass(caches: Caches, workload: Workload, clock: Clock, interruptions: Clock
 
 
 def _clocked_pass(caches: Caches, workload: Workload, clock: Clock, interruptions: Clock) -> Iterator[Turn]:
-    """Turns with a lap for each operation."""
+    """Yield turns with a lap for each operation."""
     laps: list[int] = []
     work = _work({stream: Clocked(cache, clock, laps) for stream, cache in caches.items()}, workload)
     for start in range(0, len(work), _TURN):
         before = interruptions()
         for apply, operation in work[start : start + _TURN]:
-            if type(operation) is Write:  # the driver's doing, which the cache does not see
+            if type(operation) is Write:  # the driver does it; no cache is called
                 begin = clock()
                 apply(operation)
                 laps.append(clock() - begin)
@@ -238,12 +237,12 @@ def _clocked_pass(caches: Caches, workload: Workload, clock: Clock, interruption
 
 
 def _calm(turns: list[list[Turn]]) -> list[bool]:
-    """Of each turn, whether no cache was interrupted in it."""
+    """For each turn, whether no cache was interrupted in it."""
     return [not any(turn.interruptions for turn in together) for together in zip(*turns, strict=True)]
 
 
 def _work(caches: Mapping[int, Cache], workload: Workload) -> list[tuple[Callable[[Operation], object], Operation]]:
-    """What to call with which operation."""
+    """The function to call for each operation."""
     applies = {stream: Driver(cache).apply for stream, cache in caches.items()}
     return [(applies[stream], operation) for stream, operation in workload.operations]
 
@@ -254,7 +253,7 @@ def _clear(caches: Caches) -> None:
 
 
 def _cost_of(clock: Clock) -> float:
-    """What a lap of nothing comes to, which is in every lap."""
+    """The time that reading the clock adds to every lap, in nanoseconds."""
     laps = []
     for _ in range(_CALIBRATION):
         begin = clock()
@@ -263,11 +262,11 @@ def _cost_of(clock: Clock) -> float:
 
 
 class _Kinds:
-    """Which laps are of which kind of operation, and which belong to one simulation of a search.
+    """Which laps belong to which kind of operation, and which belong to the same simulation of a search.
 
-    A cycle is what one simulation asks of a cache for one environment: a working copy, written into, and the new
-    node stored. Environments search together, so that checkouts come one after the other, then writes, then sets: the
-    laps of such a run, which nothing else interrupts, are divided by its checkouts.
+    A cycle is what one simulation needs from a cache for one environment: a working copy, writes into it, and storing
+    the new node. Environments search together: first come all their checkouts, then all writes, then all sets. The time
+    of such an uninterrupted sequence is divided by the number of its checkouts.
     """
 
     def __init__(self, operations: Sequence[Streamed]) -> None:
@@ -277,21 +276,21 @@ class _Kinds:
         self._cycle, self._lanes = _cycles(operations)
 
     def enough_of(self, calm: list[bool]) -> NDArray[np.bool_]:
-        """The operations of calm turns; all, where these are too few, or lack one kind of operation."""
+        """The operations of turns without interruption; all, if these are too few or lack a kind of operation."""
         those = self._of_turns(calm)
         kinds = [self._own & those, *(of & those for of in self._of.values() if of.any())]
         lacks = not all([kind.any() for kind in kinds]) or (len(self._lanes) and not self._whole(those).any())
         return np.ones_like(those) if lacks or those.mean() < _ENOUGH else those
 
     def whole_pass(self, turns_ns: list[int], calm: list[bool]) -> int:
-        """What a pass takes, by its calm turns."""
+        """The time of a pass in nanoseconds, estimated from its turns without interruption."""
         those = self._of_turns(calm)
         if those.mean() < _ENOUGH:
             return sum(turns_ns)
         return round(sum(ns for ns, is_calm in zip(turns_ns, calm, strict=True) if is_calm) / float(those.mean()))
 
     def repeat(self, pass_ns: int, laps: Laps, those: NDArray[np.bool_]) -> Repeat:
-        """What one pass and the laps of those operations of another come to."""
+        """The times of one repeat, from its first pass and from the laps of `those` operations of the second."""
         kinds = {name: _distribution(laps[of & those]) for name, of in self._of.items() if of.any()}
         if len(self._lanes):
             within = self._cycle >= 0
@@ -307,7 +306,7 @@ class _Kinds:
         return those
 
     def _whole(self, those: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The cycles that lie within those operations."""
+        """The cycles of which all operations are among `those`."""
         within = self._cycle >= 0
         left_out = np.bincount(self._cycle[within], weights=~those[within], minlength=len(self._lanes))
         whole: NDArray[np.bool_] = left_out == 0
@@ -320,7 +319,7 @@ def _distribution(laps: NDArray[Any]) -> Distribution:
 
 
 def _cycles(operations: Sequence[Streamed]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """For each operation the number of its cycle or -1, and for each cycle its checkouts."""
+    """For each operation the number of its cycle, or -1; and for each cycle the number of its checkouts."""
     cycle_of = np.full(len(operations), -1)
     lanes: list[int] = []
     under_way: list[int] = []

@@ -1,4 +1,4 @@
-"""`Workload`: a scenario's or a trace's operations in memory, as all caches will be driven with them."""
+"""`Workload`: the operations of a scenario or a trace, in memory. All caches are driven with the same ones."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from kvparity.operations import Operation
 
 MOST_BYTES = 512 * 1024 * 1024
-_STAND_INS = 64  # in turn, so that a source is neither always nor never in the processor's cache
+_STAND_INS = 64  # used in turn, so that a value is neither always nor never in the processor's cache
 
 Streamed: TypeAlias = tuple[int, "Operation"]
 
 
 class Shape(NamedTuple):
-    """What one entry is made of."""
+    """The shape of an entry: `[L, H, T, D]`."""
 
     layers: int
     heads: int
@@ -49,9 +49,9 @@ class Workload:
 
     Attributes:
         name: of the scenario or trace.
-        specs: the sizes of each stream's cache; a scenario has the one stream 0.
-        operations: each with the stream that it belongs to.
-        offered: how many operations there were to choose from; None where they never end.
+        specs: by stream, the sizes of its cache; a scenario has one stream, 0.
+        operations: each with the number of its stream.
+        offered: number of operations that the scenario or trace has; None if they never end.
         values: the values in words.
     """
 
@@ -63,17 +63,17 @@ class Workload:
 
 
 def load(name: str, *, steps: int, seed: int, entry: Shape | None = None) -> Workload:
-    """The first `steps` operations of a scenario or a trace; fewer where their values would take over `MOST_BYTES`.
+    """The first `steps` operations of a scenario or a trace; fewer if their values would take more than `MOST_BYTES`.
 
     Args:
         name: of a scenario or a bundled trace, or a path.
-        steps: how many operations at most.
+        steps: the most operations.
         seed: of a scenario.
-        entry: gives all values that shape. A trace that kept fingerprints only has no values of its own; without an
-            `entry` its values get CartPole UniZero's shape.
+        entry: the shape of all values; None keeps the workload's own. A trace of fingerprints has no values. Without
+            `entry`, they get CartPole UniZero's shape.
 
     Raises:
-        UsageError: there is neither a scenario nor a trace of that name, or it has no operations.
+        UsageError: neither a scenario nor a trace has that name, or it has no operations.
         TraceError: the trace is damaged.
     """
     path = trace_of(name)
@@ -90,10 +90,10 @@ def load(name: str, *, steps: int, seed: int, entry: Shape | None = None) -> Wor
 
 
 def trace_of(name: str) -> Path | None:
-    """The file of the trace of that name; None for a scenario's name.
+    """The file of the trace of that name; None if the name is a scenario's.
 
     Raises:
-        UsageError: it can be neither.
+        UsageError: neither a scenario nor a trace has that name.
     """
     if name in installed(SCENARIOS):
         return None
@@ -143,7 +143,7 @@ def _taken(
 
 
 def _stand_ins(shape: Shape) -> Iterator[KeysValues]:
-    """Random values of that shape, half filled."""
+    """Random values of that shape; half of their tokens are valid."""
     generator = torch.Generator().manual_seed(0)
     for _ in range(_STAND_INS):
         row = torch.randn((2 * shape.layers, 1, shape.heads, shape.tokens, shape.head_dim), generator=generator)
