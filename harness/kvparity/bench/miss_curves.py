@@ -46,7 +46,7 @@ def advice(sweep: Sweep) -> list[str]:
     return [
         f"{pools} has {_slots(sweep, sweep.size)}; the workload fills {_slots(sweep, sweep.filled)}",
         judgement,
-        f"none is lost with {needed} or more; at most {WITHIN:.0%} with {nearly} or more",
+        f"none lost with {needed}; at most {WITHIN:.0%} lost with {nearly}",
     ]
 
 
