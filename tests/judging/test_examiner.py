@@ -143,6 +143,14 @@ def test_of_a_key_that_both_pools_hold_alike_nobody_knows_which_pool_answered() 
         assert record.lost_track == record.deviated == {init(1), RECUR}
 
 
+def test_nor_where_the_other_side_is_wrong() -> None:
+    """A right reference may have answered from either pool: its own counts are not held against it."""
+    examined = Examined()
+    examined.examine(stored(0, init(1), 1), stored(1, RECUR, 1), CheckoutDone(2, 1, KEY, hit(1), hit(2)))
+    assert (examined.only.kind, examined.only.wrong) == ("stale_hit", "candidate")
+    assert examined.reference.lost_track == examined.reference.deviated == {init(1), RECUR}
+
+
 @pytest.mark.parametrize(
     ("event", "pools"),
     [

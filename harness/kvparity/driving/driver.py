@@ -103,4 +103,4 @@ def step(driver: Driver, shadow: ShadowCache, operation: Operation, number: int)
         if error is not shadow.raised:
             raise
     if isinstance(operation, Write):
-        shadow.wrote()
+        shadow.counts.count_write()

@@ -168,6 +168,9 @@ class Examiner:
             if ideally != RECUR and last is not None:
                 self._note_ambiguity(init_pool, key, last)
         else:
+            last = self._truth.pools[init_pool].last_set.get(key)
+            if last is not None:
+                self._note_ambiguity(init_pool, key, last)
             operation, pools = Checkout(env=env, key=key), (init_pool, RECUR)
             self.judge.lookup(Lookup(number, operation, pools, (reference, candidate), (ideally, ideally_candidate)))
 

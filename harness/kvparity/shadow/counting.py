@@ -42,6 +42,10 @@ class OperationCounts:
         self.done[kind] += 1
         return number
 
+    def count_write(self) -> None:
+        """The caller wrote into a working copy, which counts as an operation without a number."""
+        self.done["write"] += 1
+
     def compares_next(self) -> bool:
         """Whether the lookup that comes now is compared."""
         if self._compare_every == 1:

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from kvparity.shadow.side import Side
 
 WATCH_EVERY = 4  # checkouts, gets, sets
+_READ_BACK_ALWAYS, _READ_BACK_EVERY = 1024, 64
 _FILLS = 113
+
+
+def reads_back(turn: int) -> bool:
+    """Whether a watched set or checkout, which is number `turn`, is read back, too: that takes as long as ten others.
+
+    A cache that loses writes loses them from the start on, so the first ones are, and then few.
+    """
+    return turn < _READ_BACK_ALWAYS or turn % _READ_BACK_EVERY == 0
 
 
 class LoanWatch:
@@ -64,8 +73,12 @@ class LoanWatch:
             write_token(layer._v_cache if index % 2 else layer._k_cache, fill)
         expected, found = self._candidate.look_at(model), self._candidate.look_at(working_copy)
         self._report(WriteDone(number, env, key, tensor_name(index), expected, found))
+        self._own(number, env, key, found, turn)
+
+    def begin_ownership(self, number: int, env: int, key: int, working_copy: Any, turn: int) -> None:
+        """The consumer wrote into the working copy of checkout number `turn`; from now on it must not change."""
         if self._working_copy is None:
-            self._working_copy = _WorkingCopy(number, env, key, found, turn + self._env_num)
+            self._own(number, env, key, self._candidate.look_at(working_copy), turn)
 
     def end_ownership(self, turn: int) -> None:
         """Checkout number `turn` is next: the candidate may take a slot back with it."""
@@ -75,6 +88,10 @@ class LoanWatch:
         self._working_copy = None
         number, env, key, written, _ = watched
         self._report(WorkingCopyReturned(number, env, key, written, self._candidate.look_at(written.value)))
+
+    def _own(self, number: int, env: int, key: int, written: Outcome, turn: int) -> None:
+        if self._working_copy is None:
+            self._working_copy = _WorkingCopy(number, env, key, written, turn + self._env_num)
 
     def forget_working_copy(self) -> None:
         """The caller itself used or cleared a slot in which the working copy may be."""

@@ -31,7 +31,7 @@ from kvparity.shadow.begun import BegunClear, BegunSet, Witnessed
 from kvparity.shadow.counting import OperationCounts
 from kvparity.shadow.evidence import SAMPLE_EVERY, Sampler
 from kvparity.shadow.examination import Examination
-from kvparity.shadow.loans import WATCH_EVERY, LoanWatch
+from kvparity.shadow.loans import WATCH_EVERY, LoanWatch, reads_back
 from kvparity.shadow.locking import one_at_a_time
 from kvparity.shadow.producer import Producer
 from kvparity.shadow.side import Side
@@ -206,9 +206,10 @@ class Mirror:
         number, pool, key, copy, (fingerprint, device) = begun
         candidate_error = self.candidate.set(pool, key, copy, priority)
         source = None
-        if self.counts.done["set"] % WATCH_EVERY == 0:
+        turn = self.counts.done["set"]
+        if turn % WATCH_EVERY == 0:
             source = self.candidate.look_at(copy)
-            if source.fingerprint == fingerprint:
+            if source.fingerprint == fingerprint and reads_back(turn):
                 self._source = begun
         done = (number, pool, key, priority, fingerprint, device, error, candidate_error, source)
         self._examination.submit(new(SetDone, done))
@@ -259,10 +260,6 @@ class Mirror:
         if WM in pools:
             self._loans.forget_working_copy()
         self._examination.submit(ClearDone(number, pool, pools, error, candidate_error))
-
-    def wrote(self) -> None:
-        """The caller wrote into a working copy, which counts as an operation."""
-        self.counts.done["write"] += 1
 
     # ------------------------------------------------------------------ what was seen
 
@@ -373,10 +370,13 @@ class Mirror:
     def _write_into(self, number: int, env: int, key: int, working_copy: Any, turn: int) -> None:
         """Do what a consumer does with a working copy that it owns."""
         try:
-            if turn % WATCH_EVERY == 0:
+            watched = turn % WATCH_EVERY == 0
+            if watched and reads_back(turn):
                 self._loans.write(number, env, key, working_copy, turn)
-            else:
-                scribble(working_copy, turn)
+                return
+            scribble(working_copy, turn)
+            if watched:
+                self._loans.begin_ownership(number, env, key, working_copy, turn)
         except BaseException as error:  # noqa: BLE001  a working copy that cannot be written into is a finding
             self._examination.submit(WriteFailed(number, env, drop_traceback(reraise_if_interrupt(error))))
 
