@@ -24,7 +24,7 @@ import numpy as np
 from kvparity.operations import ALL, ALL_INIT, RECUR, Checkout, Clear, Get, Set, Write, init
 from kvparity_scenarios.context import Geometry, ToyTransformer, render
 from kvparity_scenarios.model import ToyModel, key_of
-from kvparity_scenarios.search import Node, State, Tree
+from kvparity_scenarios.tree_search import Node, State, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

@@ -13,7 +13,17 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from kvparity.driving.comparison import Comparison
 from kvparity.operations import ALL, ALL_INIT, RECUR, WM, Checkout, Clear, Get, PoolId, Set, Write, init
 from kvparity.search.trial import Trial
-from kvparity_scenarios.strategies import MOST_SLOTS, entries, envs, keys, pieces, pools, priorities, specs, within
+from kvparity_scenarios.hypothesis_strategies import (
+    MOST_SLOTS,
+    entries,
+    envs,
+    keys,
+    pieces,
+    pools,
+    priorities,
+    specs,
+    within,
+)
 
 if TYPE_CHECKING:
     from kvparity.caches.protocol import CacheSpec

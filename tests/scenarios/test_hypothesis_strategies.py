@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from kvparity.operations import RECUR, WM, Checkout, Clear, Get, Operation, Set, Write, init
 from kvparity.values.entry import KeysValues, check, read, row_of
 from kvparity.values.fingerprints import fingerprint
-from kvparity_scenarios.strategies import MOST_ENVS, MOST_SLOTS, entries, keys, operations, pieces, specs, within
+from kvparity_scenarios.hypothesis_strategies import (
+    MOST_ENVS,
+    MOST_SLOTS,
+    entries,
+    keys,
+    operations,
+    pieces,
+    specs,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from kvparity_scenarios.search import Node, Tree
+from kvparity_scenarios.tree_search import Node, Tree
 
 
 def tree(priors: list[float]) -> Tree:
