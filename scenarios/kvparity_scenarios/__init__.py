@@ -1,4 +1,4 @@
-"""Workloads: endless, seeded streams of operations that drive a cache as UniZero does, or might one day."""
+"""Workloads: endless, seeded streams of operations that use a cache as UniZero does, or could."""
 
 from kvparity_scenarios.catalogue import (
     Scenario,

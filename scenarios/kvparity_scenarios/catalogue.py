@@ -1,19 +1,19 @@
-"""The workloads that come with kvparity, each a seeded stream of operations that never ends.
+"""The workloads of kvparity. Each is a seeded stream of operations without end.
 
-| name | what it is for |
+| name | what it tests |
 | --- | --- |
 | `mcts` | ordinary search and acting: both sides must agree in everything |
-| `reanalyze` | stores without lookups, between ordinary steps |
+| `reanalyze` | sets without lookups, between ordinary steps |
 | `async-envs` | environments that are ready at different times |
-| `pool-pressure` | pools smaller than one search |
-| `revisit` | keys that are set again while they live |
-| `clear-storm` | clears at any moment, keys set again after them |
+| `pool-pressure` | pools that are smaller than one search |
+| `revisit` | keys that are set again while they are held |
+| `clear-storm` | clears at any moment, and keys that are set again after a clear |
 | `multitask` | entries of several shapes and types in the same pools |
-| `numeric-edge` | numbers, types, sizes and keys at the edge, and what is easily taken for another |
+| `numeric-edge` | extreme numbers, types, sizes and keys, and keys and bytes that a cache can confuse |
 
-In `mcts`, `reanalyze`, `async-envs`, `pool-pressure` and `multitask` no key is ever set twice, and in `numeric-edge`
-only between two clears of its pool. So a ring with back-pointers and first-in-first-out with updates in place hold the
-same keys at all times.
+`mcts`, `reanalyze`, `async-envs`, `pool-pressure` and `multitask` never set a key twice. `numeric-edge` does, but clears
+the pool right before and right after it. So a ring with back-pointers and a first-in-first-out pool that updates in
+place always hold the same keys.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A workload. The harness reads these attributes and nothing else, so any object that has them will do.
+    """A workload. The harness uses only these attributes and `operations`: any object that has them is a scenario.
 
     Attributes:
-        name: as on the command line.
+        name: its name on the command line.
         summary: one sentence for people.
-        spec: the sizes of the caches that it is meant for.
-        produce: the endless operations, from the sizes and a source of randomness.
+        spec: the sizes of the caches.
+        produce: makes the endless operations from the sizes and a source of randomness.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Scenario:
     produce: Callable[[CacheSpec, Random], Iterator[Operation]] = field(repr=False)
 
     def operations(self, seed: int) -> Iterator[Operation]:
-        """The operations, lazily and without end; the same for the same seed, in every process."""
+        """The operations, lazily and without end. The same seed gives the same operations, in every process."""
         return self.produce(self.spec, Random(f"{self.name}/{seed}"))
 
 
@@ -117,56 +117,56 @@ def _multitask(spec: CacheSpec, rng: Random) -> Iterator[Operation]:
 
 mcts = Scenario(
     name="mcts",
-    summary="Eight environments search and act as UniZero's do, with pools of ample size.",
+    summary="Eight environments search and act as in UniZero, with pools that are large enough.",
     spec=CacheSpec(env_num=8, init_pool_size=20, num_simulations=25),
     produce=_mcts,
 )
 
 reanalyze = Scenario(
     name="reanalyze",
-    summary="Between ordinary steps, past latents are searched again: stored, but never looked up.",
+    summary="Between ordinary steps, searches from past latents set entries and never look them up.",
     spec=CacheSpec(env_num=8, init_pool_size=20, num_simulations=12),
     produce=_reanalyze,
 )
 
 async_envs = Scenario(
     name="async-envs",
-    summary="Environments are ready at different times, so their position in the batch is not their number.",
+    summary="Environments are ready at different times, so that their position in a batch is not their number.",
     spec=CacheSpec(env_num=8, init_pool_size=20, num_simulations=16),
     produce=_async_envs,
 )
 
 pool_pressure = Scenario(
     name="pool-pressure",
-    summary="A search stores four times what the recur pool holds, and looks overwritten nodes up again.",
+    summary="A search sets four times as many entries as recur holds, and looks overwritten ones up again.",
     spec=CacheSpec(env_num=4, init_pool_size=2, num_simulations=8),
     produce=_pool_pressure,
 )
 
 revisit = Scenario(
     name="revisit",
-    summary="Few latents, met again and again on different paths: keys are set again while they live.",
+    summary="Searches meet the same few latents on different paths, so that keys are set again while they are held.",
     spec=CacheSpec(env_num=4, init_pool_size=4, num_simulations=6),
     produce=_revisit,
 )
 
 clear_storm = Scenario(
     name="clear-storm",
-    summary="Pools of every kind are cleared at any moment, and lost keys are set again with other values.",
+    summary="Pools of every kind are cleared at any moment, and forgotten keys are set again with other values.",
     spec=CacheSpec(env_num=4, init_pool_size=3, num_simulations=3),
     produce=_clear_storm,
 )
 
 multitask = Scenario(
     name="multitask",
-    summary="Tasks of different layers, heads, tokens, head dims and types share the same pools.",
+    summary="Tasks with different layers, heads, tokens, head dims and types share the same pools.",
     spec=CacheSpec(env_num=8, init_pool_size=20, num_simulations=16),
     produce=_multitask,
 )
 
 numeric_edge = Scenario(
     name="numeric-edge",
-    summary="NaNs with payloads, infinities, -0.0, denormals, six types, all sizes, keys and bytes that look alike.",
+    summary="NaNs with payloads, infinities, -0.0, denormals, six types, every size, extreme and similar keys and bytes.",
     spec=CacheSpec(env_num=12, init_pool_size=6, num_simulations=5),
     produce=numeric_operations,
 )

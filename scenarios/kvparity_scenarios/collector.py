@@ -1,16 +1,15 @@
-"""A collector that drives a cache as UniZero does, in LightZero 0.2.0, while it searches and acts.
+"""A collector that uses a cache as UniZero of LightZero 0.2.0 does, while it searches and acts.
 
 Each environment step (`WorldModel.wm_forward_for_initial_infererence`, then `forward_recurrent_inference`):
 
-1. root inference: every ready environment looks up its last latent in its init pool, then stores its
-   current one;
+1. root inference: every ready environment looks up its last latent in its init pool, then sets its current one;
 2. the recur pool is cleared;
-3. simulations: every ready environment checks out the parent of the leaf that its tree selected, the
-   transformer appends two tokens to the working copies, and the new nodes are stored in the recur pool;
-4. each environment acts. One whose episode ends has its init pool cleared, and every so often all pools are.
+3. simulations: every ready environment checks out the parent of the leaf that its tree selected. The transformer
+   appends two tokens to the working copies, and the new nodes are set in the recur pool;
+4. each environment acts. When its episode ends, its init pool is cleared; now and then all pools are.
 
-Operations carry the true environment number, whatever its position in the batch. The collector does not see
-what the cache answers: it keeps the contexts of the running search and of the last roots, and nothing older.
+Operations have the true number of the environment, whatever its position in the batch. The collector does not see the
+answers of the cache: it keeps the contexts of the running search and of the last roots itself.
 """
 
 from __future__ import annotations
@@ -42,17 +41,17 @@ class Habits:
     """How a collector works.
 
     Attributes:
-        env_num: environments.
-        simulations: per search.
-        geometries: one per task; an environment draws its task at the start of each episode.
-        episode_steps: least and greatest length of an episode.
-        idle_ticks: least and greatest number of ticks that an environment is not ready after a step.
+        env_num: the number of environments.
+        simulations: simulations of each search.
+        geometries: one for each task; an environment draws its task at the start of each episode.
+        episode_steps: the least and the greatest length of an episode.
+        idle_ticks: the least and the greatest number of ticks for which an environment is not ready after a step.
         rest_ticks: the same after an episode.
         clear_every: ticks between two clears of everything.
-        latent_dim: `Z`, of the model.
-        grid: of the model: None for latents that never repeat.
-        noise: by how much reality differs from what the model foresees.
-        prioritised: sets carry the node's prior as their priority.
+        latent_dim: `Z` of the model.
+        grid: of the model; None for latents that never repeat.
+        noise: how far the real latent is from the predicted one.
+        prioritised: whether a set has the node's prior as its priority.
     """
 
     env_num: int
@@ -70,16 +69,16 @@ class Habits:
 
 @dataclass(slots=True, kw_only=True)
 class _Environment:
-    """One environment, and what is remembered of it between two steps.
+    """One environment, and what the collector remembers of it between two steps.
 
     Attributes:
         number: its `env_id`.
         latent: `[Z]`, of the current observation.
-        task: which geometry its contexts have.
-        steps_left: until its episode ends.
+        task: the number of its geometry.
+        steps_left: steps until its episode ends.
         idle: ticks until it is ready.
-        previous: at the root of its last search; None at the start of an episode.
-        action: taken there.
+        previous: the state at the root of its last search; None at the start of an episode.
+        action: the action that was taken there.
     """
 
     number: int
@@ -92,11 +91,11 @@ class _Environment:
 
 
 class Collector:
-    """Searches, acts, and yields what that does to a cache.
+    """Searches and acts, and yields the operations that this does to a cache.
 
     Args:
         habits: how it works.
-        rng: where all its randomness comes from.
+        rng: the source of all its randomness.
     """
 
     def __init__(self, habits: Habits, rng: Random) -> None:
@@ -136,10 +135,10 @@ class Collector:
             yield from self._clear_everything()
 
     def reanalyze(self, batches: int) -> Iterator[Operation]:
-        """Search again from past latents, `env_num` at a time: nothing is looked up, everything is stored.
+        """Search again from past latents, `env_num` at a time. Nothing is looked up, and everything is set.
 
-        The encoder has learnt since, so the latents, hence the keys, are not what they were. Every context
-        starts afresh from the one latent at hand.
+        The encoder was trained in the meantime, so the latents and therefore the keys have changed. Every context
+        starts again from its one latent.
         """
         tasks = [environment.task for environment in self._environments]
         for _ in range(batches):
@@ -227,7 +226,7 @@ class Collector:
             yield Clear(pool=ALL)
         for environment in self._environments:
             if environment.previous is not None:
-                # Its context is lost with the cache: the model goes on from the one latent.
+                # Its context is lost with the cache: the model goes on from one latent.
                 [context] = self._transformers[environment.task].begin(environment.previous.latent[None])
                 environment.previous = environment.previous._replace(context=context)
 
@@ -258,7 +257,7 @@ class Collector:
         )
 
     def _per_task(self, tasks: list[int], make: Callable[[ToyTransformer, list[int]], list[Context]]) -> list[Context]:
-        """Contexts in the order of `tasks`, made in one batch for each task: a batch has one geometry."""
+        """Contexts in the order of `tasks`. Each task is one batch, because a batch has one geometry."""
         contexts: dict[int, Context] = {}
         for task in sorted(set(tasks)):
             lanes = [lane for lane, wanted in enumerate(tasks) if wanted == task]

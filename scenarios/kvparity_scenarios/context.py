@@ -1,12 +1,11 @@
-"""Contexts: what a toy transformer has seen on the way to a node, as the entry that a cache stores for it.
+"""Contexts: the tokens of a toy transformer on the way to a node, as the entry that a cache stores for it.
 
 Axes: `L` layers, `N` samples (1 in an entry), `H` heads, `T` tokens, `D` head dim; `B` contexts of one batch,
 `Z` latent dimensions.
 
-A context grows by two tokens a step, action and observation, and is cut by LightZero's sliding window (0.2.0,
-`WorldModel.update_cache_context`): once `T - 1` tokens are valid, the first 2 are dropped, the last `T - 3`
-kept and the rest padded with zeros. Before, the padding may hold anything, as it does in a tensor that is
-reused.
+A context grows by two tokens in each step, action and observation. LightZero's sliding window cuts it (0.2.0,
+`WorldModel.update_cache_context`): as soon as `T - 1` tokens are valid, it drops the first 2, keeps the last `T - 3`
+and pads with zeros. Before that, the padding may hold anything, as in a tensor that is reused.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Geometry:
         num_heads: `H`.
         max_tokens: `T`, at least 4.
         head_dim: `D`.
-        dtype: of every tensor.
+        dtype: the type of every tensor.
     """
 
     num_layers: int = 2
@@ -62,8 +61,8 @@ class Context(NamedTuple):
     """The tokens on the way to one node.
 
     Attributes:
-        row: `[2 * L, N, H, T, D]`, contiguous, a view into its batch; nobody writes into it.
-        size: valid tokens.
+        row: `[2 * L, N, H, T, D]`, contiguous, a view into its batch; read only.
+        size: the number of valid tokens.
     """
 
     row: torch.Tensor
@@ -71,12 +70,12 @@ class Context(NamedTuple):
 
 
 class ToyTransformer:
-    """Makes contexts of one geometry: a token is the latent, spread over layers, heads and channels.
+    """Makes contexts of one geometry. A token is the latent, spread over layers, heads and channels.
 
     Args:
-        rng: where its weights come from.
+        rng: the source of its weights.
         geometry: of the contexts that it makes.
-        num_actions: how many action tokens there are.
+        num_actions: the number of action tokens.
         latent_dim: `Z`.
     """
 
@@ -92,7 +91,7 @@ class ToyTransformer:
         self._garbage = torch.tensor(garbage, dtype=geometry.dtype).view(geometry.row_shape)
 
     def begin(self, latents: Latents) -> list[Context]:
-        """Contexts of one observation token each, for the latents `[B, Z]`. Some have garbage for padding."""
+        """Contexts of one observation token each, for the latents `[B, Z]`. Some have garbage as padding."""
         self._batches += 1
         if self._batches % _GARBAGE_EVERY == 0:
             batch = self._garbage.repeat(len(latents), 1, 1, 1, 1, 1)
@@ -102,7 +101,7 @@ class ToyTransformer:
         return [Context(row, 1) for row in batch]
 
     def extend(self, parents: list[Context], actions: list[int], latents: Latents) -> list[Context]:
-        """New contexts: each parent, its action's token, the token of the latent `[B, Z]` that it led to."""
+        """New contexts: the parent's tokens, that of the action, and that of the latent `[B, Z]` it led to."""
         batch = torch.stack([parent.row for parent in parents])
         lanes = torch.arange(len(parents))
         sizes = [parent.size for parent in parents]
@@ -124,10 +123,10 @@ class ToyTransformer:
 
 
 def render(context: Context, turn: int) -> KeysValues:
-    """The entry of a context, in one of the memory layouts that real producers hand over; `turn` chooses.
+    """The entry of a context, in one of the memory layouts of real producers; `turn` chooses the layout.
 
-    Mostly one row that shares its batch's storage; now and then separate views into that batch, or
-    non-contiguous views such as attention makes by moving the heads forward. The bytes are the same in each.
+    It is mostly one row that shares the storage of its batch. Sometimes it is separate views into that batch, or
+    non-contiguous views, as attention makes when it moves the heads forward. The numbers are the same in each.
     """
     sizes = [context.size] * len(context.row)
     if turn % _STRIDED_EVERY == 0:

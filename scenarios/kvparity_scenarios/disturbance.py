@@ -1,8 +1,7 @@
-"""What happens to a workload from outside: lookups of what is long gone, and clears at any moment.
+"""Disturbs a workload: lookups of keys from the past, and clears at any moment.
 
-Each takes a stream of operations and yields it with more operations in between. Those that make a working
-copy (`Checkout`), or that touch the wm pool, come only where no working copy is in use: never between a
-checkout and its writes.
+Each function takes a stream of operations and yields it with more operations in between. A `Checkout`, and anything
+that uses the wm pool, is added only while no working copy is in use: never between a checkout and its writes.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _WM_CHANCE = 0.004
 
 
 class _Past:
-    """The latest sets of each pool, twice as many as it holds: about half of them are overwritten by now."""
+    """The latest sets of each pool, twice as many as it has slots: about half of them were overwritten."""
 
     def __init__(self, spec: CacheSpec) -> None:
         self.sets: dict[PoolId, deque[Set]] = {
@@ -38,13 +37,13 @@ class _Past:
             self.sets[operation.pool].append(operation)
 
     def draw(self, rng: Random) -> Set | None:
-        """Any of them, or None while there is none."""
+        """One of them at random; None if there is none."""
         pools = [pool for pool, sets in self.sets.items() if sets]
         return rng.choice(self.sets[rng.choice(pools)]) if pools else None
 
 
 def probed(operations: Iterator[Operation], spec: CacheSpec, rng: Random) -> Iterator[Operation]:
-    """Look up keys of the near past again, whether their slots have been overwritten or not."""
+    """Look up keys of the near past again, whether or not their slots were overwritten."""
     past = _Past(spec)
     for operation in operations:
         yield operation
@@ -54,9 +53,9 @@ def probed(operations: Iterator[Operation], spec: CacheSpec, rng: Random) -> Ite
 
 
 def cleared(operations: Iterator[Operation], spec: CacheSpec, rng: Random) -> Iterator[Operation]:
-    """Clear any pool at any moment, set some of the lost keys again with other values, and look them up.
+    """Clear any pool at any moment, set some of the forgotten keys again with other values, and look them up.
 
-    Now and then the wm pool is used directly: cleared, set, and read at once.
+    Sometimes the wm pool is used directly: cleared, set, and read at once.
     """
     past = _Past(spec)
     for operation in operations:

@@ -1,7 +1,7 @@
-"""Hypothesis strategies for what caches are built with and for what is done to them.
+"""Hypothesis strategies for the sizes of caches and for the operations on them.
 
-All are small on purpose: few slots, few keys and few kinds of values, so that collisions, wrap-arounds and re-sets are
-common, and so that what fails is easy to read.
+All are small on purpose: few slots, few keys and few kinds of values. So collisions, wrap-arounds and re-sets are
+common, and a failing example is easy to read.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 MOST_ENVS = 3
 MOST_SLOTS = 4
 _MOST_NUMBERS = 12
-_USUAL = 12  # of so many and a few entries are of the first kind
-# Two keys that are one in 32 bits, two that are one without their sign, and the greatest.
+_USUAL = 12  # how many times as often the first kind is drawn
+# Among them two that are equal in 32 bits, two that are equal without their sign, and the greatest.
 _KEYS = (*range(1, 8), 0, 1 + (1 << 32), 1 << 63, 1 + (1 << 63), (1 << 64) - 1)
-# The first is the simplest. The second differs in nothing but its tokens, the next in its type, and so on.
+# The first is the simplest. The second differs from it only in its tokens, the third in its type, and so on.
 _KINDS = (
     Geometry(num_layers=1, num_heads=2, max_tokens=4, head_dim=2),
     Geometry(num_layers=1, num_heads=2, max_tokens=5, head_dim=2),
@@ -40,7 +40,7 @@ _KINDS = (
     Geometry(num_layers=2, num_heads=2, max_tokens=4, head_dim=3, dtype=torch.float16),
     Geometry(num_layers=3, num_heads=1, max_tokens=4, head_dim=2),
 )
-# What `render` makes of these: one row, separate views of one batch, views that are not contiguous.
+# For `render`: one row, separate views into one batch, non-contiguous views.
 _LAYOUTS = (1, 5, 7)
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 _ODD = (float("nan"), float("inf"), -0.0, 1e-42)
@@ -49,23 +49,23 @@ _PIECES = 40
 
 
 def specs() -> SearchStrategy[CacheSpec]:
-    """The sizes of caches: one to three environments and pools of a few slots."""
+    """Sizes of caches: one to three environments, and pools of a few slots."""
     slots = st.integers(1, MOST_SLOTS)
     return st.builds(CacheSpec, env_num=st.integers(1, MOST_ENVS), init_pool_size=slots, num_simulations=slots)
 
 
 def keys() -> SearchStrategy[int]:
-    """Keys, few enough to be met again, and some that a careless cache takes for one another."""
+    """Keys: so few that they come again, and some that a careless cache confuses."""
     return st.sampled_from(_KEYS)
 
 
 def envs() -> SearchStrategy[int]:
-    """Environments of the largest spec; `within` makes them those of a smaller one."""
+    """Environments of the largest spec; `within` maps them to those of a smaller one."""
     return st.integers(0, MOST_ENVS - 1)
 
 
 def pools() -> SearchStrategy[PoolId]:
-    """Single pools, recur first."""
+    """Single pools. Recur comes first, so Hypothesis shrinks towards it."""
     return st.sampled_from((RECUR, *(init(env) for env in range(MOST_ENVS)), WM))
 
 
@@ -75,7 +75,7 @@ def priorities() -> SearchStrategy[float | None]:
 
 
 def entries() -> SearchStrategy[KeysValues]:
-    """Entries, in which no two numbers of one tensor are alike: mostly of one kind, now and then of another."""
+    """Entries: mostly of one kind, sometimes of another. No two numbers of a tensor are equal."""
     kinds = st.sampled_from(_KINDS[:1] * _USUAL + _KINDS)
     return st.builds(
         entry,
@@ -88,12 +88,12 @@ def entries() -> SearchStrategy[KeysValues]:
 
 
 def entry(kind: Geometry, *, number: int, size: int, uneven: bool, layout: int) -> KeysValues:
-    """The entry of that number; every fourth has numbers that are no ordinary ones.
+    """An entry. Each fourth number gives one with NaN, infinity, negative zero and a denormal.
 
     Args:
         kind: its shape and type.
-        number: tells it from other entries of its kind.
-        size: valid tokens.
+        number: makes it differ from other entries of its kind.
+        size: the number of valid tokens.
         uneven: whether each K and V has a size of its own.
         layout: the `turn` of `kvparity_scenarios.context.render`.
     """
@@ -112,7 +112,7 @@ def entry(kind: Geometry, *, number: int, size: int, uneven: bool, layout: int) 
 
 
 def operations() -> SearchStrategy[Operation]:
-    """Single operations for caches of the largest spec; `within` makes them those of a smaller one."""
+    """Single operations for caches of the largest spec; `within` maps them to a smaller one."""
     return st.one_of(
         st.builds(Set, pool=pools(), key=keys(), value=entries(), priority=priorities()),
         st.builds(Get, pool=pools(), key=keys()),
@@ -122,7 +122,7 @@ def operations() -> SearchStrategy[Operation]:
 
 
 def pieces() -> SearchStrategy[tuple[Operation, ...]]:
-    """Nothing, or some operations of a recorded training in a row."""
+    """No operations, or some consecutive operations of a recorded training."""
     recorded = st.builds(
         lambda trace, piece, length: _piece(trace, piece)[:length],
         st.sampled_from(sorted(installed(TRACES))),
@@ -133,7 +133,7 @@ def pieces() -> SearchStrategy[tuple[Operation, ...]]:
 
 
 def within(operation: Operation, spec: CacheSpec) -> Operation:
-    """The operation with an environment that there is in `spec`."""
+    """The operation, with an environment that exists in `spec`."""
     if isinstance(operation, Checkout | Write):
         return replace(operation, env=operation.env % spec.env_num)
     if operation.pool.env is None:
@@ -143,7 +143,7 @@ def within(operation: Operation, spec: CacheSpec) -> Operation:
 
 @lru_cache(maxsize=256)
 def _piece(trace_name: str, piece: int) -> tuple[Operation, ...]:
-    """Operations of a trace's first stream, from one of `_PIECES` places on."""
+    """Operations of the first stream of a trace, from one of `_PIECES` places on."""
     with Trace(trace_path(trace_name)) as trace:
         start = len(trace) * piece // _PIECES
         first = min(trace.streams)

@@ -1,4 +1,4 @@
-"""Hypothesis's state machine over two caches: any operations in any order, judged after each."""
+"""A Hypothesis state machine over two caches: any operations in any order, each of them judged."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ _FRESH_KEYS = 1 << 20
 
 
 class CacheMachine(RuleBasedStateMachine):
-    """Does to two caches what a search does, and what it hardly ever would; fails at the first divergence.
+    """Does to two caches what a search does, and also what a search hardly ever does. Fails at the first divergence.
 
-    A rule is one operation or a few that belong together. A subclass names the `comparison`; its `TestCase` is a test
-    that pytest runs. The draws do not depend on what the caches answer, so that an example repeats.
+    A rule is one operation, or a few that belong together. A subclass sets the `comparison`; its `TestCase` is a test
+    for pytest. The draws do not depend on the answers of the caches, so that an example can be repeated.
     """
 
     comparison: ClassVar[Comparison] = Comparison("legacy-evicting", "refactored-fifo")
 
     def new_trial(self, spec: CacheSpec) -> Trial:
-        """What takes the operations of one example."""
+        """A new trial, which does the operations of one example."""
         return Trial(self.comparison, spec)
 
     @initialize(spec=specs(), piece=pieces())
     def begin(self, spec: CacheSpec, piece: tuple[Operation, ...]) -> None:
-        """Build both caches; perhaps do first what a real training did."""
+        """Build both caches, and perhaps first do some operations of a real training."""
         self._spec = spec
         self._held: dict[PoolId, Counter[int]] = {pool: Counter() for pool in spec.pools}
-        self._lent: deque[int] = deque(maxlen=spec.env_num)  # whose working copies are still theirs
+        self._lent: deque[int] = deque(maxlen=spec.env_num)  # environments that still own a working copy
         self.trial = self.new_trial(spec)
         for operation in piece:
             self._do(operation)
 
     @rule(pool=pools(), key=keys(), value=entries(), priority=priorities())
     def set(self, pool: PoolId, key: int, value: KeysValues, priority: float | None) -> None:
-        """Store."""
+        """Set an entry."""
         self._do(Set(pool=pool, key=key, value=value, priority=priority))
 
     @rule(pool=pools(), key=keys())
@@ -68,17 +68,17 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule(env=envs(), key=keys())
     def checkout(self, env: int, key: int) -> None:
-        """Look up as a search does."""
+        """Check out a working copy, as a search does."""
         self._do(Checkout(env=env, key=key))
 
     @rule(env=envs(), fill=st.sampled_from((1.5, float("nan"))))
     def write(self, env: int, fill: float) -> None:
-        """Write into a working copy that is still its consumer's."""
+        """Write into a working copy that its environment still owns."""
         self._do(Write(env=env, fill=fill))
 
     @rule(env=envs(), parent=keys(), child=keys(), value=entries())
     def expand(self, env: int, parent: int, child: int, value: KeysValues) -> None:
-        """A search expands a node: check it out, write into the copy, store what became of it, look that up."""
+        """Expand a node, as a search does: check it out, write into the copy, set the child, check that out."""
         self._do(Checkout(env=env, key=parent))
         self._do(Write(env=env, fill=0.5))
         self._do(Set(pool=RECUR, key=child, value=value))
@@ -86,7 +86,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule(pool=pools(), first=keys(), second=keys(), values=st.tuples(entries(), entries()))
     def reuse_producer(self, pool: PoolId, first: int, second: int, values: tuple[KeysValues, KeysValues]) -> None:
-        """Two keys in a row out of the producer's one object, and the first of them looked up."""
+        """Set two keys from the producer's one object, and look the first up."""
         self._do(Set(pool=pool, key=first, value=values[0]))
         self._do(Set(pool=pool, key=second, value=values[1]))
         self._do(Get(pool=pool, key=first))
@@ -99,22 +99,22 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule(pool=pools() | st.sampled_from((ALL_INIT, ALL)))
     def clear(self, pool: PoolId) -> None:
-        """Forget one pool, the init pools, or everything."""
+        """Clear one pool, the init pools, or everything."""
         self._do(Clear(pool=pool))
 
     @rule(env=envs())
     def end_episode(self, env: int) -> None:
-        """An environment begins anew: its init pool and recur are cleared."""
+        """End an episode: clear the init pool of the environment, and recur."""
         self._do(Clear(pool=init(env)))
         self._do(Clear(pool=RECUR))
 
     @invariant()
     def statistics_are_right(self) -> None:
-        """Hits, misses, evictions and length are what was seen."""
+        """Check hits, misses, evictions and length."""
         self.trial.check_stats()
 
     def teardown(self) -> None:
-        """Draw the search towards rings that wrap around, and towards keys that are set again."""
+        """Guide Hypothesis towards rings that wrap around, and towards keys that are set again."""
         if hasattr(self, "_held"):
             resets = sum(times - 1 for pool in self._held.values() for times in pool.values())
             beyond = sum(max(len(keys) - self._spec.slots(pool), 0) for pool, keys in self._held.items())
@@ -124,7 +124,7 @@ class CacheMachine(RuleBasedStateMachine):
     def _do(self, operation: Operation) -> None:
         operation = within(operation, self._spec)
         if isinstance(operation, Set) and operation.pool == WM:
-            # Under PRIORITY a key with a priority would stay in the slots that are for working copies.
+            # Under PRIORITY, a key with a priority would keep a slot that working copies need.
             operation = replace(operation, priority=None)
         match operation:
             case Set(pool=pool, key=key):
@@ -134,5 +134,5 @@ class CacheMachine(RuleBasedStateMachine):
             case Write(env=env) if env not in self._lent:
                 return
         if isinstance(operation, Set | Clear) and operation.pool in (WM, ALL):
-            self._lent.clear()  # the slots of the working copies are taken for something else
+            self._lent.clear()  # the operation may take the slots of the working copies
         self.trial.apply(operation)

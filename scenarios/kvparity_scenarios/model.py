@@ -1,11 +1,11 @@
-"""A toy world model: latents that evolve under actions, and what a search asks of each of them.
+"""A toy world model: latents that change with each action, and their rewards, priors and values.
 
 Axes: `E` environments in the batch, `Z` latent dimensions, `A` actions.
 
-The dynamics are chaotic: each action stretches the latent and folds it back into [-1, 1), so paths neither
-meet nor settle. They are additions, multiplications and remainders of float64, one element at a time, which
-are exact or rounded alike everywhere: a latent has the same bytes, hence the same key, on every machine.
-Rewards, priors and values are linear in the latent; they only steer the search.
+The dynamics are chaotic: each action stretches the latent and folds it back into [-1, 1), so paths neither meet nor
+settle. They consist of additions, multiplications and remainders of single float64 numbers, whose results are the same
+everywhere. So a latent has the same bytes, and the same key, on every machine. Rewards, priors and values are linear in
+the latent; they only guide the search.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _SHARPNESS = 3.0
 
 
 class ToyModel:
-    """Dynamics and predictions, fixed by the random numbers that it is built from.
+    """Dynamics and predictions with random weights.
 
     Args:
-        rng: where its weights come from.
+        rng: the source of its weights.
         num_actions: `A`.
         latent_dim: `Z`.
-        grid: latents are rounded to multiples of this, so that different paths meet; None for latents that
-            never repeat.
+        grid: latents are rounded to multiples of this, so that different paths meet. None for latents that never
+            repeat.
     """
 
     def __init__(self, rng: Random, *, num_actions: int = 4, latent_dim: int = 8, grid: float | None = None) -> None:
@@ -54,11 +54,11 @@ class ToyModel:
         return self._settled(_uniform(rng, 1.0, self.latent_dim))
 
     def disturbed(self, latent: Latents, rng: Random, *, amount: float = 0.1) -> Latents:
-        """`latent` `[Z]` with noise: the same situation in reality, or seen by an encoder trained since."""
+        """`latent` `[Z]` with noise: the real latent after a prediction, or that of an encoder trained further."""
         return self._settled(latent + _uniform(rng, amount, self.latent_dim))
 
     def step(self, latents: Latents, actions: list[int]) -> tuple[Latents, list[float]]:
-        """The latents `[E, Z]` after one action each, new, and the `E` rewards for that."""
+        """The latents `[E, Z]` after one action each, as a new array, and the `E` rewards."""
         driven = latents[:, self._order] * self._twist[actions] + latents * self._keep[actions]
         driven += self._drift[actions]
         after = self._settled(np.remainder(driven + 1.0, 2.0) - 1.0)

@@ -1,4 +1,4 @@
-"""Entries with numbers, types and sizes at the edge of what there is, each looked up right after its set.
+"""Entries with extreme numbers, types and sizes, each looked up right after its set.
 
 Axes: `L` layers, `N` samples (1 in an entry), `H` heads, `T` tokens, `D` head dim.
 """
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from kvparity.caches.protocol import CacheSpec
     from kvparity.operations import Operation, PoolId
 
-# Neighbours at every border that a hash or a cast can confuse: a float holds integers up to 2**53, and CPython's
-# hash(-1), which is 2**64 - 1 as a signed integer, is hash(-2).
+# Neighbouring keys that a hash or a cast can confuse: a float holds integers up to 2**53, and in CPython hash(-1)
+# equals hash(-2), where -1 is 2**64 - 1 as a signed integer.
 EDGE_KEYS = (0, 1, 2**32 - 1, 2**32, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1)
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -65,16 +65,16 @@ EDGES: dict[torch.dtype, tuple[int, ...]] = {
 
 _CLEAR_EVERY = 16
 _LOOKALIKES_EVERY = 8
-_ALIKE_EVERY = 5  # K and V of an entry are equal, as those of a fresh context
+_ALIKE_EVERY = 5  # in each fifth entry K equals V, as in a new context
 _SHAPES = ((1, 1, 4, 1), (1, 2, 8, 4), (2, 1, 4, 8), (2, 2, 6, 5))
 
 
 def numeric_operations(spec: CacheSpec, rng: Random) -> Iterator[Operation]:
-    """Set an entry in an init pool and another in recur, look both up, write into a copy; sometimes clear.
+    """Set an entry in an init pool and another in recur, look both up, and write into a copy. Sometimes clear.
 
-    Now and then come entries and keys that are easily taken for one another. A key is set again only between two clears
-    of its pool, so a ring and first-in-first-out with updates in place agree. The types and shapes change from entry to
-    entry, so slots are made anew.
+    Sometimes set entries and keys that a cache can confuse. Where a key is set again, its pool is cleared before and
+    after, so a ring with back-pointers and a first-in-first-out pool agree. Types and shapes change from entry to entry,
+    so slots must be allocated anew.
     """
     seed = rng.getrandbits(32)
     keys = (xxhash.xxh64_intdigest(number.to_bytes(8, "little"), seed) for number in count())
@@ -94,7 +94,7 @@ def numeric_operations(spec: CacheSpec, rng: Random) -> Iterator[Operation]:
 
 
 def _edge_keys(pool: PoolId, env: int, rng: Random) -> Iterator[Operation]:
-    """All keys at the edge side by side in one pool, and then looked up again: none may be taken for another."""
+    """Set all extreme keys in one pool, then look them up again: a cache must not confuse two of them."""
     for turn, key in enumerate(EDGE_KEYS):
         yield from _tried(pool, env, key, edge_value(rng, turn), rng)
     for key in EDGE_KEYS:
@@ -102,7 +102,7 @@ def _edge_keys(pool: PoolId, env: int, rng: Random) -> Iterator[Operation]:
 
 
 def _joined_keys(spec: CacheSpec, turn: int, rng: Random) -> Iterator[Operation]:
-    """Small keys of two environments whose digits, one after the other, are the same: 1 and 12 are 11 and 2."""
+    """Small keys whose digits, after those of the environment, are the same: environment 1, key 12; 11, key 2."""
     first, second = 1, 11
     if spec.env_num > second:
         keys = {first: int(f"1{turn}"), second: turn}
@@ -113,10 +113,9 @@ def _joined_keys(spec: CacheSpec, turn: int, rng: Random) -> Iterator[Operation]
 
 
 def _set_again(env: int, key: int, turn: int, rng: Random) -> Iterator[Operation]:
-    """A key that lives is set again: with a full entry, with one of no valid token, and with the same one twice."""
-    yield Clear(
-        pool=init(env)
-    )  # with room for all four sets, the original, whose sets each take a slot, evicts nothing
+    """Set a held key again: with a full entry, with one without valid tokens, and with the same one twice."""
+    # In the original each of the four sets takes a slot: in an empty pool there is room for them, and nothing is evicted.
+    yield Clear(pool=init(env))
     for sizes in (1, 0, 1):
         tensors, _ = read(edge_value(rng, turn))
         value = KeysValues(tensors, [sizes * tensors[0].shape[2]] * len(tensors))
@@ -146,10 +145,9 @@ def _tried(pool: PoolId, env: int, key: int, value: KeysValues, rng: Random) -> 
 
 
 def edge_value(rng: Random, turn: int) -> KeysValues:
-    """A new entry of random bits with a third of its numbers replaced by the edges of its type; in some, K equals V.
+    """A new entry of random bits, in which a third of the numbers are extreme ones of its type. In some, K equals V.
 
-    `turn` goes through types, shapes and memory layouts. Sizes are any of 0 to `T`, one for all or each its
-    own.
+    `turn` chooses the type, the shape and the memory layout. Sizes are from 0 to `T`: one for all, or one for each.
     """
     dtype = tuple(EDGES)[turn % len(EDGES)]
     layers, heads, tokens, head_dim = _SHAPES[turn // len(EDGES) % len(_SHAPES)]
@@ -171,7 +169,7 @@ def edge_value(rng: Random, turn: int) -> KeysValues:
 
 
 def _edge_row(rng: Random, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
-    """A contiguous row `[2 * L, N, H, T, D]` of its own."""
+    """A new contiguous row `[2 * L, N, H, T, D]`."""
     width = dtype.itemsize
     number = int(np.prod(shape))
     bits = np.frombuffer(rng.randbytes(number * width), dtype=f"<u{width}").copy()

@@ -1,14 +1,14 @@
-"""The original's quirks of presence one by one: a scenario for each, in which nothing else differs.
+"""A scenario for each quirk of the original that makes it keep or lose a key. Nothing else differs in it.
 
 | name | the quirk |
 | --- | --- |
-| `reset_leaves_owner` | a re-set key is dropped although its newest value is elsewhere |
-| `reset_uses_slot` | another key leaves sooner, because the re-set used a slot up |
-| `reset_lives_longer` | a re-set key stays longer, because it has a newer slot |
+| `reset_leaves_owner` | a key that is set again is dropped although its newest value is in another slot |
+| `reset_uses_slot` | another key leaves earlier, because the key that was set again uses a second slot |
+| `reset_lives_longer` | a key that is set again leaves later, because it is in a newer slot |
 | `clear_leaves_owner` | a key that is set again after a clear is dropped early |
 
-Ordinary workloads mix them: `revisit` has all four. `kvparity run kvparity_scenarios.quirks:clear_leaves_owner` runs
-one.
+Ordinary workloads show several at once: `revisit` shows all four. To run one:
+`kvparity run kvparity_scenarios.quirks:clear_leaves_owner`.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _ROW = Geometry().row_shape
 
 
 def _rounds(story: str, spec: CacheSpec, rng: Random) -> Iterator[Operation]:
-    """The story again and again, each time with new keys. After it both sides hold the same keys again.
+    """The story again and again, each time with new keys. At its end both sides hold the same keys again.
 
-    In a story a letter sets that key, `?` and a letter looks it up, `-` clears.
+    In a story, a letter sets the key of that name, `?` and a letter looks it up, and `-` clears.
     """
     number = 0
     while True:
@@ -65,28 +65,28 @@ def _set(key: int, number: int) -> Set:
 
 reset_leaves_owner = Scenario(
     name="reset-leaves-owner",
-    summary="A key is set twice, and the ring comes round to the first of its two slots.",
+    summary="A key is set twice, and the ring reaches the first of its two slots.",
     spec=_SPEC,
     produce=partial(_rounds, "a a b c ?a"),
 )
 
 reset_uses_slot = Scenario(
     name="reset-uses-slot",
-    summary="A key is set twice, and another one's slot is needed sooner.",
+    summary="A key is set twice, so that the slot of another key is overwritten earlier.",
     spec=_SPEC,
     produce=partial(_rounds, "a b b c ?a"),
 )
 
 reset_lives_longer = Scenario(
     name="reset-lives-longer",
-    summary="The oldest key is set again, when the ring has come round to its slot.",
+    summary="The oldest key is set again when the ring has reached its slot.",
     spec=_SPEC,
     produce=partial(_rounds, "a b c a d ?a"),
 )
 
 clear_leaves_owner = Scenario(
     name="clear-leaves-owner",
-    summary="A key is set, and after a clear set again; the ring comes round to the slot that it had before.",
+    summary="A key is set, cleared and set again, and the ring reaches its slot from before the clear.",
     spec=_SPEC,
     produce=partial(_rounds, "a - a b c ?a"),
 )

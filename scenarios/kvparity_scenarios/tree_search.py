@@ -1,8 +1,7 @@
-"""Monte Carlo tree search: one pUCT tree per environment.
+"""Monte Carlo tree search: one pUCT tree for each environment.
 
-The rule is MuZero's (Schrittwieser et al., 2020, appendix B), as in LightZero 0.2.0: prior, visits and value
-sum in every node, Q normalised by the least and greatest seen in the tree, Dirichlet noise on the root's
-priors.
+The rule is MuZero's (Schrittwieser et al., 2020, appendix B), as in LightZero 0.2.0: each node has a prior, visits and
+a sum of values. Q is normalised by the least and the greatest Q in the tree, and the root's priors get Dirichlet noise.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ _NOISE_SHAPE = 0.3
 
 
 class State(NamedTuple):
-    """What the model found at a node.
+    """What the model computed for a node.
 
     Attributes:
         latent: `[Z]` float64.
-        key: of the latent.
+        key: the key of the latent.
         context: the tokens on the way here.
     """
 
@@ -42,11 +41,11 @@ class Node:
 
     Attributes:
         prior: the policy's probability of the action that leads here.
-        visits: simulations that came through.
-        value_sum: of their returns from here on.
-        reward: for the action that leads here.
-        children: one per action.
-        state: what the model found here.
+        visits: the number of simulations that passed through.
+        value_sum: the sum of their returns from here on.
+        reward: the reward for the action that leads here.
+        children: one for each action.
+        state: what the model computed here.
     """
 
     __slots__ = ("children", "prior", "reward", "state", "value_sum", "visits")
@@ -61,7 +60,7 @@ class Node:
         self.children: list[Node] = []
 
     def expand(self, priors: list[float]) -> None:
-        """Give it a child per action."""
+        """Add a child for each action."""
         self.children = [Node(prior) for prior in priors]
 
 
@@ -70,8 +69,8 @@ class Tree:
 
     Args:
         root: a leaf with a state.
-        priors: of the root's actions; noise is mixed in.
-        rng: where the noise comes from.
+        priors: of the root's actions; noise is added to them.
+        rng: the source of the noise.
     """
 
     def __init__(self, root: Node, priors: list[float], rng: Random) -> None:
@@ -87,7 +86,7 @@ class Tree:
         )
 
     def select(self) -> tuple[list[Node], int]:
-        """The path from the root to a leaf, both included, and the last action on it."""
+        """The path from the root to a leaf, both included, and the last action on the path."""
         node, action = self.root, 0
         path = [node]
         while node.children:
@@ -97,7 +96,7 @@ class Tree:
         return path, action
 
     def backup(self, path: list[Node], value: float) -> None:
-        """Count one simulation along `path`, whose leaf has this value."""
+        """Count one simulation along `path`. `value` is the value of its leaf."""
         for node in reversed(path):
             node.visits += 1
             node.value_sum += value
@@ -106,7 +105,7 @@ class Tree:
             self._greatest = max(self._greatest, value)
 
     def act(self, rng: Random) -> int:
-        """An action drawn by the visits of the root's children."""
+        """An action, drawn in proportion to the visits of the root's children."""
         visits = [child.visits for child in self.root.children]
         return rng.choices(range(len(visits)), visits)[0]
 

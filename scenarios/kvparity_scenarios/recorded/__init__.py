@@ -1,4 +1,4 @@
-"""Traces of real training. README.md beside this file says how each was made; `record.py` makes them again."""
+"""Traces of real trainings. README.md in this folder says how each was made; `record.py` makes them again."""
 
 from pathlib import Path
 

@@ -1,12 +1,13 @@
 """Trains CartPole UniZero with LightZero 0.2.0 and records what it does with its caches.
 
-Run it in an environment of its own, made from requirements.txt beside this file, with kvparity installed there too
-(both with `pip install --no-deps`):
+Run it in an environment of its own: install requirements.txt from this folder, and kvparity, both with
+`pip install --no-deps`. Then:
 
     python record.py cartpole-unizero -o cartpole-unizero.kvtrace
 
-A recording begins with a collect phase, before which LightZero clears all its caches, and goes on over as many phases
-as it needs. The first that is as it should be is kept, and the training ends. README.md says how far a run repeats.
+A recording begins with a collect phase, because LightZero clears all its caches before one, and continues over as many
+phases as it needs. The first recording that fits its plan is kept, and the training ends. README.md says how exactly a
+run repeats.
 """
 
 from __future__ import annotations
@@ -41,15 +42,15 @@ class Plan:
 
     Attributes:
         tensors: `full` or `fingerprint`.
-        note: goes into the trace's header.
-        environments: of the collector.
-        policy: changes to LightZero's policy configuration; the rest is its CartPole configuration.
+        note: a note in the trace's header.
+        environments: the number of environments of the collector.
+        policy: changes to LightZero's policy configuration for CartPole.
         world_model: changes to the world model's configuration.
-        limit: operations, after which a recording ends with the search.
-        branching: least number of searches with a branch.
-        episode_end: whether an environment must finish before the others do, and filled init pools be cleared between
+        limit: after this many operations, a recording ends with the search.
+        branching: the least number of searches with a branch.
+        episode_end: whether an environment must finish before the others, and filled init pools must be cleared between
             two lookups.
-        wrong_hits: least and greatest number of answers that are another key's value.
+        wrong_hits: the least and the greatest number of answers that are the value of another key.
     """
 
     tensors: str
@@ -102,7 +103,7 @@ PLANS = {
 
 
 class Done(BaseException):
-    """The recording is made; the training may end."""
+    """The recording is complete, and the training may end."""
 
 
 def main() -> None:
@@ -110,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Record LightZero 0.2.0 training CartPole UniZero.")
     parser.add_argument("plan", choices=PLANS)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--max-env-step", type=int, default=20_000, help="give up after that many")
+    parser.add_argument("--max-env-step", type=int, default=20_000, help="give up after this many environment steps")
     options = parser.parse_args()
     if options.output.exists():
         sys.exit(f"{options.output} exists already")
@@ -123,7 +124,7 @@ def main() -> None:
         except Done:
             print(f"{output}: {output.stat().st_size:,} bytes")
             return
-    sys.exit(f"nothing in {options.max_env_step} environment steps was as the recording should be")
+    sys.exit(f"no recording within {options.max_env_step} environment steps fitted the plan {options.plan}")
 
 
 def train(plan: Plan, output: Path, max_env_step: int) -> None:
@@ -224,7 +225,7 @@ class Attempts:
         return RecordingCollector
 
     def before_phase(self) -> None:
-        """Look at a recording that has reached its limit, and begin the next."""
+        """Check a recording that has reached its limit, and begin the next one."""
         self._phase += 1
         if self._writer is not None and self._recording is not None:
             if self._recording.operations < self._plan.limit:
@@ -268,7 +269,7 @@ class Facts:
 
 
 def look_at(path: Path) -> Facts:
-    """Count what the plans ask for."""
+    """Count what a plan has limits for."""
     facts = Facts()
     truth: dict[tuple[int, PoolId], dict[int, bytes]] = {}
     checkouts: list[Checkout] = []
@@ -304,7 +305,7 @@ def look_at(path: Path) -> Facts:
 
 
 def fits(facts: Facts, plan: Plan) -> bool:
-    """Whether that is the recording to keep."""
+    """Whether the recording fits the plan."""
     least, greatest = plan.wrong_hits
     return (
         facts.branching >= plan.branching
