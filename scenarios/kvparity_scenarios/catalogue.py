@@ -11,9 +11,9 @@
 | `multitask` | entries of several shapes and types in the same pools |
 | `numeric-edge` | extreme numbers, types, sizes and keys, and keys and bytes that a cache can confuse |
 
-`mcts`, `reanalyze`, `async-envs`, `pool-pressure` and `multitask` never set a key twice. `numeric-edge` does, but clears
-the pool right before and right after it. So a ring with back-pointers and a first-in-first-out pool that updates in
-place always hold the same keys.
+`mcts`, `reanalyze`, `async-envs`, `pool-pressure` and `multitask` never set a key twice. `numeric-edge` does, but
+clears the pool right before and right after it. So a ring with back-pointers and a first-in-first-out pool that updates
+in place always hold the same keys.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ multitask = Scenario(
 
 numeric_edge = Scenario(
     name="numeric-edge",
-    summary="NaNs with payloads, infinities, -0.0, denormals, six types, every size, extreme and similar keys and bytes.",
+    summary="NaNs with payloads, infinities, -0.0, denormals, types, all sizes, extreme and similar keys and bytes.",
     spec=CacheSpec(env_num=12, init_pool_size=6, num_simulations=5),
     produce=numeric_operations,
 )

@@ -73,8 +73,8 @@ def numeric_operations(spec: CacheSpec, rng: Random) -> Iterator[Operation]:
     """Set an entry in an init pool and another in recur, look both up, and write into a copy. Sometimes clear.
 
     Sometimes set entries and keys that a cache can confuse. Where a key is set again, its pool is cleared before and
-    after, so a ring with back-pointers and a first-in-first-out pool agree. Types and shapes change from entry to entry,
-    so slots must be allocated anew.
+    after, so a ring with back-pointers and a first-in-first-out pool agree. Types and shapes change from entry to
+    entry, so slots must be allocated anew.
     """
     seed = rng.getrandbits(32)
     keys = (xxhash.xxh64_intdigest(number.to_bytes(8, "little"), seed) for number in count())
@@ -114,7 +114,7 @@ def _joined_keys(spec: CacheSpec, turn: int, rng: Random) -> Iterator[Operation]
 
 def _set_again(env: int, key: int, turn: int, rng: Random) -> Iterator[Operation]:
     """Set a held key again: with a full entry, with one without valid tokens, and with the same one twice."""
-    # In the original each of the four sets takes a slot: in an empty pool there is room for them, and nothing is evicted.
+    # In the original each of the four sets takes a slot. An empty pool has room for them, so nothing is evicted.
     yield Clear(pool=init(env))
     for sizes in (1, 0, 1):
         tensors, _ = read(edge_value(rng, turn))
