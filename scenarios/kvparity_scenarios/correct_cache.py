@@ -1,4 +1,4 @@
-"""A small cache that keeps the contract, made of steps that a faulty cache overrides one at a time.
+"""A small correct cache, made of steps. A faulty cache overrides one step.
 
 It is written to be read, not to be fast: plain dicts, and under PRIORITY a search through all keys for the lowest.
 """
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 class Pool:
-    """Slots, and which key is in which.
+    """Slots, and which key is in which slot.
 
     Args:
-        slots: how many.
+        slots: the number of slots.
 
     Attributes:
-        slots: what each holds; None before its first use.
-        free: the slots that hold no key, the next one last.
+        slots: the entry in each slot; None before its first use.
+        free: the slots without a key; the last one is used next.
         held: key -> slot, in the order in which keys leave (PRIORITY: among keys of equal priority).
-        priorities: of the keys held.
-        hits: lookups that found their key; `misses` those that did not, and `evictions` keys that made room.
+        priorities: the priority of each held key.
+        hits: lookups that found their key; `misses` lookups that did not; `evictions` keys that were evicted.
     """
 
     def __init__(self, slots: int) -> None:
@@ -38,7 +38,7 @@ class Pool:
 
 
 class CorrectCache:
-    """A `kvparity.caches.protocol.Cache` that is right.
+    """A correct `kvparity.caches.protocol.Cache`.
 
     Args:
         config: an init pool has `init_pool_size` slots, recur `num_simulations * env_num`. Without it, `CacheSpec()`'s.
@@ -61,11 +61,11 @@ class CorrectCache:
     # ------------------------------------------------------------------ what every cache has
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Copy `value` under `key`: in place where the key is held, else into a free slot or a victim's.
+        """Copy `value` under `key`: into the key's own slot, else a free one, else the slot of an evicted key.
 
         Raises:
             NotKeysValuesError: `value` is not a key/value object. Nothing has changed.
-            ValueError: there is no such pool.
+            ValueError: the pool does not exist.
         """
         check(value)
         held = self.pool(pool)
@@ -73,19 +73,19 @@ class CorrectCache:
         held.slots[slot] = self.copy(value, held.slots[slot])
 
     def get(self, pool: PoolId, key: int) -> Any | None:
-        """Lend the slot's own object: read only, good until the next `set` or `clear` of that pool.
+        """Lend the slot's own object: read only, and valid until the next `set` or `clear` of that pool.
 
         Raises:
-            ValueError: there is no such pool.
+            ValueError: the pool does not exist.
         """
         found = self.look_up(self.pool(pool), self.key(key))
         return None if found is None else self.lend(found)
 
     def checkout(self, env: int, key: int) -> Any | None:
-        """Look in `init[env]`, then in recur; lend a copy, the caller's until `env_num` further checkouts.
+        """Look in `init[env]`, then in recur; lend a copy, which is the caller's until `env_num` further checkouts.
 
         Raises:
-            ValueError: there is no such environment.
+            ValueError: the environment does not exist.
         """
         found = self.look_up(self.pool(init(env)), self.key(key))
         if found is None:
@@ -96,7 +96,7 @@ class CorrectCache:
         """Forget the keys of `pool`, of every init pool (`ALL_INIT`) or of every pool (`ALL`).
 
         Raises:
-            ValueError: there is no such pool.
+            ValueError: the pool does not exist.
         """
         for each in covered(pool, self.pools):
             self.forget(self.pool(each))
@@ -105,7 +105,7 @@ class CorrectCache:
         """What happened in `pool` since the cache was built.
 
         Raises:
-            ValueError: there is no such pool.
+            ValueError: the pool does not exist.
         """
         held = self.pool(pool)
         allocated = sum(size_bytes(value) for value in held.slots if value is not None)
@@ -123,15 +123,15 @@ class CorrectCache:
 
     # ------------------------------------------------------------------ the steps
 
-    def slots_of(self, pool: PoolId, slots: int) -> int:  # noqa: ARG002 - faults look at it
-        """How many slots `pool` gets, of which the config says `slots`."""
+    def slots_of(self, pool: PoolId, slots: int) -> int:  # noqa: ARG002 - faults use it
+        """The number of slots of `pool`, for which the config says `slots`."""
         return slots
 
     def pool(self, name: PoolId) -> Pool:
         """The pool of that name.
 
         Raises:
-            ValueError: there is none.
+            ValueError: the pool does not exist.
         """
         if name not in self.pools:
             if name.family == "init" and name.env is not None:
@@ -139,15 +139,15 @@ class CorrectCache:
                 raise ValueError(
                     f"env_id {name.env} is outside [0, {limit}): this cache was built with env_num={limit}"
                 )
-            raise ValueError(f"{name} is not one pool of a cache: expected init[env], recur or wm")
+            raise ValueError(f"{name} is not a single pool: expected init[env], recur or wm")
         return self.pools[name]
 
     def key(self, key: int) -> int:
-        """The key that a pool knows `key` by."""
+        """The key under which a pool stores `key`."""
         return key
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """What `pool` holds under `key`; counts, and under LRU is a use."""
+        """What `pool` holds under `key`. Counts the lookup, and notes it under LRU."""
         slot = pool.held.get(key)
         if slot is None:
             pool.misses += 1
@@ -162,7 +162,7 @@ class CorrectCache:
             pool.held[key] = pool.held.pop(key)
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
-        """The slot that `key` is in from now on; under PRIORITY None means 0, or what the key already has."""
+        """The slot of `key` from now on. A priority of None is 0 for a new key, and no change for a held one."""
         slot = pool.held.get(key)
         if slot is None:
             slot = pool.held[key] = self.make_room(pool)
@@ -174,7 +174,7 @@ class CorrectCache:
         return slot
 
     def make_room(self, pool: Pool) -> int:
-        """A slot that holds no key."""
+        """A slot without a key; evicts one if all are used."""
         if pool.free:
             return pool.free.pop()
         key = self.victim(pool)
@@ -183,21 +183,21 @@ class CorrectCache:
         return pool.held.pop(key)
 
     def victim(self, pool: Pool) -> int:
-        """The key that leaves a full pool."""
+        """The key that a full pool evicts next."""
         if self.eviction == "priority":
             return min(pool.held, key=lambda key: pool.priorities[key])
         return next(iter(pool.held))
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """A copy of `value`, in `target` (what the slot held before) where it fits."""
+        """A copy of `value`, in `target` (the slot's old entry) if it fits."""
         return clone(value) if value is target else copy_into(value, target)
 
     def lend(self, found: KeysValues) -> Any:
-        """What a `get` gives out for the entry `found`."""
+        """What a `get` returns for the entry `found`."""
         return found
 
     def working_copy(self, found: KeysValues) -> Any:
-        """A copy of the entry `found` in the wm pool, under a key that no workload uses."""
+        """A copy of the entry `found`, in the wm pool under a key that no workload uses."""
         self.checkouts += 1
         wm = self.pools[WM]
         slot = self.take_slot(wm, -self.checkouts)
@@ -205,19 +205,19 @@ class CorrectCache:
         return copied
 
     def forget(self, pool: Pool) -> None:
-        """Clear one pool; slots and statistics stay."""
+        """Clear one pool. Slots and statistics stay."""
         pool.held.clear()
         pool.priorities.clear()
         pool.free = list(reversed(range(len(pool.slots))))
 
 
 class CorrectLru(CorrectCache):
-    """The same under LRU."""
+    """A `CorrectCache` under LRU."""
 
     eviction = "lru"
 
 
 class CorrectPriority(CorrectCache):
-    """The same under PRIORITY."""
+    """A `CorrectCache` under PRIORITY."""
 
     eviction = "priority"

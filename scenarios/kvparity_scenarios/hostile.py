@@ -1,6 +1,7 @@
-"""Candidates that do harm to the run that they are guests of, rather than wrong: `fault:NAME`, beside the gallery.
+"""Candidates that harm the run that uses them: hostile caches, `fault:NAME` like those of the gallery.
 
-What a comparison finds of the gallery's caches is that they answer wrongly. Of these a guard must find what they cost.
+The caches of the gallery give wrong answers, which a comparison finds. These waste time and memory, raise, or try to
+end the program, which the guard of a training must find.
 """
 
 from __future__ import annotations
@@ -22,34 +23,34 @@ _LEAK_BYTES = 1 << 20
 
 
 class _Harms(CorrectCache):
-    """Right, were it not for what it does first in every call."""
+    """Does some harm first in every call, and then what a correct cache does."""
 
     def harm(self) -> None:
-        """Do it."""
+        """Do the harm."""
         raise NotImplementedError
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """First the harm."""
+        """Do the harm first."""
         self.harm()
         super().set(pool, key, value, priority=priority)
 
     def get(self, pool: PoolId, key: int) -> Any:
-        """First the harm."""
+        """Do the harm first."""
         self.harm()
         return super().get(pool, key)
 
     def checkout(self, env: int, key: int) -> Any:
-        """First the harm."""
+        """Do the harm first."""
         self.harm()
         return super().checkout(env, key)
 
     def clear(self, pool: PoolId) -> None:
-        """First the harm."""
+        """Do the harm first."""
         self.harm()
         super().clear(pool)
 
     def stats(self, pool: PoolId) -> PoolStats:
-        """First the harm."""
+        """Do the harm first."""
         self.harm()
         return super().stats(pool)
 
@@ -66,7 +67,7 @@ class ExitsAlways(_Harms):
     """Calls `sys.exit` in every call."""
 
     def harm(self) -> None:
-        """End the program, or try to."""
+        """Try to end the program."""
         sys.exit(7)
 
 
@@ -74,48 +75,48 @@ class Sleeps(_Harms):
     """Sleeps 50 ms in every call."""
 
     def harm(self) -> None:
-        """Be late."""
+        """Sleep."""
         time.sleep(_NAP_S)
 
 
 class Leaks(CorrectCache):
-    """Keeps one megabyte more with every `set`, and says nothing of it."""
+    """Keeps one more megabyte with every `set`, and does not report it."""
 
     def __init__(self, config: Any, env_num: int) -> None:
         super().__init__(config, env_num)
         self.kept: list[Any] = []
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Right, and ever larger."""
+        """Set, and keep a megabyte."""
         super().set(pool, key, value, priority=priority)
         self.kept.append(np.ones(_LEAK_BYTES, dtype=np.uint8))
 
 
 class ReturnsGarbage(CorrectCache):
-    """Answers every lookup with something that is no entry, each time another thing."""
+    """Returns something that is not an entry from every lookup, each time another thing."""
 
     def __init__(self, config: Any, env_num: int) -> None:
         super().__init__(config, env_num)
         self.lookups = 0
 
     def get(self, pool: PoolId, key: int) -> Any:
-        """Garbage."""
+        """Return garbage."""
         super().get(pool, key)
         return self.garbage()
 
     def checkout(self, env: int, key: int) -> Any:
-        """Garbage."""
+        """Return garbage."""
         super().checkout(env, key)
         return self.garbage()
 
     def garbage(self) -> Any:
-        """A string, a number, an empty list, a class, an object that raises when it is looked at."""
+        """A string, a number, an empty list, a class, or an object that raises at every access."""
         self.lookups += 1
         return ("garbage", -1, [], CorrectCache, _Thorn())[self.lookups % 5]
 
 
 class _Thorn:
-    """Whatever is asked of it, it raises."""
+    """Raises at every access to an attribute."""
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(f"do not touch {name}")

@@ -1,4 +1,4 @@
-"""The gallery: caches with one fault each, to see what a comparison finds. `kvparity list faults` names them."""
+"""The gallery: caches with one fault each, which show what a comparison finds. `kvparity list faults` lists them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of clearing: a `clear` that forgets too little, too much, or elsewhere."""
+"""Faults of clearing: a `clear` that forgets too few keys, too many, or those of another pool."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 class RecurNeverCleared(Fault):
     """Ignores a clear of recur.
 
-    UniZero clears recur at the start of every search; a cache that evicts anyway seems not to need it.
+    UniZero clears recur at the start of every search. In a cache that evicts, the clear looks superfluous.
     """
 
     methods = ("clear-storm", "revisit")
 
     def clear(self, pool: PoolId) -> None:
-        """All but that one."""
+        """Ignore that pool."""
         if pool != RECUR:
             super().clear(pool)
 
 
 class ClearForgetsLastPool(Fault):
-    """Leaves the last environment's init pool when all are cleared.
+    """Does not clear the last environment's init pool when all are cleared.
 
     Likely from `range(env_num - 1)`.
     """
@@ -36,7 +36,7 @@ class ClearForgetsLastPool(Fault):
     methods = ("clear-storm",)
 
     def clear(self, pool: PoolId) -> None:
-        """One short."""
+        """Restore the last pool."""
         last = self.pools[init(self.env_num - 1)]
         held, free, priorities = dict(last.held), list(last.free), dict(last.priorities)
         super().clear(pool)
@@ -45,34 +45,34 @@ class ClearForgetsLastPool(Fault):
 
 
 class ClearsWrongEnvironment(Fault):
-    """Clears the next environment's init pool.
+    """Clears the init pool of the next environment instead.
 
-    Likely where the position in the batch of finished episodes is taken for the number of the environment.
+    Likely if code uses the position in the batch of finished episodes as the number of the environment.
     """
 
     methods = ("clear-storm",)
 
     def clear(self, pool: PoolId) -> None:
-        """One too far."""
+        """The next environment."""
         super().clear(pool if pool.env is None else init((pool.env + 1) % self.env_num))
 
 
 class ClearsAllEnvironments(Fault):
-    """Clears every init pool where one environment's was meant.
+    """Clears all init pools when only one environment's should be cleared.
 
-    Likely where a manager has one `clear_init_caches()` and an episode ends.
+    Likely if a manager has only `clear_init_caches()`, and calls it at the end of an episode.
     """
 
     severity = BEHAVIOUR
     methods = ("clear-storm",)
 
     def clear(self, pool: PoolId) -> None:
-        """Too many."""
+        """All of them."""
         super().clear(pool if pool.env is None else ALL_INIT)
 
 
 class ClearKeepsNewest(Fault):
-    """Keeps the newest key of a pool that is cleared.
+    """Keeps the newest key when it clears a pool.
 
     Likely from `while len(pool) > 1`.
     """
@@ -80,14 +80,14 @@ class ClearKeepsNewest(Fault):
     methods = ("clear-storm",)
 
     def forget(self, pool: Pool) -> None:
-        """All but one."""
+        """Forget all keys but the last."""
         for key in list(pool.held)[:-1]:
             pool.free.append(pool.held.pop(key))
             del pool.priorities[key]
 
 
 class ClearKeepsCount(Fault):
-    """Takes a pool that was cleared for as full as it was before.
+    """Still counts a cleared pool as full, so it evicts too early.
 
     Likely from a counter of free slots beside the dict: the pool evicts long before it is full.
     """
@@ -96,22 +96,22 @@ class ClearKeepsCount(Fault):
     methods = ("clear-storm",)
 
     def forget(self, pool: Pool) -> None:
-        """Slots that are in use stay lost, but for one; working copies are spared."""
+        """All used slots but one are lost. Working copies are not affected."""
         lost = [] if pool is self.pools[WM] else list(pool.held.values())[1:]
         super().forget(pool)
         pool.free = [slot for slot in pool.free if slot not in lost]
 
 
 class ClearByTensor(Fault):
-    """Fills the entries of a cleared pool with zeros and leaves their keys.
+    """Fills the entries of a cleared pool with zeros and keeps their keys.
 
-    Likely where a buffer is "reset": what was to be a miss is a hit of nothing.
+    Likely if a clear "resets" the buffer: a lookup that should miss returns zeros.
     """
 
     methods = ("clear-storm",)
 
     def forget(self, pool: Pool) -> None:
-        """Zeros."""
+        """Write zeros into the held entries."""
         for slot in pool.held.values():
             entry = pool.slots[slot]
             for layer in () if entry is None else entry._keys_values:
@@ -120,9 +120,9 @@ class ClearByTensor(Fault):
 
 
 class MissesOnceAfterClear(Fault):
-    """Misses the first key that is looked up after a clear.
+    """Misses at the first lookup of a held key after a clear.
 
-    Likely from state that is built anew at the first use, too late for that use.
+    Likely from state that is built again at the first use, but too late for that use.
     """
 
     severity = BEHAVIOUR
@@ -132,12 +132,12 @@ class MissesOnceAfterClear(Fault):
         self.cleared: set[Pool] = set()
 
     def forget(self, pool: Pool) -> None:
-        """From here on the pool is not ready."""
+        """Remember that the pool was cleared."""
         super().forget(pool)
         self.cleared.add(pool)
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """Ready after the first key that it holds."""
+        """Miss once."""
         if pool in self.cleared and key in pool.held:
             self.cleared.remove(pool)
             return super().look_up(pool, -1)
@@ -145,14 +145,14 @@ class MissesOnceAfterClear(Fault):
 
 
 class ClearResetsStatistics(Fault):
-    """Sets hits and misses to zero when a pool is cleared.
+    """Sets hits and misses to zero when it clears a pool.
 
-    Likely where a pool is cleared by building a new one: recur is cleared at every search, so hit rates mean nothing.
+    Likely if a clear builds a new pool. Recur is cleared at every search, so hit rates become meaningless.
     """
 
     severity = BEHAVIOUR
 
     def forget(self, pool: Pool) -> None:
-        """Keys and counters."""
+        """Forget keys and counters."""
         super().forget(pool)
         pool.hits = pool.misses = 0

@@ -1,4 +1,4 @@
-"""Faults of counting: a cache that answers right, and says something else of itself."""
+"""Faults of counting: a cache that gives correct answers and wrong statistics."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 class CountsTwice(Fault):
     """Counts every lookup twice.
 
-    Likely where pool and manager both count: UniZero's manager was written so that they could.
+    Likely if pool and manager both count, which UniZero's manager allowed.
     """
 
     severity = BEHAVIOUR
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """Once here, once there."""
+        """Count the lookup once more."""
         pool.hits += key in pool.held
         pool.misses += key not in pool.held
         return super().look_up(pool, key)
@@ -33,76 +33,76 @@ class CountsTwice(Fault):
 class ForgetsMisses(Fault):
     """Does not count misses.
 
-    Likely from an early `return None`: the hit rate is then always 1.
+    Likely from an early `return None`: then the hit rate is always 1.
     """
 
     severity = BEHAVIOUR
 
     def stats(self, pool: PoolId) -> PoolStats:
-        """None ever."""
+        """Report zero."""
         return replace(super().stats(pool), misses=0)
 
 
 class SwapsHitsAndMisses(Fault):
     """Reports hits as misses and misses as hits.
 
-    Likely where a tuple of counters is unpacked in another order.
+    Likely if a tuple of counters is unpacked in another order.
     """
 
     severity = BEHAVIOUR
 
     def stats(self, pool: PoolId) -> PoolStats:
-        """Crosswise."""
-        told = super().stats(pool)
-        return replace(told, hits=told.misses, misses=told.hits)
+        """Exchange the two counters."""
+        stats = super().stats(pool)
+        return replace(stats, hits=stats.misses, misses=stats.hits)
 
 
 class ForgetsEvictions(Fault):
     """Does not count evictions.
 
-    Likely where a ring overwrites without noticing that somebody lived there.
+    Likely if a ring overwrites a slot and does not check whether a key was in it.
     """
 
     severity = BEHAVIOUR
     methods = ("pool-pressure",)
 
     def stats(self, pool: PoolId) -> PoolStats:
-        """None ever."""
+        """Report zero."""
         return replace(super().stats(pool), evictions=0)
 
 
 class CountsUpdatesAsEvictions(Fault):
     """Counts an update of a held key as an eviction.
 
-    Likely where whatever overwrites a slot is taken for an eviction.
+    Likely if every overwrite of a slot counts as an eviction.
     """
 
     severity = BEHAVIOUR
     methods = ("clear-storm",)
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
-        """One too many."""
+        """Count an update."""
         pool.evictions += key in pool.held
         return super().take_slot(pool, key, priority)
 
 
 class LengthIsCapacity(Fault):
-    """Reports its slots as its length.
+    """Reports the number of its slots as its length.
 
-    Likely from `len(self.slots)`, with slots that are allocated beforehand.
+    Likely from `len(self.slots)`, if the slots are allocated at the start.
     """
 
     severity = BEHAVIOUR
 
     def stats(self, pool: PoolId) -> PoolStats:
-        """Full from the start."""
+        """The number of slots."""
         return replace(super().stats(pool), length=len(self.pool(pool).slots))
 
 
 class StatisticsRaise(Fault):
-    """Raises when it is asked for statistics before anything was looked up.
+    """Raises when its statistics are read before the first lookup.
 
-    Likely from a hit rate, which divides by the number of lookups.
+    Likely from a hit rate: it divides by the number of lookups.
     """
 
     severity = BEHAVIOUR
@@ -110,9 +110,9 @@ class StatisticsRaise(Fault):
     steps = 10_000
 
     def stats(self, pool: PoolId) -> PoolStats:
-        """Divides by zero."""
-        told = super().stats(pool)
-        assert told.hits is not None
-        assert told.misses is not None
-        told.hits / (told.hits + told.misses)
-        return told
+        """Divide by the number of lookups."""
+        stats = super().stats(pool)
+        assert stats.hits is not None
+        assert stats.misses is not None
+        stats.hits / (stats.hits + stats.misses)
+        return stats

@@ -1,4 +1,4 @@
-"""Faults of eviction: a pool that holds too much or too little, or gives up the wrong key."""
+"""Faults of eviction: a pool that holds too many or too few keys, or evicts the wrong one."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class KeepsOverwrittenKeys(Fault):
-    """Leaves a key in the dict when its slot is overwritten, so it finds another key's tensors.
+    """Keeps a key whose slot is overwritten, so the key returns another key's tensors.
 
-    Released LightZero (0.2.0) does: 3.4 % of a CartPole training's recur lookups were such wrong hits.
+    LightZero 0.2.0 does this: 3.4 % of the recur lookups of a CartPole training were such wrong hits.
     """
 
     methods = ("pool-pressure",)
@@ -32,7 +32,7 @@ class KeepsOverwrittenKeys(Fault):
         self.pointers: Counter[Pool] = Counter()
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
-        """The slot at the pointer, and nobody else is told."""
+        """The slot at the pointer; its old key stays in the dict."""
         del priority
         slot = pool.held[key] = self.pointers[pool]
         self.pointers[pool] = (slot + 1) % len(pool.slots)
@@ -40,21 +40,21 @@ class KeepsOverwrittenKeys(Fault):
 
 
 class OneSlotFewer(Fault):
-    """Has one slot fewer than it was asked for.
+    """Has one slot fewer than configured.
 
-    Likely from a ring that keeps one slot empty to tell full from empty.
+    Likely from a ring that keeps one slot empty to distinguish full from empty.
     """
 
     severity = BEHAVIOUR
     methods = ("pool-pressure", "clear-storm")
 
     def slots_of(self, pool: PoolId, slots: int) -> int:
-        """Off by one; working copies are spared."""
+        """One fewer. The wm pool is not affected."""
         return slots if pool == WM else max(1, slots - 1)
 
 
 class OneSlotMore(Fault):
-    """Has one slot more than it was asked for.
+    """Has one slot more than configured.
 
     Likely from `if len(pool) > limit` after the insertion instead of `>=` before it.
     """
@@ -63,31 +63,31 @@ class OneSlotMore(Fault):
     methods = ("clear-storm",)
 
     def slots_of(self, pool: PoolId, slots: int) -> int:
-        """Off by one."""
+        """One more. The wm pool is not affected."""
         return slots if pool == WM else slots + 1
 
 
 class RecurForOneEnvironment(Fault):
-    """Sizes recur by `num_simulations` and forgets the environments.
+    """Gives recur `num_simulations` slots instead of `num_simulations * env_num`.
 
-    UniZero's pools are sized from three numbers of the config; too small a pool loses keys in the middle of a search.
+    UniZero sizes its pools from three numbers of the config. A pool that is too small loses keys during a search.
     """
 
     severity = BEHAVIOUR
 
     def slots_of(self, pool: PoolId, slots: int) -> int:
-        """As if there were one environment."""
+        """Slots for one environment."""
         return slots // self.env_num if pool.family == "recur" else slots
 
 
 class SharesStorage(Fault):
-    """Has two slots share one storage.
+    """Has two slots with the same storage.
 
-    Likely from views into one buffer with a wrong stride: who writes one overwrites the other.
+    Likely from views into one buffer with a wrong stride: a write into one slot overwrites the other.
     """
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
-        """Slots 0 and 1 are one."""
+        """Slots 0 and 1 share their storage."""
         slot = super().take_slot(pool, key, priority)
         if slot == 1 and pool.slots[0] is not None:
             pool.slots[1] = pool.slots[0]
@@ -95,9 +95,9 @@ class SharesStorage(Fault):
 
 
 class UpdateTakesNewSlot(Fault):
-    """Gives a key that is set again a new slot, and drops the key when the ring comes round to the old one.
+    """Gives a key that is set again a new slot, and drops the key when it reuses the old slot.
 
-    The original of October 2025 does (`legacy-evicting`): the old slot still names the key as its own.
+    The original of October 2025 (`legacy-evicting`) does this: the old slot still names the key.
     """
 
     severity = BEHAVIOUR
@@ -121,29 +121,29 @@ class UpdateTakesNewSlot(Fault):
         return slot
 
     def forget(self, pool: Pool) -> None:
-        """Without the original's second quirk: nothing is left of a cleared pool."""
+        """Forget pointer and back-pointers too, which the original does not."""
         super().forget(pool)
         self.pointers[pool] = 0
         self.owners = {place: key for place, key in self.owners.items() if place[0] is not pool}
 
 
 class OwnersSurviveClear(UpdateTakesNewSlot):
-    """Leaves pointer and back-pointers as they are when it is cleared, so that later keys are dropped early.
+    """Does not reset pointer and back-pointers at a clear, so later keys are dropped early.
 
-    The other quirk of the original of October 2025.
+    The original of October 2025 (`legacy-evicting`) does this, too.
     """
 
     methods = ("clear-storm",)
 
     def forget(self, pool: Pool) -> None:
-        """The dict only."""
+        """Clear the dict only."""
         pool.held.clear()
 
 
 class UpdateEvicts(Fault):
-    """Evicts a key to make room for one that it holds already.
+    """Evicts a key when it sets a key that it already holds.
 
-    Likely where room is made before the key is looked for.
+    Likely if room is made before the key is looked up.
     """
 
     severity = BEHAVIOUR
@@ -151,16 +151,16 @@ class UpdateEvicts(Fault):
     steps = 1500
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
-        """Room first."""
+        """Make room first."""
         if not pool.free:
             pool.free.append(self.make_room(pool))
         return super().take_slot(pool, key, priority)
 
 
 class UpdateRenews(Fault):
-    """Moves a key that is set again to the back of the order, under FIFO.
+    """Declares FIFO, but a key that is set again leaves last.
 
-    Likely from `dict.pop` and insert; it is neither FIFO nor LRU.
+    Likely from `dict.pop` and insert. It is neither FIFO nor LRU.
     """
 
     severity = BEHAVIOUR
@@ -168,23 +168,23 @@ class UpdateRenews(Fault):
     steps = 2000
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
-        """As good as new."""
+        """Move a held key to the end."""
         if key in pool.held:
             pool.held[key] = pool.held.pop(key)
         return super().take_slot(pool, key, priority)
 
 
 class GetRenews(Fault):
-    """Moves a key that is looked up to the back of the order, under FIFO.
+    """Declares FIFO, but a key that is looked up leaves last.
 
-    Likely where FIFO and LRU share an `OrderedDict`.
+    Likely if FIFO and LRU share an `OrderedDict`.
     """
 
     severity = BEHAVIOUR
     methods = ("pool-pressure",)
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """A use counts."""
+        """Move the key to the end."""
         if key in pool.held:
             pool.held[key] = pool.held.pop(key)
         return super().look_up(pool, key)
@@ -193,21 +193,21 @@ class GetRenews(Fault):
 class LastInFirstOut(Fault):
     """Evicts the newest key.
 
-    Likely from `popitem()`, whose default is the last.
+    Likely from `popitem()`, which by default takes the last item.
     """
 
     severity = BEHAVIOUR
     methods = ("pool-pressure",)
 
     def victim(self, pool: Pool) -> int:
-        """The wrong end; working copies are spared."""
+        """The newest key. Working copies are not affected."""
         return super().victim(pool) if pool is self.pools[WM] else next(reversed(pool.held))
 
 
 class LruIgnoresGets(Fault):
-    """Declares LRU and evicts first in, first out: a lookup is no use.
+    """Declares LRU, but evicts first in, first out: lookups do not count as use.
 
-    Likely when the two strategies are one class with a flag.
+    Likely if the two strategies are one class with a flag.
     """
 
     eviction = "lru"
@@ -215,13 +215,13 @@ class LruIgnoresGets(Fault):
     methods = ("pool-pressure",)
 
     def use(self, pool: Pool, key: int) -> None:
-        """Nothing is noted."""
+        """Do nothing."""
 
 
 class LruIgnoresUpdates(Fault):
-    """Declares LRU and does not count a `set` of a held key as a use.
+    """Declares LRU, but a `set` of a held key does not count as use.
 
-    Likely where only `get` moves the key.
+    Likely if only `get` moves the key.
     """
 
     eviction = "lru"
@@ -230,15 +230,15 @@ class LruIgnoresUpdates(Fault):
     seed = 4
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
-        """In place, and in turn."""
+        """Leave a held key where it is in the order."""
         held = pool.held.get(key)
         return super().take_slot(pool, key, priority) if held is None else held
 
 
 class LruEvictsMostRecent(Fault):
-    """Declares LRU and evicts the most recently used key.
+    """Declares LRU, but evicts the most recently used key.
 
-    Likely from a comparison the wrong way round.
+    Likely from a reversed comparison.
     """
 
     eviction = "lru"
@@ -246,14 +246,14 @@ class LruEvictsMostRecent(Fault):
     methods = ("pool-pressure",)
 
     def victim(self, pool: Pool) -> int:
-        """The wrong end; working copies are spared."""
+        """The newest key. Working copies are not affected."""
         return super().victim(pool) if pool is self.pools[WM] else next(reversed(pool.held))
 
 
 class PriorityEvictsHighest(Fault):
-    """Declares PRIORITY and evicts the highest.
+    """Declares PRIORITY, but evicts the highest priority.
 
-    Likely with a heap, which has its least number on top.
+    Likely from a heap, whose top is its least number.
     """
 
     eviction = "priority"
@@ -261,14 +261,14 @@ class PriorityEvictsHighest(Fault):
     methods = ("pool-pressure",)
 
     def victim(self, pool: Pool) -> int:
-        """The best."""
+        """The key of the highest priority."""
         return max(pool.held, key=lambda key: pool.priorities[key])
 
 
 class PriorityEvictsNewestEqual(Fault):
-    """Declares PRIORITY and evicts, among equals, the newest.
+    """Declares PRIORITY, but evicts the newest of several keys with the lowest priority.
 
-    Likely where ages are kept as negative numbers, or not at all.
+    Likely if ages are stored as negative numbers, or not at all.
     """
 
     eviction = "priority"
@@ -277,30 +277,30 @@ class PriorityEvictsNewestEqual(Fault):
     steps = 1500
 
     def victim(self, pool: Pool) -> int:
-        """The last of the lowest; working copies are spared."""
+        """The last key of the lowest priority. Working copies are not affected."""
         if pool is self.pools[WM]:
             return super().victim(pool)
         return min(reversed(pool.held), key=lambda key: pool.priorities[key])
 
 
 class PriorityRaisesUnset(Fault):
-    """Raises on the first eviction when no priorities were given.
+    """Raises at the first eviction if no priorities were given.
 
-    UniZero's manager of October 2025 did: it took the minimum of an empty dict.
+    UniZero's manager of October 2025 did this: it took the minimum of an empty dict.
     """
 
     eviction = "priority"
     methods = ("numeric-edge", "mcts")
 
     def victim(self, pool: Pool) -> int:
-        """0 counts as none here."""
+        """The minimum over keys with a priority other than 0."""
         return min((rank, key) for key, rank in pool.priorities.items() if rank)[1]
 
 
 class PriorityKeepsFirst(Fault):
-    """Declares PRIORITY and keeps the priority that a key was first set with, whatever it is set with again.
+    """Declares PRIORITY, but ignores the priority of a `set` of a held key.
 
-    Likely where an update copies the value into its slot and returns early.
+    Likely if an update copies the value into its slot and returns early.
     """
 
     eviction = "priority"
@@ -308,14 +308,14 @@ class PriorityKeepsFirst(Fault):
     methods = ("fuzz",)
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
-        """Deaf where the key is held."""
+        """Ignore the priority if the key is held."""
         return super().take_slot(pool, key, None if key in pool.held else priority)
 
 
 class PriorityHeapSurvivesClear(Fault):
-    """Leaves the heap of priorities as it is when a pool is cleared, and stumbles over its dead keys.
+    """Does not clear the heap of priorities with the pool, and later evicts keys that are gone.
 
-    Likely wherever one pool is kept in two structures.
+    Likely if one pool is kept in two structures.
     """
 
     eviction = "priority"
@@ -328,20 +328,20 @@ class PriorityHeapSurvivesClear(Fault):
         self.ages = count()
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
-        """A heap beside the dict."""
+        """Add the key to a heap as well."""
         slot = super().take_slot(pool, key, priority)
         heapq.heappush(self.heaps[pool], (pool.priorities[key], next(self.ages), key))
         return slot
 
     def victim(self, pool: Pool) -> int:
-        """The top of the heap, held or not."""
+        """The top of the heap, even if its key is gone."""
         return heapq.heappop(self.heaps[pool])[-1]
 
 
 class LengthNeverShrinks(Fault):
-    """Keeps a record of every key that it ever held.
+    """Counts every key that it ever held in its length.
 
-    Likely from tombstones that nobody collects: a slow leak of memory, and a length that lies.
+    Likely from tombstones that are never removed: memory leaks slowly, and the length is wrong.
     """
 
     severity = BEHAVIOUR
@@ -351,10 +351,10 @@ class LengthNeverShrinks(Fault):
         self.records: dict[Pool, set[int]] = {pool: set() for pool in self.pools.values()}
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
-        """One more record."""
+        """Add a record."""
         self.records[pool].add(key)
         return super().take_slot(pool, key, priority)
 
     def stats(self, pool: PoolId) -> PoolStats:
-        """The length is that of the records."""
+        """Report the number of records as the length."""
         return replace(super().stats(pool), length=len(self.records[self.pool(pool)]))

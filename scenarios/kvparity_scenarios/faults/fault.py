@@ -1,4 +1,4 @@
-"""`Fault`: a sound cache with one thing wrong, and what a comparison should find of it.
+"""`Fault`: a correct cache with one fault, and what a comparison must find.
 
 Axes: `L` layers, `N` samples, `H` heads, `T` tokens, `D` head dim.
 """
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Fault(CorrectCache):
-    """A cache with one fault.
+    """A cache with one fault. The first line of its docstring is its summary in `kvparity list faults`.
 
     Attributes:
-        severity: what a comparison finds of it: `corruption` or `behaviour`.
-        methods: scenarios and bundled traces, each of which finds that within `steps` operations, with `seed`; `fuzz`
-            is fuzzing, for as many examples; `threads` alone stands for a fault that one thread never meets.
+        severity: the severity of what a comparison finds: `corruption` or `behaviour`.
+        methods: scenarios and bundled traces. Each of them finds it within `steps` operations, with `seed`. `fuzz`
+            finds it within as many examples. `threads` alone means that only several threads show the fault.
     """
 
     severity: ClassVar[str] = CORRUPTION

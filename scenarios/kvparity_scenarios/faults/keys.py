@@ -1,4 +1,4 @@
-"""Faults of keys and pools: what is looked up is not what was stored, or not where."""
+"""Faults of keys and pools: a lookup uses another key or another pool than the set did."""
 
 from __future__ import annotations
 
@@ -14,70 +14,70 @@ if TYPE_CHECKING:
 
 
 class KeysLoseUpperHalf(Fault):
-    """Keeps the low 32 bits of a key.
+    """Uses only the low 32 bits of a key.
 
-    Likely where keys pass through an `int32` array or a C extension.
+    Likely if keys pass through an `int32` array or a C extension.
     """
 
     methods = ("numeric-edge",)
 
     def key(self, key: int) -> int:
-        """The lower half."""
+        """The low 32 bits."""
         return key & 0xFFFF_FFFF
 
 
 class KeysLoseSign(Fault):
-    """Masks the sign of a key away.
+    """Ignores the highest bit of a key.
 
-    Likely where unsigned keys have to fit torch's or SQLite's signed 64-bit integers.
+    Likely if unsigned keys must fit into the signed 64-bit integers of torch or SQLite.
     """
 
     methods = ("numeric-edge",)
 
     def key(self, key: int) -> int:
-        """All but the highest bit."""
+        """The low 63 bits."""
         return key & (2**63 - 1)
 
 
 class KeysAsFloats(Fault):
-    """Keeps keys as floating-point numbers, which have 53 bits for 64.
+    """Stores keys as floating-point numbers, which hold 53 of their 64 bits.
 
-    Likely where keys pass through JSON or a DataFrame.
+    Likely if keys pass through JSON or a DataFrame.
     """
 
     methods = ("numeric-edge",)
 
     def key(self, key: int) -> int:
-        """To the nearest double."""
+        """The nearest double."""
         return int(float(key))
 
 
 class ComparesShortHashes(Fault):
-    """Finds a key by 10 bits of it and does not compare the rest.
+    """Compares only 10 bits of a key.
 
-    Likely in a hash table of one's own that stores hashes and not keys.
+    Likely in a home-made hash table that stores hashes instead of keys.
     """
 
     def key(self, key: int) -> int:
-        """The bucket."""
+        """The number of the bucket."""
         return key % 1024
 
 
 class UnsignedKeysMiss(Fault):
-    """Stores keys as signed and looks them up as unsigned integers, so half of all keys are never found.
+    """Sets keys as signed and looks them up as unsigned integers, so half of all keys always miss.
 
-    Likely where set and get convert keys at different places.
+    Likely if set and get convert keys in different places.
     """
 
     severity = BEHAVIOUR
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Signed."""
+        """Convert the key to a signed integer."""
         super().set(pool, key - 2**64 if key >= 2**63 else key, value, priority=priority)
 
 
 class KeyZeroIsNoKey(Fault):
-    """Takes key 0 for no key.
+    """Treats key 0 as no key.
 
     Likely from `if not key`.
     """
@@ -86,95 +86,95 @@ class KeyZeroIsNoKey(Fault):
     methods = ("numeric-edge",)
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """Truth instead of identity."""
+        """Test whether it is true instead of whether it is None."""
         return super().look_up(pool, key or -1)
 
 
 class SlotZeroIsNoSlot(Fault):
-    """Takes slot 0 for no slot.
+    """Treats slot 0 as no slot.
 
-    Likely from `if not slot` or `slot or ...` after `dict.get`: LightZero's lookups are written that way.
+    Likely from `if not slot` or `slot or ...` after `dict.get`: LightZero's lookups are written in this way.
     """
 
     severity = BEHAVIOUR
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """Truth instead of identity."""
+        """Test whether it is true instead of whether it is None."""
         return super().look_up(pool, key if pool.held.get(key) else -1)
 
 
 class EmptyEntriesMiss(Fault):
-    """Takes an entry without valid tokens for a miss.
+    """Misses if an entry has no valid tokens.
 
-    Likely from `if not entry`, which asks for a length.
+    Likely from `if not entry`, which tests the length.
     """
 
     severity = BEHAVIOUR
     methods = ("numeric-edge",)
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """Truth instead of identity."""
+        """Test whether it is true instead of whether it is None."""
         found = super().look_up(pool, key)
         return found if found is None or found.size else None
 
 
 class UnknownKeysHitSlotZero(Fault):
-    """Gives out slot 0 for a key that it does not hold.
+    """Returns the entry of slot 0 for a key that it does not hold.
 
-    Likely from `dict.get(key, 0)`: released LightZero indexes a list with what it found, and None raises there.
+    Likely from `dict.get(key, 0)`: in LightZero 0.2.0 the result is a list index, and None would raise.
     """
 
     methods = ("numeric-edge", "mcts")
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """A default that is a slot."""
+        """Slot 0 instead of a miss."""
         found = super().look_up(pool, key)
         return pool.slots[0] if found is None else found
 
 
 class SharesInitPools(Fault):
-    """Has one init pool for all environments.
+    """Uses one init pool for all environments.
 
-    Likely from `[pool] * env_num`, which is one pool `env_num` times.
+    Likely from `[pool] * env_num`, which is the same pool `env_num` times.
     """
 
     methods = ("revisit",)
 
     def pool(self, name: PoolId) -> Pool:
-        """Environment 0's for all."""
+        """The init pool of environment 0."""
         return super().pool(init(0) if name.family == "init" and name in self.pools else name)
 
 
 class MixesInitAndRecur(Fault):
-    """Keeps what a search writes in an init pool.
+    """Stores the entries of recur in an init pool.
 
-    Likely where one function serves both pools and a flag goes wrong.
+    Likely if one function serves both pools and a flag is wrong.
     """
 
     methods = ("revisit",)
 
     def pool(self, name: PoolId) -> Pool:
-        """Environment 0's init pool is recur."""
+        """The init pool of environment 0 instead of recur."""
         return super().pool(init(0) if name == RECUR else name)
 
 
 class ReadsNextEnvironment(Fault):
-    """Looks a search's keys up in the next environment's init pool.
+    """Uses the init pool of the next environment in a checkout.
 
-    Likely from an index that starts at 1. Mostly it misses; a latent that environments share gets another's context.
+    Likely from an index that starts at 1. It mostly misses. A latent that environments share gets another's context.
     """
 
     methods = ("revisit",)
 
     def checkout(self, env: int, key: int) -> Any | None:
-        """One too far."""
+        """Use the next environment."""
         return super().checkout((env + 1) % self.env_num, key)
 
 
 class PositionForEnvironment(Fault):
-    """Takes an environment's position in the batch for its number.
+    """Uses an environment's position in the batch as its number.
 
-    UniZero's environments finish at different times, and the ready ones shrink to a batch; with all ready it is right.
+    UniZero's environments finish at different times, and a batch has only the ready ones. If all are ready, it works.
     """
 
     severity = BEHAVIOUR
@@ -185,32 +185,32 @@ class PositionForEnvironment(Fault):
         self.position = 0
 
     def checkout(self, env: int, key: int) -> Any | None:
-        """Counts the checkouts of a batch."""
+        """Use the position of the checkout in its batch."""
         env, self.position = self.position, (self.position + 1) % self.env_num
         return super().checkout(env, key)
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """A batch of checkouts ends with the first set."""
+        """Set, which ends a batch of checkouts."""
         self.position = 0
         super().set(pool, key, value, priority=priority)
 
 
 class CheckoutSkipsInit(Fault):
-    """Looks a search's keys up in recur only.
+    """Looks only in recur in a checkout, not in the init pool.
 
-    Likely where a two-level lookup is split in two functions: every search then starts without its history.
+    Likely if the two-level lookup is split into two functions. Then every search starts without its history.
     """
 
     severity = BEHAVIOUR
 
     def checkout(self, env: int, key: int) -> Any | None:  # noqa: ARG002 - that is the fault
-        """One level."""
+        """Look in recur only."""
         found = self.look_up(self.pool(RECUR), self.key(key))
         return None if found is None else self.working_copy(found)
 
 
 class CheckoutSkipsRecur(Fault):
-    """Looks a search's keys up in the init pool only.
+    """Looks only in the init pool in a checkout, not in recur.
 
     Likely for the same reason.
     """
@@ -218,22 +218,22 @@ class CheckoutSkipsRecur(Fault):
     severity = BEHAVIOUR
 
     def checkout(self, env: int, key: int) -> Any | None:
-        """The other level."""
+        """Look in the init pool only."""
         found = self.look_up(self.pool(init(env)), self.key(key))
         return None if found is None else self.working_copy(found)
 
 
 class CheckoutPrefersRecur(Fault):
-    """Looks in recur first.
+    """Looks in recur before the init pool in a checkout.
 
-    Likely as an optimisation, since most hits are there: a root met again in the tree then gets the tree's context.
+    Likely as an optimisation, because most hits are there. A root that comes again in the tree gets the tree's context.
     """
 
     severity = BEHAVIOUR
     methods = ("revisit",)
 
     def checkout(self, env: int, key: int) -> Any | None:
-        """The wrong order."""
+        """Look in recur first."""
         found = self.look_up(self.pool(RECUR), self.key(key))
         if found is None:
             found = self.look_up(self.pool(init(env)), self.key(key))
@@ -241,15 +241,15 @@ class CheckoutPrefersRecur(Fault):
 
 
 class PromotesHits(Fault):
-    """Stores what a search found in recur in the environment's init pool too.
+    """Copies what a checkout finds in recur into the environment's init pool.
 
-    Likely as an optimisation of a two-level cache: the init pool then outlives what recur is cleared of.
+    Likely as an optimisation of a two-level cache. The entry then stays when recur is cleared.
     """
 
     methods = ("revisit",)
 
     def checkout(self, env: int, key: int) -> Any | None:
-        """A hit is a set."""
+        """Set what recur held."""
         found = self.look_up(self.pool(init(env)), self.key(key))
         if found is None:
             found = self.look_up(self.pool(RECUR), self.key(key))

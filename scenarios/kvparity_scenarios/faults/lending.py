@@ -1,4 +1,4 @@
-"""Faults of lending: what a `get` or a checkout gives out is not the entry, or not a copy of it."""
+"""Faults of lending: a `get` does not return the entry, or a checkout does not return a copy of it."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 
 
 class WorkingCopyIsEntry(Fault):
-    """Lends the entry itself to be written into.
+    """Lends the entry itself as a working copy, so the consumer writes into it.
 
-    UniZero's first manager put the entry into the wm pool by reference: the transformer wrote into it.
+    UniZero's first manager put the entry into the wm pool by reference, and the transformer wrote into it.
     """
 
     def working_copy(self, found: KeysValues) -> Any:
-        """No copy."""
+        """The entry itself."""
         return found
 
 
 class WorkingCopySharesV(Fault):
-    """Copies K for the consumer and lends the entry's own V.
+    """Copies only K into a working copy, and lends the entry's own V.
 
-    Likely where one of two lines has a `.clone()`.
+    Likely if only one of two lines has a `.clone()`.
     """
 
     def working_copy(self, found: KeysValues) -> Any:
-        """Half a copy."""
+        """A copy of K, and the entry's V."""
         tensors, sizes = read(found)
         return KeysValues([tensor if i % 2 else tensor.clone() for i, tensor in enumerate(tensors)], sizes)
 
 
 class WorkingCopySharesSizes(Fault):
-    """Copies tensors for the consumer and shares the objects that hold the sizes.
+    """Copies the tensors into a working copy, and shares the objects that hold the sizes.
 
-    Likely with `copy.copy`, which copies one level: the consumer appends a token, and the entry grows by one.
+    Likely with `copy.copy`, which copies one level: the consumer appends a token, and the size of the entry grows.
     """
 
     def working_copy(self, found: KeysValues) -> Any:
-        """The copy becomes the entry's tensors, the shell is shared."""
+        """Both share the layers. The entry gets copies of the tensors."""
         for layer in found._keys_values:
             for cache in (layer._k_cache, layer._v_cache):
                 cache._cache = cache._cache.clone()
@@ -55,21 +55,21 @@ class WorkingCopySharesSizes(Fault):
 
 
 class WorkingCopyLosesSizes(Fault):
-    """Lends a working copy whose layers are made anew at each look: a size that its consumer writes is lost.
+    """Lends a working copy that builds its layers at each access, so sizes that the consumer writes are lost.
 
-    Likely where a wrapper builds the layers in a property: the tensors are shared and integers are not.
+    Likely if a wrapper builds the layers in a property: tensors are shared, integers are not.
     """
 
     def working_copy(self, found: KeysValues) -> Any:
-        """A right copy, behind a property."""
-        return _MadeAnew(super().working_copy(found))
+        """A correct copy, behind a property."""
+        return _BuildsLayersAgain(super().working_copy(found))
 
 
-class _MadeAnew:
-    """Makes the layers of an entry anew at each look.
+class _BuildsLayersAgain:
+    """Builds the layers of an entry at each access.
 
     Args:
-        entry: whose tensors and sizes they have.
+        entry: the source of their tensors and sizes.
     """
 
     def __init__(self, entry: KeysValues) -> None:
@@ -81,16 +81,16 @@ class _MadeAnew:
 
 
 class WorkingCopyJoinsEqualTensors(Fault):
-    """Stores equal tensors of a working copy once: a token that is written into K shows in V, too.
+    """Stores equal tensors of a working copy only once, so a token written into K also appears in V.
 
-    Likely from deduplication: K and V of a fresh context are equal, all zeros, until the first token is appended.
+    Likely from deduplication: K and V of a new context are all zeros, and so equal, until the first token is appended.
     """
 
     methods = ("numeric-edge",)
     steps = 2000
 
     def working_copy(self, found: KeysValues) -> Any:
-        """One tensor for all that are equal."""
+        """Use one tensor for all equal ones."""
         tensors, sizes = copies(super().working_copy(found))
         for index, tensor in enumerate(tensors):
             for earlier in tensors[:index]:
@@ -100,37 +100,37 @@ class WorkingCopyJoinsEqualTensors(Fault):
 
 
 class OneWorkingCopy(Fault):
-    """Lends one and the same working copy to all environments.
+    """Lends the same working copy to all environments.
 
-    Likely where an attribute `self.working_copy` saves allocations, tried with one environment.
+    Likely if an attribute `self.working_copy` saves allocations, and was tested with one environment.
     """
 
     def working_copy(self, found: KeysValues) -> Any:
-        """Slot 0 of the wm pool."""
+        """Always slot 0 of the wm pool."""
         wm = self.pools[WM]
         copied = wm.slots[0] = copy_into(found, wm.slots[0])
         return copied
 
 
 class WorkingCopiesTooFew(Fault):
-    """Takes a working copy back one checkout too early.
+    """Reuses a working copy one checkout too early.
 
-    Likely from an off-by-one in the wm pool: the last environment's checkout overwrites what the first is writing into.
+    Likely from an off-by-one in the wm pool: the last environment's checkout overwrites the working copy of the first.
     """
 
     def slots_of(self, pool: PoolId, slots: int) -> int:
-        """One fewer."""
+        """One slot fewer in the wm pool."""
         return max(1, slots - 1) if pool == WM else slots
 
 
 class WorkingCopyNeverFilled(Fault):
     """Lends a working copy of zeros, of the right shape.
 
-    UniZero kept old attributes that were initialised and never filled: their readers got silent emptiness.
+    UniZero kept old attributes that were initialised but never filled: code that read them got zeros.
     """
 
     def working_copy(self, found: KeysValues) -> Any:
-        """Allocated, and that is all."""
+        """Allocate, and copy nothing."""
         tensors, _ = read(found)
         return KeysValues([torch.zeros_like(tensor) for tensor in tensors], [0] * len(tensors))
 
@@ -138,11 +138,11 @@ class WorkingCopyNeverFilled(Fault):
 class LendsNeighbour(Fault):
     """Lends the slot before the one that holds the key.
 
-    Likely where slots are counted from 1 on one side.
+    Likely if slots are counted from 1 in one place.
     """
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """One off, where there is a neighbour."""
+        """The slot before, if it is filled."""
         found = super().look_up(pool, key)
         return None if found is None else pool.slots[pool.held[key] - 1] or found
 
@@ -150,11 +150,11 @@ class LendsNeighbour(Fault):
 class LendsValidTokensOnly(Fault):
     """Lends the valid tokens only, without the padding after them.
 
-    Likely through LightZero's `cache.get()`, which slices: there is no room left to append a token.
+    Likely through LightZero's `cache.get()`, which slices: there is no room for another token.
     """
 
     def lend(self, found: KeysValues) -> Any:
-        """Views, cut short."""
+        """Shorter views."""
         tensors, sizes = read(found)
         cut = [tensor[:, :, :size] for tensor, size in zip(tensors, sizes, strict=True)]
         return KeysValues(cut, sizes)
@@ -163,7 +163,7 @@ class LendsValidTokensOnly(Fault):
 class LendsWithoutSamples(Fault):
     """Lends tensors without their first axis.
 
-    Likely from `squeeze(0)` or `[0]`, since an entry always has one sample.
+    Likely from `squeeze(0)` or `[0]`, because an entry always has one sample.
     """
 
     def lend(self, found: KeysValues) -> Any:
@@ -175,37 +175,37 @@ class LendsWithoutSamples(Fault):
 class LendsLists(Fault):
     """Lends a list of tensors instead of an entry.
 
-    Likely where a cache is written for another model: whoever reads `.size` of it raises, or worse, does not.
+    Likely if the cache was written for another model: code that reads `.size` raises or, worse, does not.
     """
 
     def lend(self, found: KeysValues) -> Any:
-        """Rubbish, to a UniZero."""
+        """The tensors as a list."""
         return read(found)[0]
 
 
 class LendsFalse(Fault):
-    """Answers False for a miss, where None is the contract.
+    """Returns False for a miss instead of None.
 
-    Likely from `return key in self and ...`: callers that ask `is not None` take it for an entry.
+    Likely from `return key in self and ...`: callers that test `is not None` use it as an entry.
     """
 
     methods = ("clear-storm", "revisit")
 
     def get(self, pool: PoolId, key: int) -> Any | None:
-        """Not None."""
+        """False instead of None."""
         return super().get(pool, key) or False
 
 
 class GetConsumes(Fault):
-    """Forgets an entry when it is looked up.
+    """Forgets an entry after its first lookup.
 
-    Likely from `dict.pop` in place of `dict.get`.
+    Likely from `dict.pop` instead of `dict.get`.
     """
 
     severity = BEHAVIOUR
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """Once."""
+        """Look up, and forget the key."""
         found = super().look_up(pool, key)
         if found is not None:
             pool.free.append(pool.held.pop(key))
@@ -214,15 +214,15 @@ class GetConsumes(Fault):
 
 
 class GetStoresMisses(Fault):
-    """Stores an empty entry under each key that it misses, and finds that the next time.
+    """Stores an empty entry under each key that misses, and returns it at the next lookup.
 
-    Likely from a `defaultdict`, or `dict.setdefault` in a getter.
+    Likely from a `defaultdict`, or from `dict.setdefault` in a getter.
     """
 
     methods = ("revisit", "mcts")
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """A miss is a set."""
+        """Set zeros on a miss."""
         found = super().look_up(pool, key)
         if found is None and any(pool.slots):
             shape = next(filter(None, pool.slots))
@@ -232,9 +232,9 @@ class GetStoresMisses(Fault):
 
 
 class LendsOneBuffer(Fault):
-    """Copies what a `get` finds into one buffer and lends that, so the next `get` overwrites it.
+    """Lends one buffer for all lookups, so the next `get` overwrites what the last one returned.
 
-    Likely as a protection of entries that saves allocations: UniZero looks all roots up before it reads the first.
+    Likely to protect entries without allocations. But UniZero looks up all roots before it reads the first.
     """
 
     def __init__(self, config: Any, env_num: int) -> None:
@@ -242,21 +242,21 @@ class LendsOneBuffer(Fault):
         self.buffer: KeysValues | None = None
 
     def lend(self, found: KeysValues) -> Any:
-        """Right until the next one."""
+        """The buffer, with a copy of the entry."""
         self.buffer = copy_into(found, self.buffer)
         return self.buffer
 
 
 class WritesIntoLoans(Fault):
-    """Adds a positional difference to an entry in place each time that it is looked up.
+    """Changes the entry in place at each lookup, after it copied the answer.
 
-    Likely in a sliding window: UniZero corrects positions with `+=`, and the second reader gets them twice.
+    Likely in a sliding window: UniZero corrects positions with `+=`, and the second reader gets the correction twice.
     """
 
     methods = ("numeric-edge", "revisit")
 
     def lend(self, found: KeysValues) -> Any:
-        """Right the first time."""
+        """A copy of the entry, which is then changed."""
         answer = clone(found)
         for tensor in read(found)[0]:
             tensor.add_(1)
@@ -266,10 +266,10 @@ class WritesIntoLoans(Fault):
 class LendsInOtherLayout(Fault):
     """Lends tensors with heads and tokens exchanged.
 
-    Likely where an attention kernel wants `[N, T, H, D]`.
+    Likely if an attention kernel needs `[N, T, H, D]`.
     """
 
     def lend(self, found: KeysValues) -> Any:
-        """Transposed."""
+        """`[N, T, H, D]` instead of `[N, H, T, D]`."""
         tensors, sizes = copies(found)
         return KeysValues([tensor.transpose(1, 2) for tensor in tensors], sizes)

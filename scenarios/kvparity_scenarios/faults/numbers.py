@@ -1,4 +1,4 @@
-"""Faults of numbers: everything is copied, and not everything comes out as it went in."""
+"""Faults of numbers: everything is copied, but some numbers change."""
 
 from __future__ import annotations
 
@@ -37,41 +37,41 @@ def _least_normal(tensor: torch.Tensor) -> float:
 
 
 class RoundsThroughHalf(Fault):
-    """Keeps entries in half precision and gives them back in the type that they came in.
+    """Stores entries in half precision and returns them in their own type.
 
-    Likely as a way to halve memory.
+    Likely to save half of the memory.
     """
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """24 bits of mantissa become 11."""
+        """Round 24 bits of mantissa to 11."""
         del target
         return _changed(value, lambda tensor: tensor.half().to(tensor.dtype))
 
 
 class NarrowsFloat64(Fault):
-    """Keeps float64 as float32.
+    """Stores float64 as float32.
 
-    Likely from a buffer allocated with torch's default dtype.
+    Likely from a buffer of torch's default dtype.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Doubles lose half of their bits."""
+        """Convert doubles to floats."""
         del target
         return _changed(value, lambda tensor: tensor.float() if tensor.dtype == torch.float64 else tensor)
 
 
 class WidensBfloat16(Fault):
-    """Keeps bfloat16 as float32: every number is equal, and the model then computes in another type.
+    """Stores bfloat16 as float32: the numbers are equal, but the model computes in another type.
 
-    Likely from a buffer allocated with torch's default dtype, under mixed precision.
+    Likely from a buffer of torch's default dtype, under mixed precision.
     """
 
     methods = ("multitask", "numeric-edge")
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """No number changes."""
+        """Convert; no number changes."""
         del target
         return _changed(value, lambda tensor: tensor.float() if tensor.dtype == torch.bfloat16 else tensor)
 
@@ -79,105 +79,105 @@ class WidensBfloat16(Fault):
 class ReplacesNan(Fault):
     """Replaces NaN by zero.
 
-    Likely from a `nan_to_num` put in while debugging: it hides a diverged model.
+    Likely from a `nan_to_num` that was added for debugging. It hides that a model has diverged.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """NaN becomes 0."""
+        """Replace NaN."""
         del target
         return _changed(value, lambda tensor: torch.where(tensor.isnan(), 0, tensor))
 
 
 class ForgetsNanPayload(Fault):
-    """Gives back every NaN as the same one.
+    """Returns every NaN with the same bits, so payloads are lost.
 
-    Likely where numbers go through text, JSON or another library.
+    Likely if numbers go through text, JSON or another library.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """One NaN for all."""
+        """Replace every NaN by the default one."""
         del target
         return _changed(value, lambda tensor: torch.where(tensor.isnan(), float("nan"), tensor))
 
 
 class ClampsInfinity(Fault):
-    """Clamps infinities to the greatest finite number.
+    """Replaces infinity by the greatest finite number.
 
-    Likely from a conversion between types that saturates.
+    Likely from a saturating conversion between types.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """No infinities; NaN stays."""
+        """Clamp; NaN stays."""
         del target
         return _changed(value, lambda tensor: tensor.clamp(*_finite(tensor)))
 
 
 class NormalisesNegativeZero(Fault):
-    """Gives back -0.0 as 0.0, which `==` and `torch.equal` call equal.
+    """Returns 0.0 for -0.0, which are equal for `==` and `torch.equal`.
 
-    Likely from adding zero: a bias, or a masked sum.
+    Likely from the addition of zero: a bias, or a masked sum.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """No minus signs on zeros."""
+        """Replace every zero by 0.0."""
         del target
         return _changed(value, lambda tensor: torch.where(tensor == 0, 0, tensor))
 
 
 class FlushesDenormals(Fault):
-    """Flushes denormal numbers to zero.
+    """Replaces denormal numbers by zero.
 
-    Likely where `torch.set_flush_denormal` is on and numbers are computed with on the way.
+    Likely if `torch.set_flush_denormal` is on and the cache computes with the numbers.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Nothing between zero and the least normal number."""
+        """Replace what is smaller than the least normal number."""
         del target
         return _changed(value, lambda tensor: torch.where(tensor.abs() < _least_normal(tensor), 0 * tensor, tensor))
 
 
 class NegativeSizes(Fault):
-    """Says of an empty entry that -1 of its tokens are valid.
+    """Returns size -1 for an entry without valid tokens.
 
-    Likely where sizes are kept as the index of the last token.
+    Likely if sizes are stored as the index of the last token.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Size 0 becomes -1."""
+        """Replace size 0 by -1."""
         del target
         return _resized(value, lambda size: size or -1)
 
 
 class HugeSizes(Fault):
-    """Says of an empty entry that 2^32 - 1 of its tokens are valid.
+    """Returns size 2^32 - 1 for an entry without valid tokens.
 
-    Likely where sizes go through unsigned integers and a subtraction.
+    Likely if sizes go through unsigned integers and a subtraction.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Size 0 becomes huge."""
+        """Replace size 0 by 2^32 - 1."""
         del target
         return _resized(value, lambda size: size or 2**32 - 1)
 
 
 class FlipsABit(Fault):
-    """Flips one bit once in 10,000 sets.
+    """Flips one bit in each 10,000th set.
 
-    Likely from memory that is used after it was freed, or from failing hardware.
+    Likely from memory that is used after it was freed, or from defective hardware.
     """
 
     methods = ("numeric-edge",)
@@ -188,7 +188,7 @@ class FlipsABit(Fault):
         self.sets = 0
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Right 9,999 times."""
+        """A correct copy 9,999 times."""
         del target
         entry = clone(value)
         self.sets += 1

@@ -1,6 +1,6 @@
-"""Faults of caches that several threads call: right with one thread, so that no scenario finds them.
+"""Faults that only several threads show: with one thread these caches are correct, so no scenario finds them.
 
-`kvparity.judging.linearity` does, given the moment at which another thread comes in.
+`kvparity.judging.linearity` finds them if another thread runs at the right moment.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class IndexesBeforeWriting(Fault):
-    """Enters a key in the index before its slot is written, so that another thread finds the slot's earlier content.
+    """Makes a key visible before its slot is written, so another thread finds the slot's old content.
 
-    Likely where only the copy was left out of the lock because it takes long.
+    Likely if only the copy is outside of the lock, because it takes long.
 
     Attributes:
-        between: called after the one and before the other: where another thread may come in.
+        between: called between the two steps. Another thread may run there.
     """
 
     methods = ("threads",)
@@ -31,7 +31,7 @@ class IndexesBeforeWriting(Fault):
         self.between = _yield
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Indexed, then written."""
+        """Enter the key, then write the slot."""
         held = self.pool(pool)
         slot = self.take_slot(held, self.key(key), priority)
         self.between()
@@ -39,12 +39,12 @@ class IndexesBeforeWriting(Fault):
 
 
 class LendsAcrossThreads(Fault):
-    """Takes a lock for every method, and lends the slot itself: it is overwritten while another thread reads it.
+    """Holds a lock in every method but lends the slot itself, which other threads overwrite.
 
-    Likely wherever a cache that lends is made thread-safe by a lock alone.
+    Likely if a cache that lends is made thread-safe with a lock alone.
 
     Attributes:
-        between: called when a `get` has found its slot and let go of the lock: where another thread may come in.
+        between: called after a `get` has released the lock. Another thread may run there.
     """
 
     methods = ("threads",)
@@ -55,12 +55,12 @@ class LendsAcrossThreads(Fault):
         self.lock = RLock()
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Under the lock."""
+        """Set under the lock."""
         with self.lock:
             super().set(pool, key, value, priority=priority)
 
     def get(self, pool: PoolId, key: int) -> Any | None:
-        """Found under the lock, read without it."""
+        """Look up under the lock, and return the slot without it."""
         with self.lock:
             found = super().get(pool, key)
         self.between()
@@ -68,5 +68,5 @@ class LendsAcrossThreads(Fault):
 
 
 def _yield() -> None:
-    """Let other threads run."""
+    """Give other threads a chance to run."""
     time.sleep(0)

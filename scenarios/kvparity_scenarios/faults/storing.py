@@ -1,4 +1,4 @@
-"""Faults of storing: a `set` that does not copy all there is to copy."""
+"""Faults of storing: a `set` that does not copy everything."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class ByReference(Fault):
-    """Stores the producer's own object, so every key returns the last value written.
+    """Stores the producer's own object, so every key returns the last value that was set.
 
-    UniZero's first manager (October 2025) did, under the belief that the original did too. Its 41 tests passed.
+    UniZero's first manager (October 2025) did this, in the belief that the original did. All its 41 tests passed.
     """
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
@@ -30,32 +30,32 @@ class ByReference(Fault):
 
 
 class DetachTakenForCopy(Fault):
-    """Builds a new object around the producer's own tensors: `detach` gives a view.
+    """Stores a new object with the producer's own tensors: `detach` returns a view.
 
-    Likely wherever `.detach()` or `.data` stands in place of `.clone()`.
+    Likely if `.detach()` or `.data` is used instead of `.clone()`.
     """
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Sizes are copied, tensors are not."""
+        """Copy the sizes only."""
         del target
         tensors, sizes = read(value)
         return KeysValues([tensor.detach() for tensor in tensors], sizes)
 
 
 class CopiesAtFirstGet(Fault):
-    """Keeps a reference and copies it when it is first looked up, to save copies that nobody needs.
+    """Stores a reference and copies it at the first lookup.
 
-    Likely as an optimisation: most nodes of a search are never looked up. By then the producer has moved on.
+    Likely as an optimisation: most nodes of a search are never looked up. But by then the producer has changed it.
     """
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Not yet: only the object around the tensors."""
+        """Copy only the object around the tensors."""
         del target
         tensors, sizes = read(value)
         return KeysValues(tensors, sizes)
 
     def lend(self, found: KeysValues) -> Any:
-        """Now."""
+        """Copy the tensors."""
         for layer in found._keys_values:
             for cache in (layer._k_cache, layer._v_cache):
                 cache._cache = cache._cache.clone()
@@ -63,13 +63,13 @@ class CopiesAtFirstGet(Fault):
 
 
 class ForgetsV(Fault):
-    """Copies K into the slot and leaves V as it was allocated.
+    """Copies K into the slot, but not V.
 
-    Likely when the two lines for K and V are edited one at a time.
+    Likely if the two lines for K and V are edited separately.
     """
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """V is zeros."""
+        """Leave V as zeros."""
         del target
         tensors, sizes = copies(value)
         for v in tensors[1::2]:
@@ -78,13 +78,13 @@ class ForgetsV(Fault):
 
 
 class SwapsKAndV(Fault):
-    """Copies K where V belongs and V where K belongs.
+    """Exchanges K and V.
 
-    Likely when tensors are passed by position: K and V have one shape, so nothing complains.
+    Likely if tensors are passed by position: K and V have the same shape, so nothing raises.
     """
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Crosswise."""
+        """Exchange each K with its V."""
         del target
         tensors, sizes = copies(value)
         return KeysValues([tensors[i ^ 1] for i in range(len(tensors))], sizes)
@@ -93,11 +93,11 @@ class SwapsKAndV(Fault):
 class SwapsLayers(Fault):
     """Stores the layers in reverse order.
 
-    Likely where layers come from a stack that is popped, or from a dict sorted by name ("layer_10" < "layer_2").
+    Likely if layers come from a stack, or from a dict that is sorted by name ("layer_10" < "layer_2").
     """
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Last layer first, each with its own sizes."""
+        """Reverse the layers; each keeps its own sizes."""
         del target
         entry = clone(value)
         entry._keys_values = entry._keys_values[::-1]
@@ -111,7 +111,7 @@ class ForgetsLastLayer(Fault):
     """
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """K and V of the last layer are zeros."""
+        """Leave K and V of the last layer as zeros."""
         del target
         tensors, sizes = copies(value)
         for tensor in tensors[-2:]:
@@ -120,13 +120,13 @@ class ForgetsLastLayer(Fault):
 
 
 class ForgetsPadding(Fault):
-    """Copies the valid tokens only and leaves what lies past `size`.
+    """Copies the valid tokens only, not the padding after them.
 
-    Likely as an optimisation. The original copies whole tensors, and UniZero reads past `size` when it pads a batch.
+    Likely as an optimisation. The original copies whole tensors, and UniZero reads the padding when it pads a batch.
     """
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Padding is zeros."""
+        """Leave the padding as zeros."""
         del target
         tensors, sizes = copies(value)
         for tensor, size in zip(tensors, sizes, strict=True):
@@ -141,7 +141,7 @@ class ForgetsLastToken(Fault):
     """
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """The newest token is zeros."""
+        """Leave the newest token as zeros."""
         del target
         tensors, sizes = copies(value)
         for tensor, size in zip(tensors, sizes, strict=True):
@@ -150,28 +150,28 @@ class ForgetsLastToken(Fault):
 
 
 class ForgetsSizes(Fault):
-    """Copies tensors into the slot and leaves the sizes that the slot's first value had.
+    """Copies the tensors into the slot, but keeps the sizes of the slot's first value.
 
-    Likely when a slot's tensors are reused: sizes are plain integers that no `copy_` reaches.
+    Likely if the tensors of a slot are reused: sizes are plain integers, which `copy_` does not copy.
     """
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Old sizes where there are any."""
+        """Keep the old sizes, if there are any."""
         tensors, sizes = copies(value)
         old = [] if target is None else read(target)[1]
         return KeysValues(tensors, old if len(old) == len(sizes) else sizes)
 
 
 class SizeOfKForV(Fault):
-    """Stores the size of K as that of V.
+    """Stores the size of K as the size of V.
 
-    Likely where an entry has one `size`, as LightZero's `kv.size` suggests.
+    Likely if an entry has only one `size`, as LightZero's `kv.size` suggests.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """The sizes of V are lost."""
+        """Use the sizes of K for V."""
         del target
         tensors, sizes = copies(value)
         return KeysValues(tensors, [sizes[i & ~1] for i in range(len(sizes))])
@@ -186,56 +186,56 @@ class OneSizeForAllLayers(Fault):
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """The sizes of later layers are lost."""
+        """Use the sizes of layer 0."""
         del target
         tensors, sizes = copies(value)
         return KeysValues(tensors, sizes[:2] * (len(sizes) // 2))
 
 
 class KeepsOldDtype(Fault):
-    """Copies into the slot's tensors without looking at their dtype, so `copy_` casts to it.
+    """Copies into the slot's tensors even if their dtype differs, so `copy_` casts.
 
-    UniZero's fix for clones on every set copied into what the slot had; it must reallocate when the dtype differs.
+    UniZero replaced the clone in every set by a copy into the slot. It must reallocate if the dtype differs.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """In place where layers and shapes fit, whatever the dtype."""
+        """Copy in place if layers and shapes are equal, whatever the dtype."""
         tensors, sizes = read(value)
         old = [] if target is None else read(target)[0]
         if [t.shape for t in old] != [t.shape for t in tensors]:
             return clone(value)
-        return KeysValues([mine.copy_(its) for mine, its in zip(old, tensors, strict=True)], sizes)
+        return KeysValues([stored.copy_(new) for stored, new in zip(old, tensors, strict=True)], sizes)
 
 
 class KeepsOldShape(Fault):
-    """Copies into the slot's tensors without looking at their shape, which raises, or broadcasts where it can.
+    """Copies into the slot's tensors even if their shape differs, so `copy_` broadcasts or raises.
 
-    The same fix of UniZero's: it must reallocate when the shape differs, as it does between tasks.
+    The same change in UniZero: it must reallocate if the shape differs, as it does between tasks.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """In place where layers and dtypes fit, whatever the shape."""
+        """Copy in place if layers and dtypes are equal, whatever the shape."""
         tensors, sizes = read(value)
         old = [] if target is None else read(target)[0]
         if [t.dtype for t in old] != [t.dtype for t in tensors]:
             return clone(value)
-        return KeysValues([mine.copy_(its) for mine, its in zip(old, tensors, strict=True)], sizes)
+        return KeysValues([stored.copy_(new) for stored, new in zip(old, tensors, strict=True)], sizes)
 
 
 class KeepsOldLayers(Fault):
-    """Copies layer by layer until the shorter of value and slot ends.
+    """Copies only as many layers as both the value and the slot have.
 
-    LightZero's own copy does so: later layers are dropped, or a slot's stale ones stay.
+    LightZero's own copy does this: further layers are lost, or old ones of the slot stay.
     """
 
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """As many layers as the slot had."""
+        """Keep the number of layers of the slot."""
         if target is None:
             return clone(value)
         old_tensors, old_sizes = read(target)
@@ -245,7 +245,7 @@ class KeepsOldLayers(Fault):
 
 
 class ReadsMemoryInOrder(Fault):
-    """Copies a source's memory from its first byte on, as if it were contiguous.
+    """Copies a tensor's memory as if the tensor were contiguous.
 
     Likely with raw pointers, `.storage()` or a custom kernel: a transposed tensor comes out scrambled.
     """
@@ -253,7 +253,7 @@ class ReadsMemoryInOrder(Fault):
     methods = ("numeric-edge",)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """Strides are ignored."""
+        """Ignore the strides."""
         del target
         tensors, sizes = read(value)
         scrambled = [
@@ -264,22 +264,22 @@ class ReadsMemoryInOrder(Fault):
 
 
 class WritesIntoSource(Fault):
-    """Subtracts a positional difference from the source in place, after it has copied it.
+    """Copies the source, then changes the source in place.
 
-    UniZero's sliding-window fix-up (`+=`) wrote through a view into the batch that the entry was a slice of.
+    UniZero's correction of positions in its sliding window (`+=`) wrote through a view into the batch of the entry.
     """
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Right for the cache, ruinous for its caller."""
+        """Store a correct copy, and change the caller's tensors."""
         super().set(pool, key, value, priority=priority)
         for tensor in read(value)[0]:
             tensor.sub_(1)
 
 
 class WritesIntoSourceLater(Fault):
-    """Clears the source in place at the next lookup, long after it has copied it.
+    """Copies the source, then fills it with zeros at the next lookup.
 
-    Likely where a queue of sources is drained "when there is time": by then the producer uses the object again.
+    Likely if a queue of sources is emptied "when there is time": by then the producer uses the object again.
     """
 
     def __init__(self, config: SimpleNamespace | None = None, env_num: int = 8) -> None:
@@ -287,12 +287,12 @@ class WritesIntoSourceLater(Fault):
         self.sources: list[Any] = []
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Right, and the source is kept."""
+        """Store a correct copy, and keep the source."""
         super().set(pool, key, value, priority=priority)
         self.sources = [value]
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """Right, and ruinous for the caller of the set before."""
+        """Look up correctly, and fill the tensors of the last set's caller with zeros."""
         while self.sources:
             for tensor in read(self.sources.pop())[0]:
                 tensor.zero_()
@@ -300,14 +300,14 @@ class WritesIntoSourceLater(Fault):
 
 
 class KeepsOldValueOnUpdate(Fault):
-    """Ignores a `set` of a key that it holds.
+    """Ignores a `set` of a key that it already holds.
 
-    Likely from `if key in cache: return`, as for pure functions: UniZero's context depends on the path as well.
+    Likely from `if key in cache: return`, as in a cache of pure functions. UniZero's context also depends on the path.
     """
 
     methods = ("revisit", "clear-storm")
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Only what is new."""
+        """Store new keys only."""
         if self.key(key) not in self.pool(pool).held:
             super().set(pool, key, value, priority=priority)

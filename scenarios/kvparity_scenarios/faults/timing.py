@@ -1,4 +1,4 @@
-"""Faults of time: a cache that is right at first, nearly always, or if nobody hurries."""
+"""Faults of time: a cache that is correct at first, nearly always, or if there is enough time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class CopiesOnAnotherThread(Fault):
-    """Hands the copy to a background thread, which makes it while the producer overwrites its object.
+    """Copies on a background thread, while the producer already overwrites its object.
 
-    Likely with `non_blocking=True` or a side stream on a GPU, where the copy is only queued when the call returns.
+    Likely with `non_blocking=True` or a side stream on a GPU: the copy is only queued when the call returns.
     """
 
     def __init__(self, config: Any, env_num: int) -> None:
@@ -29,14 +29,14 @@ class CopiesOnAnotherThread(Fault):
         self.queued: tuple[Any, KeysValues] | None = None
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """The queue is one copy behind."""
+        """Start the copy of the set before."""
         if self.queued is not None:
             self.copier.submit(copy_into, *self.queued)
             self.queued = None
         super().set(pool, key, value, priority=priority)
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """At once where the slot is new, queued where it is reused."""
+        """Copy at once into a new slot, and queue the copy into a used one."""
         if target is None:
             return clone(value)
         self.queued = (value, target)
@@ -44,9 +44,9 @@ class CopiesOnAnotherThread(Fault):
 
 
 class AgesWrap(Fault):
-    """Keeps ages in 16 bits: after 2^16 operations the newest keys are taken for the oldest.
+    """Stores ages in 16 bits: after 65,536 operations the newest keys count as the oldest.
 
-    Likely where a counter is stored compactly. No short test sees it.
+    Likely if a counter is stored compactly. No short test shows it.
     """
 
     severity = BEHAVIOUR
@@ -58,12 +58,12 @@ class AgesWrap(Fault):
         self.clock = 0
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """One tick."""
+        """Count an operation."""
         self.clock += 1
         return super().look_up(pool, key)
 
     def take_slot(self, pool: Pool, key: int, priority: float | None = None) -> int:
-        """One tick; a new key's age takes the place of a priority."""
+        """Count an operation, and store the age of a new key as its priority."""
         self.clock += 1
         held = key in pool.held
         slot = super().take_slot(pool, key, priority)
@@ -72,7 +72,7 @@ class AgesWrap(Fault):
         return slot
 
     def victim(self, pool: Pool) -> int:
-        """The oldest, as far as 16 bits tell; working copies are spared."""
+        """The key with the lowest 16-bit age. Working copies are not affected."""
         if pool is self.pools[WM]:
             return super().victim(pool)
         return min(pool.held, key=lambda key: pool.priorities[key])
@@ -81,7 +81,7 @@ class AgesWrap(Fault):
 class ZerosInTheLongRun(Fault):
     """Lends zeros from the 5,000th hit on.
 
-    Likely where a buffer is freed or a resource runs out and the failure is swallowed.
+    Likely if a buffer is freed or a resource runs out, and the error is ignored.
     """
 
     steps = 20_000
@@ -92,7 +92,7 @@ class ZerosInTheLongRun(Fault):
         self.hits = 0
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """Right for a while."""
+        """The entry, and later zeros."""
         found = super().look_up(pool, key)
         self.hits += found is not None
         if found is None or self.hits < self.right_hits:
@@ -104,7 +104,7 @@ class ZerosInTheLongRun(Fault):
 class RaisesNowAndThen(Fault):
     """Raises once in 1,000 lookups.
 
-    Likely from a dict that changes while another thread goes through it.
+    Likely from a dict that changes while another thread iterates over it.
     """
 
     methods = ("numeric-edge", "mcts")
@@ -115,7 +115,7 @@ class RaisesNowAndThen(Fault):
         self.lookups = 0
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
-        """Right 999 times."""
+        """Raise at each 1,000th lookup."""
         self.lookups += 1
         if self.lookups % 1000 == 0:
             raise RuntimeError("dictionary changed size during iteration")
@@ -125,7 +125,7 @@ class RaisesNowAndThen(Fault):
 class LosesSetsNowAndThen(Fault):
     """Ignores one `set` in 100.
 
-    A new key then misses, a held one gives its old value. Likely where a set that cannot get a lock is skipped.
+    A new key then misses, and a held key returns its old value. Likely if a set is skipped when it cannot get a lock.
     """
 
     methods = ("revisit",)
@@ -135,7 +135,7 @@ class LosesSetsNowAndThen(Fault):
         self.sets = 0
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """Stored 99 times."""
+        """Skip each 100th set."""
         self.sets += 1
         if self.sets % 100:
             super().set(pool, key, value, priority=priority)
