@@ -79,14 +79,15 @@ class Exhibit:
 
 
 class History:
-    """Remembers the last operations, and gives those of one key."""
+    """The last operations. `of` returns those of one key.
+
+    Attributes:
+        note: remembers an event. It is the queue's own method, because it is called for each operation.
+    """
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque(maxlen=_REMEMBERED)
-
-    def note(self, event: Event) -> None:
-        """Remember an event."""
-        self._events.append(event)
+        self.note = self._events.append
 
     def of(self, key: int | None) -> tuple[tuple[Moment, ...], int, bool]:
         """The last moments of `key`, the number of moments before them, and whether no operation was forgotten."""

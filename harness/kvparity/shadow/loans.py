@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kvparity.shadow.side import Side
 
 WATCH_EVERY = 4  # checkouts, gets, sets
-_READ_BACK_ALWAYS, _READ_BACK_EVERY = 64, 64
+_READ_BACK_ALWAYS, _READ_BACK_EVERY = 16, 64
 _FILLS = 113
 
 

@@ -96,7 +96,17 @@ class Side:
 
     def set(self, pool: PoolId, key: int, value: Any, priority: float | None) -> BaseException | None:
         """Have the cache store `value`. Returns what it raised."""
-        return self._call("set", pool, key, value, priority=priority).error
+        try:
+            self.calling = get_ident()
+            if self.stopwatch is None:
+                self.cache.set(pool, key, value, priority=priority)
+            else:
+                self.stopwatch.run(self.cache.set, pool, key, value, priority=priority)
+            self.calling = 0
+        except BaseException as error:  # noqa: BLE001  a cache can raise anything, and that is an outcome
+            self.calling = 0
+            return self._kept(error)
+        return None
 
     def clear(self, pool: PoolId) -> BaseException | None:
         """Have the cache clear `pool`. Returns what it raised."""
@@ -180,16 +190,14 @@ class Side:
 
     # ------------------------------------------------------------------ inside
 
-    def _call(self, method: str, *arguments: Any, **options: Any) -> Outcome:
+    def _call(self, method: str, *arguments: Any) -> Outcome:
         """Call the cache: what it returned, a miss, or what it raised."""
         try:
             self.calling = get_ident()
-            if self.stopwatch is None:
-                value = getattr(self.cache, method)(*arguments, **options)
-            else:
-                value = self.stopwatch.run(getattr(self.cache, method), *arguments, **options)
+            call = getattr(self.cache, method)
+            value = call(*arguments) if self.stopwatch is None else self.stopwatch.run(call, *arguments)
             self.calling = 0
-        except BaseException as error:  # noqa: BLE001  a cache can raise anything, and that is an outcome
+        except BaseException as error:  # noqa: BLE001  the same
             self.calling = 0
             return self._failed(None, error)
         return MISS if value is None else Outcome(value)
