@@ -52,7 +52,7 @@ class Row(NamedTuple):
     elapsed_s: float
 
     @property
-    def sound(self) -> bool:
+    def correct(self) -> bool:
         """Whether nothing was found except the original's quirks."""
         return not self.corruption and (not self.behaviour or (self.pair == QUIRKY and not self.by_others))
 
@@ -104,7 +104,7 @@ def main() -> int:
         for pair, method in track(tasks, console=Console(stderr=True), transient=True)
     ]
     print(markdown(rows)) if options.markdown else Console().print(table(rows))
-    return 0 if all(row.sound for row in rows) else 1
+    return 0 if all(row.correct for row in rows) else 1
 
 
 HEADS = ("reference", "candidate", "method", "operations", "gets compared", "corruption", "behaviour", "seconds")
@@ -120,7 +120,7 @@ def table(rows: list[Row]) -> Table:
     """The table for a terminal."""
     drawn = Table(*HEADS)
     for row in rows:
-        drawn.add_row(*cells(row), style="green" if row.sound else "red")
+        drawn.add_row(*cells(row), style="green" if row.correct else "red")
     return drawn
 
 

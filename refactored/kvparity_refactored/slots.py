@@ -70,10 +70,10 @@ class Slot:
         source, row = row_of(value), self._row
         if source is None or row is None or self.value is None or torch.is_grad_enabled():
             return False
-        own, its = expose(self.value), expose(value)
-        if own is None or its is None or source.dtype is not row.dtype or source.shape != row.shape:
+        own, other = expose(self.value), expose(value)
+        if own is None or other is None or source.dtype is not row.dtype or source.shape != row.shape:
             return False
-        own[:] = its
+        own[:] = other
         increment_version(row)  # as torch does, so that autograd raises if it saved the row before
         return True
 

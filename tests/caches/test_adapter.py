@@ -23,7 +23,7 @@ MANAGER_METHODS = (
 
 
 class FakePool:
-    """A pool that notes what is called, under its name."""
+    """A pool that notes each call under its own name."""
 
     def __init__(self, name: str, calls: list[Any]) -> None:
         self.name = name
@@ -54,13 +54,13 @@ class FakeManager:
 
 
 def manager() -> KVCacheManager:
-    """One of two environments."""
+    """A manager of two environments."""
     return KVCacheManager(SPEC.config(), SPEC.env_num)
 
 
 @pytest.mark.parametrize("lost", MANAGER_METHODS)
 def test_a_manager_that_lacks_a_method_is_told_which(lost: str) -> None:
-    """Each method that a cache is made of is asked for by name."""
+    """The error names the missing method, for each method that a cache needs."""
     fake = FakeManager()
     setattr(fake, lost, None)
     with pytest.raises(UnusableCacheError, match=f"^FakeManager cannot be used as a KVCacheManager: it lacks {lost}$"):
@@ -68,7 +68,7 @@ def test_a_manager_that_lacks_a_method_is_told_which(lost: str) -> None:
 
 
 def test_all_methods_that_a_manager_lacks_are_told() -> None:
-    """At once, and under the name that it was asked for by."""
+    """One error names all missing methods, and the name of the cache."""
     fake = SimpleNamespace(**dict.fromkeys(MANAGER_METHODS[2:], print))
     with pytest.raises(
         UnusableCacheError,
@@ -79,7 +79,7 @@ def test_all_methods_that_a_manager_lacks_are_told() -> None:
 
 @pytest.mark.parametrize("lost", ["init_pools", "recur_pool", "wm_pool"])
 def test_a_manager_that_lacks_a_pool_is_told_which(lost: str) -> None:
-    """Each is asked for what its pool declares, and cleared."""
+    """The error names the missing pool, for each pool that a cache needs."""
     fake = FakeManager()
     delattr(fake, lost)
     with pytest.raises(UnusableCacheError, match=f"^FakeManager cannot be used as a KVCacheManager: it lacks {lost}$"):
@@ -87,7 +87,7 @@ def test_a_manager_that_lacks_a_pool_is_told_which(lost: str) -> None:
 
 
 def test_a_cache_is_taken_as_it_is() -> None:
-    """What has the four methods is not wrapped."""
+    """An object with the four methods is not wrapped."""
     cache = CorrectCache(SPEC.config(), SPEC.env_num)
     assert adapt(cache) is cache
 
@@ -105,7 +105,7 @@ def test_a_cache_is_taken_as_it_is() -> None:
     ids=str,
 )
 def test_a_set_calls_the_pools_set(pool: PoolId, called: tuple[Any, ...]) -> None:
-    """Once, with key and value, and for an init pool with its environment."""
+    """It is called once, with key and value, and for an init pool with the environment."""
     fake = FakeManager()
     adapt(fake).set(pool, 7, "value")
     assert fake.calls == [called]
@@ -117,7 +117,7 @@ def test_a_set_calls_the_pools_set(pool: PoolId, called: tuple[Any, ...]) -> Non
     ids=str,
 )
 def test_a_get_calls_the_pools_get(pool: PoolId, called: tuple[Any, ...]) -> None:
-    """Once, and what it returned is the answer."""
+    """It is called once, and what it returns is the answer."""
     fake = FakeManager()
     assert adapt(fake).get(pool, 7) == called
     assert fake.calls == [called]
@@ -135,14 +135,14 @@ def test_a_get_calls_the_pools_get(pool: PoolId, called: tuple[Any, ...]) -> Non
     ids=str,
 )
 def test_a_clear_calls_the_clear_of_what_it_names(pool: PoolId, called: tuple[Any, ...]) -> None:
-    """The manager's own method where there is one, else that of the one pool."""
+    """The manager's own method is called if it has one, else the pool's."""
     fake = FakeManager()
     adapt(fake).clear(pool)
     assert fake.calls == [called]
 
 
 def test_a_checkout_is_a_lookup_and_a_copy_in_the_wm_pool() -> None:
-    """What `hierarchical_get` found is set in the wm pool, and got from there under the same key."""
+    """What `hierarchical_get` found is set in the wm pool, and returned from there."""
     fake = FakeManager()
     copy = adapt(fake).checkout(1, 7)
     lookup, stored, got = fake.calls
@@ -153,7 +153,7 @@ def test_a_checkout_is_a_lookup_and_a_copy_in_the_wm_pool() -> None:
 
 
 def test_a_checkout_that_misses_touches_no_wm_pool() -> None:
-    """Without an entry there is no copy to make."""
+    """Without an entry, nothing is set in the wm pool."""
     fake = FakeManager()
     fake.hierarchical_get = lambda _env, _key: None
     assert adapt(fake).checkout(1, 7) is None
@@ -161,7 +161,7 @@ def test_a_checkout_that_misses_touches_no_wm_pool() -> None:
 
 
 def test_environments_that_check_out_one_key_get_copies_of_their_own() -> None:
-    """Neither sees what the other writes, and the entry stays as it was."""
+    """Neither sees what the other writes, and the entry does not change."""
     cache = adapt(manager())
     cache.set(RECUR, 1, entry(1))
     first, second = cache.checkout(0, 1), cache.checkout(1, 1)
@@ -173,7 +173,7 @@ def test_environments_that_check_out_one_key_get_copies_of_their_own() -> None:
 
 @pytest.mark.parametrize("key", [0, 1, 2**63, 2**64 - 2, 2**64 - 1])
 def test_a_working_copy_takes_no_key_that_a_workload_uses(key: int) -> None:
-    """Neither the ends of the key range nor the key that was checked out become keys of the wm pool."""
+    """Its key in the wm pool is neither the key that was checked out nor 0 or another extreme key."""
     cache = adapt(manager())
     cache.set(RECUR, key, entry(1))
     for env in (0, 1):
@@ -182,7 +182,7 @@ def test_a_working_copy_takes_no_key_that_a_workload_uses(key: int) -> None:
 
 
 def test_working_copies_take_keys_of_64_bits() -> None:
-    """Thousands of them, each another one, so that any manager of 64-bit keys can hold them."""
+    """Thousands of keys are all different and fit into 64 bits, so that any manager can hold them."""
     fake = FakeManager()
     cache = adapt(fake)
     keys = [cache.checkout(0, 7)[1] for _ in range(5000)]
@@ -197,7 +197,7 @@ def test_working_copies_take_keys_of_64_bits() -> None:
 )
 @pytest.mark.parametrize("pool", [init(1), RECUR, WM], ids=str)
 def test_a_priority_goes_to_pools_that_evict_by_it(pool: PoolId, strategy: Any, passed: list[Any]) -> None:
-    """Other managers' methods may not take one."""
+    """Other pools get no priority, because their managers may not accept one."""
     fake = FakeManager()
     cache = adapt(fake)
     for held in (*fake.init_pools, fake.recur_pool, fake.wm_pool):
@@ -220,7 +220,7 @@ def test_a_set_without_priority_passes_none() -> None:
     ("declared", "name"), [("lru", "lru"), ("LRU", "lru"), (SimpleNamespace(value="priority"), "priority")]
 )
 def test_the_strategy_is_what_the_pool_declares(pool: PoolId, declared: Any, name: str) -> None:
-    """As text or as an enumeration's value, in lower case."""
+    """Text and enumeration values are accepted, and given in lower case."""
     fake = FakeManager()
     for held in (fake.init_pools[1], fake.recur_pool, fake.wm_pool):
         held.eviction_strategy = declared
@@ -228,12 +228,12 @@ def test_the_strategy_is_what_the_pool_declares(pool: PoolId, declared: Any, nam
 
 
 def test_a_pool_that_declares_nothing_is_first_in_first_out() -> None:
-    """The default of every comparison."""
+    """Without a declared strategy, a pool is first in, first out."""
     assert ManagerCache(FakeManager()).strategy(RECUR) == "fifo"
 
 
 def test_statistics_are_the_pools_own() -> None:
-    """Hits, misses, evictions, keys and bytes as the manager's pool counted them."""
+    """Hits, misses, evictions, keys and bytes are those of the manager's pool."""
     cache = ManagerCache(manager())
     for key in range(SPEC.init_pool_size + 1):
         cache.set(init(0), key, entry(key))
@@ -245,7 +245,7 @@ def test_statistics_are_the_pools_own() -> None:
 
 
 def test_statistics_that_a_pool_has_not_are_none() -> None:
-    """Neither absent ones nor ones that are no whole numbers are made up."""
+    """A missing counter, or one that is not an integer, is None."""
     fake = FakeManager()
     fake.recur_pool.stats = SimpleNamespace(hits=3, misses=2.5, evictions=True)
     assert ManagerCache(fake).stats(RECUR) == PoolStats(hits=3)
@@ -253,7 +253,7 @@ def test_statistics_that_a_pool_has_not_are_none() -> None:
 
 
 def test_statistics_of_numpy_are_integers() -> None:
-    """A manager may count in an array."""
+    """Counters may be numpy integers."""
     fake = FakeManager()
     fake.recur_pool.stats = SimpleNamespace(hits=np.int64(3), misses=np.float64(2), evictions=np.bool_(1))  # type: ignore[attr-defined]
     stats = ManagerCache(fake).stats(RECUR)
@@ -262,7 +262,7 @@ def test_statistics_of_numpy_are_integers() -> None:
 
 
 def test_statistics_that_are_switched_off_are_none() -> None:
-    """A manager that does not count says nothing, whatever its counters stand at."""
+    """With statistics off, every counter is None, whatever its value."""
     cache = ManagerCache(KVCacheManager(SPEC.config(), SPEC.env_num, enable_stats=False))
     cache.set(RECUR, 1, entry(1))
     cache.get(RECUR, 1)
@@ -271,6 +271,6 @@ def test_statistics_that_are_switched_off_are_none() -> None:
 
 
 def test_an_adapted_manager_is_a_cache() -> None:
-    """It has what the protocol asks for."""
+    """It has all methods of the protocol."""
     cache: Cache = adapt(manager())
     assert cache.get(RECUR, 1) is None

@@ -1,4 +1,4 @@
-"""The contract as users get it: which cache it is about, what it finds, and in which words it fails."""
+"""The contract as users run it: which cache it tests, what it finds, and what its failures say."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ PROMISES = [name for name in dir(CacheContract) if name.startswith("test_")]
 
 
 def outcome(pytester: pytest.Pytester, body: str = "pass", *options: str) -> pytest.RunResult:
-    """How a class of that body fares."""
+    """What pytest reports for a contract class with this body."""
     pytester.makepyfile(THREE_LINES.format(body=body))
     return pytester.runpytest_inprocess("-q", *options)
 
 
 def failed(result: pytest.RunResult) -> set[str]:
-    """The promises that were not kept."""
+    """The names of the failed tests."""
     lines = [line for line in result.outlines if line.startswith("FAILED")]
     return {line.partition("TestMine::")[2].partition("[")[0].partition(" ")[0] for line in lines}
 
 
 @pytest.mark.parametrize("name", sorted({*installed(CACHES)} - {"legacy-released"}))
 def test_every_cache_of_ours_keeps_it(pytester: pytest.Pytester, name: str) -> None:
-    """But for the released generation, which is known not to."""
+    """All caches of kvparity pass, except the released generation, which is known to fail."""
     result = outcome(pytester, "pass", f"--kv-candidate={name}")
     counts = result.parseoutcomes()
     assert set(counts) == {"passed"}
@@ -48,7 +48,7 @@ def test_every_cache_of_ours_keeps_it(pytester: pytest.Pytester, name: str) -> N
 
 
 def test_the_example_of_adding_a_cache_keeps_it(pytester: pytest.Pytester) -> None:
-    """What docs/adding-a-cache.md shows is a cache to begin with."""
+    """The example in docs/adding-a-cache.md passes."""
     page = (Path(__file__).parents[2] / "docs" / "adding-a-cache.md").read_text()
     [example, *_] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     (pytester.path / "example.py").write_text(example)
@@ -71,7 +71,7 @@ def test_the_example_of_adding_a_cache_keeps_it(pytester: pytest.Pytester) -> No
     ],
 )
 def test_a_faulty_cache_breaks_the_promise_that_it_should(pytester: pytest.Pytester, fault: str, promise: str) -> None:
-    """The test that fails is named after what is wrong."""
+    """The name of a failing test says what is wrong."""
     assert fault in FAULTS
     assert promise in failed(outcome(pytester, f"cache = 'fault:{fault}'"))
 
@@ -80,10 +80,10 @@ def test_a_faulty_cache_breaks_the_promise_that_it_should(pytester: pytest.Pytes
 
 
 class SpoilsInit(CorrectCache):
-    """Puts something else into the place of what an init pool has just stored; `spoilt` says what."""
+    """Changes what an init pool has just stored; `spoilt` says how."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
-        """As a sound cache, and then not."""
+        """Store correctly, then change the stored entry."""
         super().set(pool, key, value, priority=priority)
         if pool.family == "init":
             held = self.pool(pool)
@@ -91,26 +91,26 @@ class SpoilsInit(CorrectCache):
             held.slots[slot] = self.spoilt(value, held.slots[slot])
 
     def spoilt(self, value: Any, stored: Any) -> Any:
-        """What is stored in the place of `stored`, the copy of `value`."""
+        """What is stored instead."""
         raise NotImplementedError
 
 
 class KeepsWhatRequiresGrad(SpoilsInit):
-    """By reference."""
+    """Stores tensors that require grad by reference."""
 
     def spoilt(self, value: Any, stored: Any) -> Any:
         return KeysValues(*read(value)) if read(value)[0][0].requires_grad else stored
 
 
 class AdoptsItsWorkingCopy(SpoilsInit):
-    """Where that comes back as a value."""
+    """Stores a working copy by reference if it is set as a value."""
 
     def spoilt(self, value: Any, stored: Any) -> Any:
         return value if any(value is slot for slot in self.pools[WM].slots) else stored
 
 
 class GivesVTheShapeOfK(SpoilsInit):
-    """Of one number."""
+    """Stores V with the shape of K, filled with one number."""
 
     def spoilt(self, value: Any, stored: Any) -> Any:
         for layer in stored._keys_values:
@@ -121,7 +121,7 @@ class GivesVTheShapeOfK(SpoilsInit):
 
 
 class ReadsInTheOrderOfMemory(SpoilsInit):
-    """Whatever the strides."""
+    """Copies the memory of a tensor and ignores its strides."""
 
     def spoilt(self, value: Any, stored: Any) -> Any:
         for source, target in zip(read(value)[0], read(stored)[0], strict=True):
@@ -131,7 +131,7 @@ class ReadsInTheOrderOfMemory(SpoilsInit):
 
 
 class TakesAnything(CorrectCache):
-    """Without complaint, in init pools."""
+    """Accepts any value in init pools, and does not raise."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         if pool.family != "init" or isinstance(value, KeysValues):
@@ -139,7 +139,7 @@ class TakesAnything(CorrectCache):
 
 
 class EmptiesTheSlotFirst(CorrectCache):
-    """Which may be what is set, in init pools."""
+    """Clears a held entry before it copies, even if that entry is the value, in init pools."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         if pool.family == "init" and any(value is slot for slot in self.pool(pool).slots):
@@ -152,7 +152,7 @@ class EmptiesTheSlotFirst(CorrectCache):
 
 
 class EmptiesTheVictimFirst(CorrectCache):
-    """Which may be what is set."""
+    """Clears the evicted entry before it copies, even if that entry is the value."""
 
     def make_room(self, pool: Pool) -> int:
         slot = super().make_room(pool)
@@ -163,7 +163,7 @@ class EmptiesTheVictimFirst(CorrectCache):
 
 
 class TakesZerosForAMiss(CorrectCache):
-    """As if a slot were new."""
+    """Treats an entry of zeros as an empty slot."""
 
     def look_up(self, pool: Pool, key: int) -> KeysValues | None:
         found = super().look_up(pool, key)
@@ -171,7 +171,7 @@ class TakesZerosForAMiss(CorrectCache):
 
 
 class LeavesWhatIsEqual(CorrectCache):
-    """As -0.0 is to 0.0."""
+    """Does not copy a value that compares equal to the held one, as -0.0 does to 0.0."""
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
         (tensors, sizes), (others, lengths) = read(value), read(target or KeysValues([], []))
@@ -180,20 +180,20 @@ class LeavesWhatIsEqual(CorrectCache):
 
 
 class SpoilsKinds(CorrectCache):
-    """Keeps clones, and tensors of some kind not as they are; `spoilt` says which."""
+    """Stores clones, but changes tensors of some kind; `spoilt` says which."""
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
-        """As a sound cache, and then not."""
+        """Copy correctly, then change the copy."""
         copied = clone(value)
         return KeysValues([self.spoilt(tensor, target) for tensor in read(copied)[0]], read(copied)[1])
 
     def spoilt(self, tensor: torch.Tensor, target: KeysValues | None) -> torch.Tensor:
-        """What is stored in the place of `tensor` where `target` was."""
+        """What is stored instead."""
         raise NotImplementedError
 
 
 class RepeatsTheFirstSample(SpoilsKinds):
-    """Where there are several."""
+    """Stores the first sample for all samples."""
 
     def spoilt(self, tensor: torch.Tensor, target: KeysValues | None) -> torch.Tensor:
         del target
@@ -201,7 +201,7 @@ class RepeatsTheFirstSample(SpoilsKinds):
 
 
 class FlattensTheEmpty(SpoilsKinds):
-    """To one dimension."""
+    """Stores empty tensors with one dimension."""
 
     def spoilt(self, tensor: torch.Tensor, target: KeysValues | None) -> torch.Tensor:
         del target
@@ -209,7 +209,7 @@ class FlattensTheEmpty(SpoilsKinds):
 
 
 class KeepsTheRealPart(SpoilsKinds):
-    """Of complex numbers."""
+    """Stores only the real part of complex numbers."""
 
     def spoilt(self, tensor: torch.Tensor, target: KeysValues | None) -> torch.Tensor:
         del target
@@ -217,7 +217,7 @@ class KeepsTheRealPart(SpoilsKinds):
 
 
 class RoundsIntegers(SpoilsKinds):
-    """To what a float can hold."""
+    """Stores integers as floats, which rounds them."""
 
     def spoilt(self, tensor: torch.Tensor, target: KeysValues | None) -> torch.Tensor:
         del target
@@ -225,7 +225,7 @@ class RoundsIntegers(SpoilsKinds):
 
 
 class CastsToTheOtherHalf(SpoilsKinds):
-    """bfloat16, where float16 was."""
+    """Stores bfloat16 as float16 if the slot held float16."""
 
     def spoilt(self, tensor: torch.Tensor, target: KeysValues | None) -> torch.Tensor:
         was_half = target is not None and read(target)[0][0].dtype == torch.float16
@@ -233,7 +233,7 @@ class CastsToTheOtherHalf(SpoilsKinds):
 
 
 class KeepsTheLongerShape(SpoilsKinds):
-    """Where a key is set again with fewer tokens."""
+    """Keeps the old shape if a key is set again with fewer tokens."""
 
     def set(self, pool: PoolId, key: int, value: Any, *, priority: float | None = None) -> None:
         self.again = key in self.pool(pool).held
@@ -246,7 +246,7 @@ class KeepsTheLongerShape(SpoilsKinds):
 
 
 class CountsTokensInAByte(CorrectCache):
-    """Which has a sign."""
+    """Stores sizes in a signed byte."""
 
     def copy(self, value: Any, target: KeysValues | None) -> KeysValues:
         del target
@@ -255,14 +255,14 @@ class CountsTokensInAByte(CorrectCache):
 
 
 class HashesKeys(CorrectCache):
-    """As Python does: modulo 2**61 - 1."""
+    """Stores keys by their Python hash: modulo 2**61 - 1."""
 
     def key(self, key: int) -> int:
         return hash(key)
 
 
 class HasFourEnvironments(CorrectCache):
-    """And takes a fifth one for the first."""
+    """Has four environments, and uses the first for the fifth."""
 
     def __init__(self, config: SimpleNamespace, env_num: int) -> None:
         super().__init__(config, env_num)
@@ -270,7 +270,7 @@ class HasFourEnvironments(CorrectCache):
 
 
 class ForgetsToClearTheLast(CorrectCache):
-    """Of more than two init pools."""
+    """Does not clear the last of more than two init pools."""
 
     def clear(self, pool: PoolId) -> None:
         several = pool == ALL_INIT and self.env_num > 2
@@ -279,7 +279,7 @@ class ForgetsToClearTheLast(CorrectCache):
 
 
 class UndoesAClear(CorrectCache):
-    """By another."""
+    """Restores the keys of a cleared pool at the next clear."""
 
     def forget(self, pool: Pool) -> None:
         kept = getattr(self, "kept", {})
@@ -291,7 +291,7 @@ class UndoesAClear(CorrectCache):
 
 
 class RemembersTheLastCheckout(CorrectCache):
-    """Until a key of recur is set."""
+    """Answers a repeated checkout from memory, until a key of recur is set."""
 
     last: tuple[int, int] | None = None
 
@@ -333,12 +333,12 @@ class RemembersTheLastCheckout(CorrectCache):
     ],
 )
 def test_a_rare_fault_breaks_a_promise_too(pytester: pytest.Pytester, fault: type[CorrectCache], promise: str) -> None:
-    """One of init pools only, or of values, keys and numbers that most workloads never show."""
+    """The contract finds faults of one pool only, and of values, keys and numbers that are rare in workloads."""
     assert promise in failed(outcome(pytester, f"cache = '{__name__}:{fault.__name__}'", "-k", promise))
 
 
 def test_a_failure_says_what_differs(pytester: pytest.Pytester) -> None:
-    """In the words of the comparison."""
+    """A failing test shows the first difference, as a comparison does."""
     result = outcome(pytester, "cache = 'fault:forgets-sizes'", "-x")
     result.stdout.fnmatch_lines(
         ["E *Error: the cache's answer is not the value that was set last (expected != returned): *, K: the sizes *"]
@@ -346,7 +346,7 @@ def test_a_failure_says_what_differs(pytester: pytest.Pytester) -> None:
 
 
 def test_an_assertion_of_the_contract_shows_its_values(pytester: pytest.Pytester) -> None:
-    """As one in a test file would: the plugin has pytest rewrite them."""
+    """Assertions show their values, as in a test file: the plugin lets pytest rewrite them."""
     pytester.makepyfile(
         counting="""
         from kvparity import PoolStats
@@ -372,13 +372,13 @@ def test_an_assertion_of_the_contract_shows_its_values(pytester: pytest.Pytester
     ids=["name", "class", "factory", "build"],
 )
 def test_a_cache_is_a_name_a_class_a_factory_or_built(pytester: pytest.Pytester, body: str) -> None:
-    """Each is the same cache, whatever the options say."""
+    """All four ways test the same cache, whatever the options say."""
     result = outcome(pytester, body, "--kv-candidate=fault:forgets-v", "-k", "test_gives_back_what_was_set")
     result.assert_outcomes(passed=3, deselected=result.parseoutcomes()["deselected"])
 
 
 def test_without_a_cache_it_is_the_ini_files_candidate(pytester: pytest.Pytester) -> None:
-    """Where no option names another."""
+    """The candidate of the ini file is tested, unless an option names another."""
     pytester.makeini("[pytest]\nkv_candidate = fault:forgets-v\n")
     selected = ("-k", "test_gives_back_what_was_set")
     assert outcome(pytester, "pass", *selected).parseoutcomes()["failed"] == 3
@@ -394,7 +394,7 @@ def test_without_a_cache_it_is_the_ini_files_candidate(pytester: pytest.Pytester
     ],
 )
 def test_a_cache_that_cannot_be_built_is_one_line(pytester: pytest.Pytester, body: str, line: str) -> None:
-    """In each test, without a traceback."""
+    """Each test fails with one line and without a traceback."""
     result = outcome(pytester, body, "-k", "of_an_unknown_key_misses")
     assert result.parseoutcomes()["failed"] == 1
     result.stdout.fnmatch_lines(["*of_an_unknown_key_misses*", line, "*short test summary info*"], consecutive=True)
@@ -405,10 +405,10 @@ def test_a_cache_that_cannot_be_built_is_one_line(pytester: pytest.Pytester, bod
     [("raise IndexError(env)", {"passed": 2}), ("env %= self.env_num", {"failed": 2})],
     ids=["raises", "wraps"],
 )
-def test_an_environment_that_there_is_not_may_be_refused_in_any_way(
+def test_an_environment_that_does_not_exist_may_raise_anything(
     pytester: pytest.Pytester, refusal: str, counted: dict[str, int]
 ) -> None:
-    """With whatever exception; answering from another environment's pool is no refusal."""
+    """Any exception is fine; an answer from another environment's pool is not."""
     pytester.makepyfile(
         ranges=f"""
         from kvparity.operations import init
@@ -427,7 +427,7 @@ def test_an_environment_that_there_is_not_may_be_refused_in_any_way(
 
 
 def test_a_cache_without_statistics_promises_none(pytester: pytest.Pytester) -> None:
-    """Its tests of them are skipped, and say so."""
+    """The tests of statistics are skipped, and say so."""
     pytester.makepyfile(
         silent="""
         from kvparity_scenarios.correct_cache import CorrectCache
@@ -452,7 +452,7 @@ def test_a_cache_without_statistics_promises_none(pytester: pytest.Pytester) -> 
     ],
 )
 def test_what_is_no_statistics_is_one_sentence(pytester: pytest.Pytester, said: str, reason: str) -> None:
-    """Which says what was given, what is expected, and what stands for a counter that there is not."""
+    """It says what was returned, what was expected, and that None stands for a missing counter."""
     pytester.makepyfile(
         odd=f"""
         from kvparity import PoolStats
@@ -469,7 +469,7 @@ def test_what_is_no_statistics_is_one_sentence(pytester: pytest.Pytester, said: 
 
 
 def test_statistics_may_lack_a_counter(pytester: pytest.Pytester) -> None:
-    """What is not there is not counted, and the others are held to what happened."""
+    """Missing counters are not tested, the others are."""
     pytester.makepyfile(
         few="""
         from types import SimpleNamespace

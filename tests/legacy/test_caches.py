@@ -54,7 +54,7 @@ def test_lends_the_slots_own_object(generation: type[EvictingCache]) -> None:
 
 @generations
 def test_a_slot_is_written_in_place(generation: type[EvictingCache]) -> None:
-    """When a ring comes round, a slot's own tensors are overwritten, not replaced."""
+    """When a ring reuses a slot, it overwrites the slot's own tensors and does not replace them."""
     cache = generation(CacheSpec(env_num=1, init_pool_size=1).config(), 1)
     cache.set(init(0), 1, entry(1))
     lent = cache.get(init(0), 1)
@@ -129,7 +129,7 @@ def test_a_clear_keeps_counts_and_storage(generation: type[EvictingCache]) -> No
 
 
 def test_reports_a_proper_eviction() -> None:
-    """The listener is told pool, key, slot and that the slot was overwritten."""
+    """The listener gets the pool, the key, the slot, and that the slot was reused."""
     cache, drops = EvictingCache(SPEC.config(), SPEC.env_num), []
     assert isinstance(cache, ReportsDrops)
     cache.on_drop = drops.append
@@ -140,7 +140,7 @@ def test_reports_a_proper_eviction() -> None:
 
 
 def test_reports_a_spurious_drop() -> None:
-    """The listener is told when a key leaves on account of a slot that no longer holds it."""
+    """The listener is called if a key leaves because of a slot that no longer holds it."""
     cache, drops = EvictingCache(SPEC.config(), SPEC.env_num), []
     cache.on_drop = drops.append
     for key in (0, 0, 1, 2):
@@ -153,7 +153,7 @@ def test_reports_a_spurious_drop() -> None:
 
 
 def test_does_not_report_a_key_that_is_set_at_once_again() -> None:
-    """A key whose own slot comes round when it is set again neither leaves nor counts as evicted."""
+    """A key that is set again into its own slot neither leaves nor counts as evicted."""
     cache, drops = EvictingCache(SPEC.config(), SPEC.env_num), []
     cache.on_drop = drops.append
     for key in (0, 1, 2, 0):
@@ -162,7 +162,7 @@ def test_does_not_report_a_key_that_is_set_at_once_again() -> None:
 
 
 def test_a_checkout_drops_the_wm_key_whose_slot_it_takes() -> None:
-    """Working copies go round the same ring as keys set in wm."""
+    """Working copies and keys that are set in wm use the same ring."""
     cache, drops = EvictingCache(SPEC.config(), SPEC.env_num), []
     cache.set(RECUR, 1, entry(1))
     for key in (5, 6):
@@ -175,7 +175,7 @@ def test_a_checkout_drops_the_wm_key_whose_slot_it_takes() -> None:
 
 
 def test_a_working_copy_owns_its_slot() -> None:
-    """A slot that a working copy took names no key any more, so no later one leaves on account of it."""
+    """The slot of a working copy names no key, so no key leaves because of it."""
     cache = EvictingCache(SPEC.config(), SPEC.env_num)
     cache.set(RECUR, 1, entry(1))
     cache.set(WM, 5, entry(5))
@@ -208,7 +208,7 @@ def test_released_reports_no_drops() -> None:
 def test_a_bad_size_is_a_value_error(
     generation: type[EvictingCache], config: dict[str, object], env_num: int, message: str
 ) -> None:
-    """A size that no ring can have raises with its name, its value and the range."""
+    """The error names the size, its value and what was expected."""
     with pytest.raises(ValueError, match="must be an integer") as raised:
         generation(SimpleNamespace(**config), env_num)
     assert str(raised.value) == message
@@ -217,7 +217,7 @@ def test_a_bad_size_is_a_value_error(
 @generations
 @pytest.mark.parametrize("pool", [ALL, ALL_INIT, PoolId("other")], ids=str)
 def test_a_pool_that_is_not_one_pool_is_a_value_error(generation: type[EvictingCache], pool: PoolId) -> None:
-    """Setting into several pools at once, or into an unknown one, raises and names what there is."""
+    """A set into several pools, or into an unknown one, raises and names the possible pools."""
     cache = generation(SPEC.config(), SPEC.env_num)
     with pytest.raises(ValueError, match=f"^{pool} is not a single pool: expected init") as raised:
         cache.set(pool, 1, entry(1))

@@ -60,7 +60,7 @@ def test_released_holds_more_keys_than_slots() -> None:
 
 
 def test_released_a_recur_miss_raises_type_error() -> None:
-    """A get of a key that recur lacks indexes a list with None."""
+    """A get of a key that recur does not hold uses None as a list index."""
     cache = released()
     with pytest.raises(TypeError, match="list indices must be integers or slices, not NoneType"):
         cache.get(RECUR, 1)
@@ -68,7 +68,7 @@ def test_released_a_recur_miss_raises_type_error() -> None:
 
 
 def test_released_a_checkout_that_misses_raises_type_error() -> None:
-    """A checkout of a key that neither pool holds indexes a list with None."""
+    """A checkout of a key that neither pool holds uses None as a list index."""
     with pytest.raises(TypeError, match="list indices must be integers or slices, not NoneType"):
         released().checkout(0, 1)
 
@@ -82,7 +82,7 @@ def test_released_stores_in_the_default_dtype() -> None:
 
 
 def test_released_casts_to_the_slots_dtype() -> None:
-    """A later value of another dtype loses the bits that the slot's dtype has no room for."""
+    """A later value of another dtype loses the bits that do not fit into the slot's dtype."""
     cache, fine = released(), entry(9, dtype=torch.float64)
     for tensor in read(fine)[0]:
         tensor.add_(1e-12)
@@ -94,7 +94,7 @@ def test_released_casts_to_the_slots_dtype() -> None:
 
 
 def test_released_broadcasts_into_the_slots_shape() -> None:
-    """A value of one token fills all eight tokens of a slot that an earlier value shaped."""
+    """A value of one token fills all eight tokens of a slot that got its shape from an earlier value."""
     cache, short = released(), entry(9, shape=(1, 2, 1, 4))
     set_all(cache, range(3))
     cache.set(POOL, 9, short)
@@ -103,7 +103,7 @@ def test_released_broadcasts_into_the_slots_shape() -> None:
 
 
 def test_released_raises_on_another_shape() -> None:
-    """A value that does not broadcast raises RuntimeError, for a slot keeps its first shape for good."""
+    """A value that does not broadcast raises RuntimeError, because a slot keeps its first shape forever."""
     cache = released()
     set_all(cache, range(3))
     with pytest.raises(RuntimeError, match="must match the size of tensor"):
@@ -111,7 +111,7 @@ def test_released_raises_on_another_shape() -> None:
 
 
 def test_released_drops_layers_beyond_the_first_values() -> None:
-    """A value of three layers loses its third in a slot that a value of two allocated."""
+    """A value of three layers loses its third in a slot that was allocated for two."""
     cache = released()
     set_all(cache, range(3))
     cache.set(POOL, 9, entry(9, layers=3))
@@ -121,7 +121,7 @@ def test_released_drops_layers_beyond_the_first_values() -> None:
 
 
 def test_released_keeps_stale_layers_under_a_value_of_fewer() -> None:
-    """A value of one layer leaves the second of the slot's earlier value where it was."""
+    """After a value of one layer, the slot still has the second layer of its earlier value."""
     cache = released()
     set_all(cache, range(3))
     cache.set(POOL, 9, entry(9, layers=1))
@@ -131,7 +131,7 @@ def test_released_keeps_stale_layers_under_a_value_of_fewer() -> None:
 
 
 def test_released_a_failing_set_tears_the_slot_and_moves_nothing() -> None:
-    """A copy that raises in layer 1 leaves layer 0 overwritten under the old key, and dict and pointer as they were."""
+    """A copy that raises in layer 1 has overwritten layer 0 under the old key; dict and pointer have not changed."""
     cache = released()
     set_all(cache, range(3))
     bad = KeysValues(read(entry(9))[0][:2] + [torch.zeros(1, 2, 6, 4)] * 2, [1, 1, 1, 1])
@@ -146,7 +146,7 @@ def test_released_a_failing_set_tears_the_slot_and_moves_nothing() -> None:
 
 
 def test_a_source_that_requires_grad_makes_the_slot_part_of_its_graph() -> None:
-    """Outside of no_grad what is lent has a gradient function, which keeps the producer's graph alive."""
+    """Outside of no_grad, a lent entry has a gradient function, which keeps the producer's graph alive."""
     for cache in (released(), evicting()):
         value = entry(1)
         read(value)[0][0].requires_grad_()
@@ -155,7 +155,7 @@ def test_a_source_that_requires_grad_makes_the_slot_part_of_its_graph() -> None:
 
 
 def test_evicting_drops_a_key_whose_newest_value_is_elsewhere() -> None:
-    """A key set again takes a second slot, and leaves when the ring comes round to its first."""
+    """A key that is set again takes a second slot, and is dropped when the ring reaches its first."""
     cache = evicting()
     set_all(cache, (0, 0, 1))
     assert same(cache.get(POOL, 0), entry(0))
@@ -165,7 +165,7 @@ def test_evicting_drops_a_key_whose_newest_value_is_elsewhere() -> None:
 
 
 def test_evicting_drops_a_key_early_after_a_clear() -> None:
-    """A key set again after a clear leaves on account of the slot that it had before the clear."""
+    """A key that is set again after a clear is dropped when the ring reaches its slot from before the clear."""
     cache = evicting()
     set_all(cache, (0, 1))
     cache.clear(POOL)
@@ -175,7 +175,7 @@ def test_evicting_drops_a_key_early_after_a_clear() -> None:
 
 
 def test_evicting_a_failing_set_has_dropped_the_owner_already() -> None:
-    """A value that cannot be copied costs the key whose slot was next."""
+    """A set that cannot copy its value still drops the key of the next slot."""
     cache = evicting()
     set_all(cache, range(3))
     with pytest.raises(AttributeError):

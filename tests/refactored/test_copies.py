@@ -22,7 +22,7 @@ Copied = TypeVar("Copied")
 
 
 def through_pickle(value: Copied) -> Copied:
-    """What a pickle of it gives."""
+    """The value after it was pickled and unpickled."""
     result: Copied = pickle.loads(pickle.dumps(value))  # noqa: S301
     return result
 
@@ -41,7 +41,7 @@ def manager(kind: type[KVCacheManager] = KVCacheManager, **options: Any) -> KVCa
 
 
 def filled(strategy: EvictionStrategy) -> KVCachePool:
-    """A full pool of the keys 0, 1 and 2, of which 0 has been used since, and 1 has the lowest priority."""
+    """A full pool of the keys 0, 1 and 2. Key 0 was used last, and key 1 has the lowest priority."""
     pool = KVCachePool(3, strategy, name="recur")
     for key, priority in enumerate([2.0, 1.0, 3.0]):
         pool.set(key, entry(key), priority)
@@ -57,7 +57,7 @@ def test_a_copy_of_a_manager_goes_its_own_way(
     kind: type[KVCacheManager],
     strategy: EvictionStrategy,
 ) -> None:
-    """It has all that the original held, and from then on no operation of one is seen by the other."""
+    """It has everything that the original holds, and later operations of one do not affect the other."""
     original = manager(kind, eviction_strategy=strategy)
     original.set_init_cache(0, 1, entry(1))
     original.set_recur_cache(2, entry(2))
@@ -84,7 +84,7 @@ def test_a_copy_of_a_manager_goes_its_own_way(
 def test_a_copy_of_a_pool_has_its_order(
     duplicate: Callable[[KVCachePool], KVCachePool], strategy: EvictionStrategy
 ) -> None:
-    """The same keys leave a copy and the original, whatever happened to the other between."""
+    """The same keys leave the copy and the original, whatever happens to the other one."""
     original = filled(strategy)
     copied = duplicate(original)
     left = []
@@ -102,7 +102,7 @@ def test_a_copy_of_a_pool_has_its_order(
 
 @duplicates
 def test_a_copy_of_an_lru_pool_refreshes_its_own_order(duplicate: Callable[[KVCachePool], KVCachePool]) -> None:
-    """A lookup in a copy saves a key there, and not in the original."""
+    """A lookup in the copy keeps a key there, and not in the original."""
     original = filled(EvictionStrategy.LRU)
     copied = duplicate(original)
     copied.get(1)
@@ -114,7 +114,7 @@ def test_a_copy_of_an_lru_pool_refreshes_its_own_order(duplicate: Callable[[KVCa
 
 @duplicates
 def test_a_copy_of_a_slot_keeps_its_storage(duplicate: Callable[[KVCachePool], KVCachePool]) -> None:
-    """It has a row of its own, which the next value of the kind goes into, and one of another kind does not."""
+    """It has a row of its own, which takes the next value of its kind, and no value of another kind."""
     original = filled(EvictionStrategy.FIFO)
     copied = duplicate(original)
     before, of_original = row_of(copied.get(1)), row_of(original.get(1))
@@ -130,7 +130,7 @@ def test_a_copy_of_a_slot_keeps_its_storage(duplicate: Callable[[KVCachePool], K
 def test_a_copy_reads_a_source_inside_its_storage_before_it_writes(
     duplicate: Callable[[KVCachePool], KVCachePool],
 ) -> None:
-    """Views of the copy's own row are recognised, though it lies elsewhere than the original's."""
+    """Views of the copy's own row are recognised, although it is in another place."""
     original = KVCachePool(1)
     original.set(0, entry(0, shape=(1, 4, 4, 4)))
     copied = duplicate(original)
@@ -145,7 +145,7 @@ def test_a_copy_reads_a_source_inside_its_storage_before_it_writes(
 def test_a_copy_has_what_a_consumer_put_into_a_working_copy(
     duplicate: Callable[[KVCachePool], KVCachePool],
 ) -> None:
-    """A tensor that was put into a lent entry is in the copy too, until the next set, and counts as no memory."""
+    """The replaced tensor is in the copy until the next set, and does not count as memory."""
     original, foreign = KVCachePool(1), torch.ones(1, 2, 90, 4)
     original.set(0, entry(0))
     lent = original.get(0)
@@ -160,7 +160,7 @@ def test_a_copy_has_what_a_consumer_put_into_a_working_copy(
 
 @duplicates
 def test_what_is_lent_is_the_slots_own_in_a_copy_too(duplicate: Callable[[Any], Any]) -> None:
-    """A model that holds a manager and an entry of its is copied with both, and they stay one."""
+    """If a model holds a manager and one of its entries, they belong together in a copy of the model."""
     original = manager()
     original.set_wm_cache(1, entry(1))
     copied, lent = duplicate((original, original.get_wm_cache(1)))
@@ -171,7 +171,7 @@ def test_what_is_lent_is_the_slots_own_in_a_copy_too(duplicate: Callable[[Any], 
 def test_a_copy_of_a_thread_safe_manager_has_one_lock_of_its_own(
     duplicate: Callable[[KVCacheManager], KVCacheManager],
 ) -> None:
-    """All its pools share it, and nobody who is in the original holds up who is in the copy."""
+    """All its pools share the new lock, and the original's lock blocks nobody in the copy."""
     original = manager(LockedManager)
     with original.recur_pool._lock:  # type: ignore[attr-defined]
         copied = duplicate(original)

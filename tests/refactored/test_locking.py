@@ -29,7 +29,7 @@ def manager(**options: Any) -> LockedManager:
 
 @pytest.mark.parametrize("pool", ["init", "recur", "wm"])
 def test_what_is_looked_up_outlasts_later_sets(pool: str) -> None:
-    """It is the caller's own copy, which no set changes."""
+    """A lookup returns the caller's own copy, which no set changes."""
     cache = manager()
     environment = (0,) if pool == "init" else ()
     put, look = getattr(cache, f"set_{pool}_cache"), getattr(cache, f"get_{pool}_cache")
@@ -42,7 +42,7 @@ def test_what_is_looked_up_outlasts_later_sets(pool: str) -> None:
 
 @pytest.mark.parametrize("lookup", ["hierarchical_get", "get_init_cache"])
 def test_writing_into_what_is_looked_up_changes_no_pool(lookup: str) -> None:
-    """Whoever looks up owns what they got."""
+    """The caller owns what a lookup returns."""
     cache = manager()
     cache.set_init_cache(0, 1, entry(1))
     for layer in getattr(cache, lookup)(0, 1)._keys_values:
@@ -51,7 +51,7 @@ def test_writing_into_what_is_looked_up_changes_no_pool(lookup: str) -> None:
 
 
 def test_the_list_of_working_copies_is_of_copies() -> None:
-    """No later set changes what a reader of the original's attribute holds."""
+    """No later set changes what the original's attribute returned."""
     cache = manager()
     cache.set_wm_cache(1, entry(1))
     [value] = cache.keys_values_wm_list
@@ -60,7 +60,7 @@ def test_the_list_of_working_copies_is_of_copies() -> None:
 
 
 def test_every_strategy_can_be_had() -> None:
-    """Thread-safety is apart from who leaves a full pool."""
+    """A thread-safe manager can have any eviction strategy."""
     cache = manager(eviction_strategy=EvictionStrategy.LRU)
     assert {pool.eviction_strategy for pool in (*cache.init_pools, cache.recur_pool)} == {EvictionStrategy.LRU}
 
@@ -77,7 +77,7 @@ def test_every_strategy_can_be_had() -> None:
     ],
 )
 def test_a_method_waits_for_the_lock_of_all_pools(method: str, arguments: tuple[Any, ...]) -> None:
-    """While another thread is in any pool, it has not happened yet."""
+    """A method waits while another thread is in any of the pools."""
     cache = manager()
     done = Event()
 

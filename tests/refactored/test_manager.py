@@ -82,7 +82,7 @@ def test_a_factory_builds_its_strategy(name: str) -> None:
 
 
 def test_fifo_is_the_default() -> None:
-    """A manager that is told nothing evicts first in, first out."""
+    """Without a strategy, a manager evicts first in, first out."""
     assert manager().recur_pool.eviction_strategy is EvictionStrategy.FIFO
 
 
@@ -134,7 +134,7 @@ def test_a_bad_size_is_a_value_error(config: dict[str, int], env_num: int, messa
 
 @pytest.mark.parametrize("env_id", [-1, 2, None, 0.5, "0"])
 def test_a_bad_env_id_is_a_value_error(env_id: Any) -> None:
-    """Each method that takes an `env_id` raises for one that is not there, with the range and where it is from."""
+    """Each method with an `env_id` raises for one that does not exist, and names the range and its source."""
     built = manager()
     calls = (
         lambda: built.get_init_cache(env_id, 1),
@@ -168,7 +168,7 @@ def test_parameters_have_the_names_that_callers_know() -> None:
 
 
 def test_priorities_reach_the_pools() -> None:
-    """A priority given to the manager decides who leaves."""
+    """A priority that is passed to the manager decides which key leaves."""
     built = manager(eviction_strategy=EvictionStrategy.PRIORITY)
     for key, priority in enumerate([2.0, 1.0, 3.0, 4.0]):
         built.set_init_cache(0, key, entry(key), priority=priority)
@@ -188,7 +188,7 @@ def test_a_hierarchical_get_counts_once_in_each_pool_that_it_asks() -> None:
 
 
 def test_a_clear_keeps_statistics() -> None:
-    """Every kind of clear empties its pools and leaves what was counted; only `reset_stats` forgets it."""
+    """Every clear empties its pools and keeps the counters; only `reset_stats` sets them to zero."""
     built = manager()
     for env_id in range(2):
         built.set_init_cache(env_id, 1, entry(1))
@@ -205,7 +205,7 @@ def test_a_clear_keeps_statistics() -> None:
 
 
 def test_clear_all_empties_every_pool() -> None:
-    """`clear_all` reaches the init pools, recur and wm."""
+    """`clear_all` clears the init pools, recur and wm."""
     built = manager()
     built.set_init_cache(1, 1, entry(1))
     built.set_recur_cache(1, entry(1))
@@ -215,7 +215,7 @@ def test_clear_all_empties_every_pool() -> None:
 
 
 def test_the_summary() -> None:
-    """The summary has these keys, and each value reads as its pool's statistics."""
+    """The summary has these keys, and each value is the text of its pool's statistics."""
     built = manager()
     built.set_init_cache(1, 1, entry(1))
     built.get_init_cache(1, 1)
@@ -239,7 +239,7 @@ def test_the_summary_with_statistics_off() -> None:
 
 
 def test_the_old_attributes_hold_what_the_wm_pool_holds() -> None:
-    """`keys_values_wm_list` and its sizes are the working copies, and empty when there are none."""
+    """`keys_values_wm_list` and its sizes are the working copies, or empty without any."""
     built = manager()
     assert (built.keys_values_wm_list, built.keys_values_wm_size_list) == ([], [])
     for key in (1, 2, 3):
@@ -251,20 +251,20 @@ def test_the_old_attributes_hold_what_the_wm_pool_holds() -> None:
 
 
 def test_the_switch_is_off_by_default() -> None:
-    """Without `use_new_cache_manager` the caller's legacy system is built."""
+    """Without `use_new_cache_manager`, the caller's legacy system is built."""
     assert isinstance(build_cache(SPEC.config(), 2, legacy=EvictingCache), EvictingCache)
 
 
 @pytest.mark.parametrize(("wanted", "expected"), [(True, KVCacheManager), (False, EvictingCache)])
 def test_the_switch_is_one_line_of_the_config(wanted: bool, expected: type) -> None:  # noqa: FBT001
-    """`use_new_cache_manager` alone decides, and rolls back."""
+    """`use_new_cache_manager` alone decides, so removing it rolls back."""
     config = SPEC.config()
     config.use_new_cache_manager = wanted
     assert isinstance(build_cache(config, 2, legacy=EvictingCache), expected)
 
 
 def test_either_side_of_the_switch_is_driven_alike() -> None:
-    """What the switch gives works through one interface."""
+    """Both results of the switch work through one interface."""
     for wanted in (True, False):
         config = SPEC.config()
         config.use_new_cache_manager = wanted
@@ -274,7 +274,7 @@ def test_either_side_of_the_switch_is_driven_alike() -> None:
 
 
 def test_a_switch_that_is_no_boolean_is_a_value_error() -> None:
-    """The text "False" would count as true, so it is refused."""
+    """The text "False" raises, because it would count as true."""
     config = SimpleNamespace(use_new_cache_manager="False")
     with pytest.raises(ValueError, match=r"^use_new_cache_manager must be True or False, got 'False'$"):
         build_cache(config, 2, legacy=EvictingCache)

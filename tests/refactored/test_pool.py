@@ -41,7 +41,7 @@ def test_an_update_in_place_returns_the_same_slot(strategy: EvictionStrategy) ->
 
 @strategies
 def test_a_clear_fills_from_the_first_slot_again(strategy: EvictionStrategy) -> None:
-    """After a clear the pool is empty, and nothing from before it is evicted later."""
+    """After a clear the pool is empty, and no key from before it is evicted later."""
     pool = KVCachePool(3, strategy)
     for key in range(5):
         pool.set(key, entry(key))
@@ -72,7 +72,7 @@ def test_counts_each_lookup_once() -> None:
 
 
 def test_counts_nothing_when_told_not_to() -> None:
-    """With statistics off every counter stays at zero and the rates are those of no queries."""
+    """With statistics off, every counter stays at zero and the rates are those without queries."""
     pool = KVCachePool(1, EvictionStrategy.LRU, enable_stats=False)
     for key in range(3):
         pool.set(key, entry(key))
@@ -83,7 +83,7 @@ def test_counts_nothing_when_told_not_to() -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, None, True])
 def test_a_bad_size_is_a_value_error(size: Any) -> None:
-    """A size that no pool can have raises with the value, the range and the pool's name."""
+    """The error names the pool, the size and what was expected."""
     with pytest.raises(ValueError, match="pool_size") as raised:
         KVCachePool(size, name="recur")
     assert str(raised.value) == f"pool_size of pool recur must be an integer of at least 1, got {size!r}"
@@ -97,7 +97,7 @@ def test_an_unknown_strategy_is_a_value_error() -> None:
 
 @pytest.mark.parametrize("priority", [float("nan"), "high", [1], 10**400], ids=["nan", "text", "list", "too-large"])
 def test_a_priority_that_cannot_be_compared_is_a_value_error(priority: Any) -> None:
-    """Not-a-number would break the order for good, so it is refused as all that is no float, and nothing is stored."""
+    """NaN would break the order, so it raises like anything that is not a float, and nothing is stored."""
     pool = KVCachePool(1, EvictionStrategy.PRIORITY)
     with pytest.raises(ValueError, match=r"^priority must be a number that can be compared with others, got "):
         pool.set(1, entry(1), priority)
@@ -105,14 +105,14 @@ def test_a_priority_that_cannot_be_compared_is_a_value_error(priority: Any) -> N
 
 
 def test_says_what_it_is() -> None:
-    """Its repr has name, strategy and how full it is."""
+    """Its repr has the name, the strategy and how many slots are held."""
     pool = KVCachePool(3, EvictionStrategy.LRU, name="recur")
     pool.set(1, entry(1))
     assert repr(pool) == "KVCachePool('recur', lru, 1 of 3 slots held)"
 
 
 class Half:
-    """A value whose second layer breaks when it is read."""
+    """A value whose second layer raises when it is read."""
 
     @property
     def _keys_values(self) -> Any:
@@ -134,7 +134,7 @@ RUBBISH = {
 @strategies
 @pytest.mark.parametrize("rubbish", RUBBISH.values(), ids=RUBBISH.keys())
 def test_a_failing_set_changes_nothing(strategy: EvictionStrategy, rubbish: Any) -> None:
-    """Rubbish under a new key evicts nothing, and under a held key leaves its value; full pool or not."""
+    """A value that is not an entry evicts nothing under a new key, and changes nothing under a held one."""
     pool = KVCachePool(2, strategy)
     for key in (0, 1):
         pool.set(key, entry(key))
@@ -148,7 +148,7 @@ def test_a_failing_set_changes_nothing(strategy: EvictionStrategy, rubbish: Any)
 
 
 def test_a_slot_keeps_its_storage() -> None:
-    """Values of one kind go into one row, by updates, evictions and after a clear."""
+    """Values of one kind go into the same row: on updates, evictions and after a clear."""
     pool = KVCachePool(1)
     pool.set(0, entry(0))
     first = row(pool, 0)
@@ -161,7 +161,7 @@ def test_a_slot_keeps_its_storage() -> None:
 
 
 def test_a_row_is_copied_as_a_whole() -> None:
-    """A source that has a row itself is stored right too, from its row or from replaced tensors."""
+    """A source that has a row itself is stored correctly, from its row or from replaced tensors."""
     pool, source = KVCachePool(1), clone(entry(1))
     pool.set(0, entry(0))
     pool.set(0, source)
@@ -172,7 +172,7 @@ def test_a_row_is_copied_as_a_whole() -> None:
 
 
 def test_a_source_that_requires_grad_needs_no_new_storage() -> None:
-    """Tensors of a graph are copied into the slot's own row, and what is lent requires no grad."""
+    """Tensors of a graph are copied into the slot's own row, and a lent entry requires no grad."""
     pool = KVCachePool(1)
     pool.set(0, entry(0))
     first, source = row(pool, 0), entry(1)
@@ -184,7 +184,7 @@ def test_a_source_that_requires_grad_needs_no_new_storage() -> None:
 
 
 def test_storage_born_in_inference_mode_can_be_written_outside_of_it() -> None:
-    """A pool first filled in inference mode takes values outside of it, and the other way round."""
+    """A pool that was first filled in inference mode takes values outside of it, and vice versa."""
     pool = KVCachePool(1)
     with torch.inference_mode():
         pool.set(0, entry(0))
@@ -195,7 +195,7 @@ def test_storage_born_in_inference_mode_can_be_written_outside_of_it() -> None:
 
 
 def test_storage_is_allocated_anew_for_another_device() -> None:
-    """A value on another device is kept there."""
+    """A value on another device stays on that device."""
     pool = KVCachePool(1)
     pool.set(0, entry(0))
     tensors, sizes = read(entry(1))
@@ -204,7 +204,7 @@ def test_storage_is_allocated_anew_for_another_device() -> None:
 
 
 def test_keeps_tensors_on_several_devices_where_they_are() -> None:
-    """A value spread over devices is not gathered."""
+    """A value on several devices stays on them."""
     pool = KVCachePool(1)
     pool.set(0, entry(0))
     tensors, sizes = read(entry(1))
@@ -225,7 +225,7 @@ def test_keeps_tensors_on_several_devices_where_they_are() -> None:
     ids=["itself", "reversed", "some", "transposed", "expanded", "one-expanded"],
 )
 def test_a_source_inside_the_slots_own_storage_is_copied_right(derive: Any) -> None:
-    """Views of the very row that is written to are read before they are overwritten."""
+    """Views of the row that is written to are read before they are overwritten."""
     pool = KVCachePool(1)
     pool.set(0, entry(0, shape=(1, 4, 4, 4)))
     source = KeysValues(derive(read(pool.get(0))[0]), [1, 2, 3, 4])
@@ -235,7 +235,7 @@ def test_a_source_inside_the_slots_own_storage_is_copied_right(derive: Any) -> N
 
 
 def test_a_store_undoes_what_a_consumer_re_pointed() -> None:
-    """Tensors that a consumer put into a lent object neither receive the next value nor hide it."""
+    """Tensors that a consumer put into a lent entry do not receive the next value, and do not hide it."""
     pool, foreign = KVCachePool(1), torch.zeros(1, 2, 8, 4)
     pool.set(0, entry(0))
     lent = pool.get(0)
@@ -247,7 +247,7 @@ def test_a_store_undoes_what_a_consumer_re_pointed() -> None:
 
 
 def test_size_bytes_counts_every_slot_written() -> None:
-    """The bytes of two written slots of three, clear or not."""
+    """It has the bytes of two written slots of three, before and after a clear."""
     pool = KVCachePool(3)
     assert pool.size_bytes == 0
     pool.set(0, entry(0))
@@ -257,7 +257,7 @@ def test_size_bytes_counts_every_slot_written() -> None:
 
 
 def test_values_are_the_held_entries_by_slot() -> None:
-    """`values` lends what is held, in the order of slots."""
+    """`values` lends the held entries in the order of slots."""
     pool = KVCachePool(2)
     for key in range(3):
         pool.set(key, entry(key))

@@ -1,4 +1,4 @@
-"""The catalogue: what every workload promises, and what each of them is for."""
+"""The catalogue: what every workload promises, and what each of them tests."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def take(name: str, number: int, *, seed: int = 0) -> list[Operation]:
 
 
 def plain(operation: Operation) -> tuple[object, ...]:
-    """An operation as something that compares, a value by its fingerprint."""
+    """An operation in a form that can be compared: a value by its fingerprint."""
     if isinstance(operation, Set):
         return operation.pool, operation.key, fingerprint(operation.value), operation.priority
     return type(operation).__name__, repr(operation)
@@ -71,14 +71,14 @@ class Ring:
         self.pointer = 0
 
     def set(self, key: int) -> None:
-        """Store."""
+        """Set a key."""
         self.keys.pop(self.owners[self.pointer], None)
         self.owners[self.pointer] = key
         self.keys[key] = self.pointer
         self.pointer = (self.pointer + 1) % len(self.owners)
 
     def clear(self) -> None:
-        """Forget."""
+        """Forget all keys."""
         self.keys.clear()
 
 
@@ -90,18 +90,18 @@ class Fifo:
         self.slots = slots
 
     def set(self, key: int) -> None:
-        """Store."""
+        """Set a key."""
         if key not in self.keys and len(self.keys) == self.slots:
             del self.keys[next(iter(self.keys))]
         self.keys[key] = None
 
     def clear(self) -> None:
-        """Forget."""
+        """Forget all keys."""
         self.keys.clear()
 
 
 def answers(kind: type[Ring | Fifo], operations: Iterable[Operation], spec: CacheSpec) -> Iterator[bool]:
-    """Hit or miss of each lookup, wm aside."""
+    """Hit or miss of each lookup, except in wm."""
     pools = {pool: kind(spec.slots(pool)) for pool in spec.pools}
     for operation in operations:
         match operation:
@@ -144,7 +144,7 @@ def test_every_scenario_is_an_entry_point_under_its_own_name() -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_summary_is_one_sentence(name: str) -> None:
-    """It goes into one line of a table."""
+    """It fits into one line of a table."""
     summary = CATALOGUE[name].summary
     assert summary.endswith(".")
     assert "\n" not in summary
@@ -187,7 +187,7 @@ def test_a_seed_gives_the_same_operations_in_another_process() -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_global_random_state_is_left_alone(name: str) -> None:
-    """A training run may consume operations without its own randomness changing."""
+    """Operations can be consumed inside a training without a change of its randomness."""
     before = random.getstate(), torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
     take(name, 1500)
     assert random.getstate() == before[0]
@@ -197,7 +197,7 @@ def test_global_random_state_is_left_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_interleaved_streams_do_not_disturb_each_other(name: str) -> None:
-    """Streams share nothing: lazily consumed side by side they yield what each yields alone."""
+    """Streams that are consumed alternately yield what each yields alone."""
     streams = [CATALOGUE[name].operations(3) for _ in range(2)]
     pairs = [(plain(next(streams[0])), plain(next(streams[1]))) for _ in range(600)]
     assert all(one == other for one, other in pairs)
@@ -205,7 +205,7 @@ def test_interleaved_streams_do_not_disturb_each_other(name: str) -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_memory_stays_bounded_however_long_the_stream(name: str) -> None:
-    """What Python holds after 12,000 operations is what it held after 4,000."""
+    """After 12,000 operations Python holds no more than after 4,000."""
     operations = CATALOGUE[name].operations(0)
     tracemalloc.start()
     try:
@@ -221,7 +221,7 @@ def test_memory_stays_bounded_however_long_the_stream(name: str) -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_kind_of_operation_comes_early(name: str) -> None:
-    """Sets, gets, checkouts, writes and clears are all there within 3,000 operations."""
+    """Sets, gets, checkouts, writes and clears all come within 3,000 operations."""
     assert {type(operation) for operation in take(name, 3000)} == {Set, Get, Checkout, Write, Clear}
 
 
@@ -245,7 +245,7 @@ def test_operations_stay_inside_the_spec(name: str) -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_nothing_is_written_into_a_copy_that_is_no_longer_owned(name: str) -> None:
-    """A write's checkout is at most `env_num` working copies old, and the wm pool was not cleared since."""
+    """At most `env_num` checkouts and no clear of wm lie between a checkout and its writes."""
     copies = 0
     owned: dict[int, int] = {}
     for operation in take(name, 5000):
@@ -280,13 +280,13 @@ def test_a_working_copy_always_has_room_for_what_is_written(name: str) -> None:
 
 @pytest.mark.parametrize("name", UNIQUE)
 def test_no_key_is_ever_set_twice_in_a_pool(name: str) -> None:
-    """Which is what makes the two sides agree on every presence."""
+    """Therefore both sides agree on every presence."""
     keys = Counter((op.pool, op.key) for op in take(name, 12_000) if isinstance(op, Set))
     assert set(keys.values()) == {1}
 
 
 def test_numeric_edge_sets_a_key_again_only_between_two_clears_of_its_pool() -> None:
-    """So both sides agree on every presence there, too: all sets of a pool since its clear are of that key."""
+    """All sets of a pool since its clear are of that key, so both sides agree on every presence."""
     since: dict[PoolId, list[int]] = {}
     again = 0
     for operation in take("numeric-edge", 12_000):
@@ -303,7 +303,7 @@ def test_numeric_edge_sets_a_key_again_only_between_two_clears_of_its_pool() -> 
 
 @pytest.mark.parametrize("name", [*UNIQUE, "numeric-edge"])
 def test_a_ring_and_first_in_first_out_agree_on_every_lookup(name: str) -> None:
-    """In ordinary workloads neither quirk of the ring can show."""
+    """Ordinary workloads show neither quirk of the ring."""
     operations, spec = take(name, 12_000), CATALOGUE[name].spec
     ring, fifo = (list(answers(kind, operations, spec)) for kind in (Ring, Fifo))
     assert ring == fifo
@@ -324,14 +324,14 @@ def test_a_search_fits_into_the_recur_pool(name: str) -> None:
 @pytest.mark.parametrize("name", ["revisit", "clear-storm"])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_quirk_of_the_ring_shows_within_some_hundred_operations(name: str, seed: int) -> None:
-    """Keys set again while alive, or after a clear, are lost by a ring with stale back-pointers."""
+    """A ring with back-pointers loses keys that are set again, or set after a clear."""
     operations, spec = take(name, 800, seed=seed), CATALOGUE[name].spec
     assert list(answers(Ring, operations, spec)) != list(answers(Fifo, operations, spec))
 
 
 @pytest.mark.parametrize("name", ["mcts", "reanalyze", "async-envs", "pool-pressure", "multitask"])
 def test_searches_branch(name: str) -> None:
-    """In some search a node is expanded by two actions or more: the tree is not a chain."""
+    """In some search, two actions of a node are expanded: the tree is not a chain."""
     parents: list[int] = []
     children: dict[int, set[int]] = defaultdict(set)
     for operation in take(name, 5000):
@@ -359,7 +359,7 @@ def test_memory_layouts_are_those_of_real_producers(name: str) -> None:
 
 
 def test_mcts_has_garbage_padding() -> None:
-    """Some of what lies past `size` is not zero, as in a tensor that is reused."""
+    """Some padding is not zero, as in a tensor that is reused."""
     values = [op.value for op in take("mcts", 3000) if isinstance(op, Set)]
     assert any(tensor[:, :, size:].any() for value in values for tensor, size in zip(*read(value), strict=True))
 
@@ -411,14 +411,14 @@ def test_pool_pressure_overwrites_nodes_that_are_looked_up_again() -> None:
 
 
 def test_pool_pressure_gives_priorities() -> None:
-    """Every set has one, and they differ."""
+    """Every set has a priority, and they differ."""
     priorities = {op.priority for op in take("pool-pressure", 1000) if isinstance(op, Set)}
     assert None not in priorities
     assert len(priorities) > 100
 
 
 def test_revisit_sets_live_keys_again_with_other_values() -> None:
-    """In a pool that holds the key, within a search, another value comes under it."""
+    """Within a search, a held key is set again with another value."""
     live: dict[PoolId, dict[int, bytes]] = defaultdict(dict)
     changed = 0
     for operation in take("revisit", 2000):
@@ -434,7 +434,7 @@ def test_revisit_sets_live_keys_again_with_other_values() -> None:
 
 
 def test_clear_storm_clears_everything_and_sets_lost_keys_again() -> None:
-    """Each kind of clear occurs, also between a checkout and its writes, and cleared keys come back."""
+    """Each kind of clear occurs, also between a checkout and its writes, and forgotten keys come back."""
     operations, spec = take("clear-storm", 6000), CATALOGUE["clear-storm"].spec
     clears = {op.pool for op in operations if isinstance(op, Clear)}
     assert clears >= {ALL, ALL_INIT, RECUR, WM, init(0)}
@@ -457,7 +457,7 @@ def test_clear_storm_clears_everything_and_sets_lost_keys_again() -> None:
 
 
 def test_clear_storm_reads_the_wm_pool_only_right_after_a_set() -> None:
-    """Its slots are lent as working copies, so nothing else could be said of what it holds."""
+    """Working copies use its slots, so what it holds later is not defined."""
     operations = take("clear-storm", 6000)
     pairs = list(pairwise(operations))
     read_back = [(one, other) for one, other in pairs if isinstance(other, Get) and other.pool == WM]
@@ -466,7 +466,7 @@ def test_clear_storm_reads_the_wm_pool_only_right_after_a_set() -> None:
 
 
 def test_multitask_mixes_geometries_within_one_search_and_one_environment() -> None:
-    """At least three shapes meet in one search, and one environment's init pool sees several."""
+    """One search has at least three shapes, and one environment's init pool has several."""
     operations = take("multitask", 30_000)
 
     def kind(operation: Set) -> tuple[object, ...]:
@@ -480,7 +480,7 @@ def test_multitask_mixes_geometries_within_one_search_and_one_environment() -> N
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_scenario_can_be_sent_to_another_process(name: str) -> None:
-    """It pickles, so that a campaign can run it elsewhere."""
+    """It can be pickled, so that a campaign can run it elsewhere."""
     copy = pickle.loads(pickle.dumps(CATALOGUE[name]))  # noqa: S301
     assert copy == CATALOGUE[name]
 

@@ -14,18 +14,18 @@ from kvparity_scenarios.context import Context, Geometry, ToyTransformer, render
 
 
 def transformer(**geometry: int) -> ToyTransformer:
-    """One with three actions and latents of four dimensions."""
+    """A transformer with three actions and latents of four dimensions."""
     return ToyTransformer(Random(0), geometry=Geometry(**geometry), num_actions=3, latent_dim=4)
 
 
 def latents(seed: int, number: int = 1) -> np.ndarray:
-    """`[number, 4]`."""
+    """Latents `[number, 4]`."""
     rng = Random(seed)
     return np.array([[rng.uniform(-1, 1) for _ in range(4)] for _ in range(number)])
 
 
 def test_a_context_begins_with_the_observation_token() -> None:
-    """One valid token, in CartPole's shape."""
+    """It has one valid token, in CartPole's shape."""
     [context] = transformer().begin(latents(1))
     assert context.size == 1
     assert context.row.shape == (4, 1, 2, 8, 32)
@@ -33,7 +33,7 @@ def test_a_context_begins_with_the_observation_token() -> None:
 
 
 def test_some_contexts_begin_with_garbage_for_padding() -> None:
-    """What lies past `size` may hold anything."""
+    """The padding may hold anything."""
     toy = transformer()
     padding = [toy.begin(latents(1))[0].row[..., 1:, :].any().item() for _ in range(6)]
     assert set(padding) == {True, False}
@@ -52,7 +52,7 @@ def test_a_step_appends_two_tokens_and_leaves_the_parent_alone() -> None:
 
 
 def test_another_action_makes_another_context() -> None:
-    """The action token tells siblings apart even where they meet in one latent."""
+    """The action token makes siblings differ even if their latents are equal."""
     toy = transformer()
     [parent] = toy.begin(latents(1))
     one, other = toy.extend([parent, parent], [0, 1], latents(2).repeat(2, 0))
@@ -61,7 +61,7 @@ def test_another_action_makes_another_context() -> None:
 
 @pytest.mark.parametrize("max_tokens", [4, 6, 8, 20])
 def test_the_window_drops_two_tokens_keeps_the_last_and_pads_with_zeros(max_tokens: int) -> None:
-    """At `T - 1` valid tokens the first 2 go, `T - 3` stay and the last 3 places are zero."""
+    """At `T - 1` valid tokens the first 2 are dropped, `T - 3` stay and the last 3 places are zero."""
     toy = transformer(max_tokens=max_tokens)
     [context] = toy.begin(latents(1))
     for step in range(max_tokens):
@@ -78,7 +78,7 @@ def test_the_window_drops_two_tokens_keeps_the_last_and_pads_with_zeros(max_toke
 
 
 def test_contexts_of_different_sizes_grow_in_one_batch_as_they_do_alone() -> None:
-    """A batch with a full, a growing and a fresh context."""
+    """A batch may mix full, growing and new contexts."""
     toy = transformer()
     chain = toy.begin(latents(1))
     for step in range(3):
@@ -92,7 +92,7 @@ def test_contexts_of_different_sizes_grow_in_one_batch_as_they_do_alone() -> Non
 
 
 def test_every_layout_has_the_same_fingerprint() -> None:
-    """Rows, separate views and strided views are the same entry to whoever reads it."""
+    """Rows, separate views and strided views are read as the same entry."""
     row = torch.arange(2 * 2 * 4 * 3.0).view(2, 1, 2, 4, 3)
     values = [render(Context(row, 3), turn) for turn in range(8)]
     assert len({fingerprint(value) for value in values}) == 1

@@ -1,4 +1,4 @@
-"""Candidates that harm the run that they are guests of: each is taken out or borne, and the run never feels it."""
+"""Hostile candidates in a training: each is taken out or tolerated, and the training does not notice it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROUNDS = 12
 
 
 def shadowed(candidate: str, *, serve: str, limits: Limits) -> Attachment:
-    """A run with that guest, in which the model must be given what it is given alone."""
+    """A run with that candidate, in which the model must get the answers that it gets alone."""
     model, twin = ReleasedModel(), ReleasedModel()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -34,14 +34,14 @@ def shadowed(candidate: str, *, serve: str, limits: Limits) -> Attachment:
 
 
 def test_they_are_built_by_name() -> None:
-    """As the gallery's faults are."""
+    """`fault:NAME` builds them, as it builds the caches of the gallery."""
     assert set(faults()) >= set(HOSTILE)
 
 
 @SERVE
 @pytest.mark.parametrize("candidate", ["raises-always", "exits-always", "returns-garbage"])
 def test_one_that_fails_in_every_call_is_taken_out(candidate: str, serve: str) -> None:
-    """After the errors that were allowed; until then the model's own caches answered in its place."""
+    """It is taken out after the allowed errors; until then the model's own caches answer instead."""
     attached = shadowed(candidate, serve=serve, limits=Limits(errors=10, share=None))
     assert attached.stopped == "it failed in 11 operations; 10 were allowed"
     training = attached.result().training
@@ -52,7 +52,7 @@ def test_one_that_fails_in_every_call_is_taken_out(candidate: str, serve: str) -
 
 @SERVE
 def test_one_that_sleeps_is_taken_out(serve: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As soon as what may be spent in advance is spent."""
+    """It is taken out as soon as the time in advance is used up."""
     monkeypatch.setattr(hostile, "_NAP_S", 0.0)
     attached = shadowed("sleeps", serve=serve, limits=Limits(share=1e-9))
     assert attached.stopped is not None
@@ -63,14 +63,14 @@ def test_one_that_sleeps_is_taken_out(serve: str, monkeypatch: pytest.MonkeyPatc
 @SERVE
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells the memory of a process")
 def test_one_that_leaks_is_taken_out(serve: str) -> None:
-    """Though its statistics count its slots only."""
+    """It is found although its statistics count only its slots."""
     attached = shadowed("leaks", serve=serve, limits=Limits(share=None, size_bytes=16 << 20))
     assert attached.stopped is not None
     assert attached.stopped.startswith("the process grew by")
 
 
 def test_one_that_keeps_references_is_found_in_the_first_search() -> None:
-    """It is the candidate that is blamed, at once, and the model is served by its own caches."""
+    """The candidate is blamed at once, and the model is served by its own caches."""
     model, twin = ReleasedModel(), ReleasedModel()
     with (
         attach(model, candidate="fault:by-reference", limits=Limits(share=None)) as attached,

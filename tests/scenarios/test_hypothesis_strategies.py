@@ -1,4 +1,4 @@
-"""What the strategies draw is valid, small, and various."""
+"""The Hypothesis strategies draw valid, small and varied values."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_specs_are_small(spec: CacheSpec) -> None:
 @UNHURRIED
 @given(entries())
 def test_entries_are_entries(value: KeysValues) -> None:
-    """Whatever their layout and type, with sizes within their tokens."""
+    """They can be read whatever their layout and type, with sizes that fit."""
     check(value)
     tensors, sizes = read(value)
     assert all(0 <= size <= tensor.shape[2] for tensor, size in zip(tensors, sizes, strict=True))
@@ -53,7 +53,7 @@ def test_entries_are_entries(value: KeysValues) -> None:
 @UNHURRIED
 @given(entries())
 def test_no_two_tensors_of_an_entry_are_alike(value: KeysValues) -> None:
-    """So that swapped layers, and K in the place of V, are seen."""
+    """So swapped layers, or K instead of V, are visible."""
     tensors, _ = read(value)
     prints = {tensor.contiguous().view(torch.uint8).numpy().tobytes() for tensor in tensors}
     assert len(prints) == len(tensors)
@@ -61,12 +61,12 @@ def test_no_two_tensors_of_an_entry_are_alike(value: KeysValues) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16], ids=str)
 def test_entries_come_in_types(dtype: torch.dtype) -> None:
-    """Each of these can be drawn."""
+    """Entries of each type can be drawn."""
     find(entries(), lambda value: read(value)[0][0].dtype == dtype, settings=PATIENT)
 
 
 def test_entries_come_in_layouts() -> None:
-    """One row, separate tensors, tensors that are not contiguous; with numbers that are none, and sizes that differ."""
+    """One row, separate tensors and non-contiguous tensors can be drawn, with NaN, and with sizes that differ."""
     find(entries(), lambda value: row_of(value) is not None, settings=PATIENT)
     find(entries(), lambda value: not read(value)[0][0].is_contiguous(), settings=PATIENT)
     find(entries(), lambda value: bool(read(value)[0][0].isnan().any()), settings=PATIENT)
@@ -75,20 +75,20 @@ def test_entries_come_in_layouts() -> None:
 
 @pytest.mark.parametrize("careless", [lambda key: key & 0xFFFF_FFFF, lambda key: key & (1 << 63) - 1, float])
 def test_some_keys_are_one_to_a_careless_cache(careless: Callable[[int], float]) -> None:
-    """32 bits, no sign, floating point: two keys of few become one."""
+    """In 32 bits, without the sign, or as floats, two of the keys are equal."""
     find(st.tuples(keys(), keys()), lambda two: two[0] != two[1] and careless(two[0]) == careless(two[1]))
 
 
 @pytest.mark.parametrize("kind", [Set, Get, Checkout, Clear])
 def test_every_operation_can_be_drawn(kind: type) -> None:
-    """None is left out."""
+    """No kind of operation is left out."""
     assert isinstance(find(operations(), lambda operation: isinstance(operation, kind), settings=UNHURRIED), kind)
 
 
 @UNHURRIED
 @given(operations(), specs())
 def test_an_operation_fits_a_smaller_spec(operation: Operation, spec: CacheSpec) -> None:
-    """Its environment is one that there is."""
+    """Its environment exists there."""
     fitted = within(operation, spec)
     env = fitted.env if isinstance(fitted, Checkout | Write) else fitted.pool.env
     assert env is None or env < spec.env_num
@@ -101,7 +101,7 @@ def test_pools_without_an_environment_stay() -> None:
 
 
 def test_pieces_are_what_was_recorded() -> None:
-    """Sets, lookups and writes of a real training in a row, and nothing at all as the simplest."""
+    """A piece is consecutive operations of a real training; the simplest piece is empty."""
     assert find(pieces(), lambda _: True, settings=UNHURRIED) == ()
     piece = find(
         pieces(),

@@ -12,13 +12,13 @@ from kvparity_scenarios.model import ToyModel, key_of
 
 
 def test_a_key_is_the_xxh64_of_the_latents_bytes() -> None:
-    """As in LightZero's `hash_state`."""
+    """Keys are computed as in LightZero's `hash_state`."""
     latent = np.arange(4.0)
     assert key_of(latent) == xxhash.xxh64(latent.tobytes()).intdigest()
 
 
 def test_the_same_latent_and_action_lead_to_the_same_bytes_in_any_batch() -> None:
-    """A latent does not depend on who else is in the batch."""
+    """The next latent does not depend on the rest of the batch."""
     model = ToyModel(Random(0))
     latents = np.stack([model.start(Random(seed)) for seed in range(5)])
     together, _ = model.step(latents, [0, 1, 2, 3, 0])
@@ -27,7 +27,7 @@ def test_the_same_latent_and_action_lead_to_the_same_bytes_in_any_batch() -> Non
 
 
 def test_an_action_repeated_a_hundred_times_never_meets_an_earlier_latent() -> None:
-    """The dynamics are chaotic, so that a chain ends in no fixed point and no cycle."""
+    """The dynamics are chaotic: a chain does not end in a fixed point or a cycle."""
     for seed in range(20):
         model = ToyModel(Random(seed))
         latent, seen = model.start(Random(seed))[None], set()
@@ -38,7 +38,7 @@ def test_an_action_repeated_a_hundred_times_never_meets_an_earlier_latent() -> N
 
 
 def test_priors_are_probabilities_and_sharp_enough_to_prefer() -> None:
-    """They sum to 1, and the favourite of a random latent mostly has more than half."""
+    """They sum to 1, and for a random latent the favourite mostly has more than half."""
     model = ToyModel(Random(1))
     rng = Random(2)
     priors, values = model.predict(np.stack([model.start(rng) for _ in range(200)]))

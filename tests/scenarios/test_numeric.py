@@ -1,4 +1,4 @@
-"""The numeric edges: they occur, bit for bit, and each is looked up."""
+"""The numeric edges: they occur bit for bit, and each is looked up."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FLOATS = [dtype for dtype in EDGES if dtype.is_floating_point]
 
 
 def tensors(dtype: torch.dtype) -> list[torch.Tensor]:
-    """Those of all values that have this type."""
+    """The tensors of this type in all values."""
     return [tensor for value in VALUES for tensor in read(value)[0] if tensor.dtype == dtype]
 
 
 @pytest.mark.parametrize("dtype", EDGES)
 def test_every_edge_of_every_type_occurs_bit_for_bit(dtype: torch.dtype) -> None:
-    """NaN payloads, signalling NaNs and signed zeros included."""
+    """NaN payloads, signalling NaNs and signed zeros are included."""
     width = dtype.itemsize
     seen: set[int] = set()
     for tensor in tensors(dtype):
@@ -47,7 +47,7 @@ def test_the_edges_of_a_float_mean_what_they_say(dtype: torch.dtype) -> None:
 
 
 def test_all_sizes_occur() -> None:
-    """Empty and full entries, and entries whose K and V differ."""
+    """Empty and full entries occur, and entries whose K and V have different sizes."""
     sizes = [(read(value)[1], read(value)[0][0].shape[2]) for value in VALUES]
     assert any(not any(each) for each, _ in sizes)
     assert any(set(each) == {tokens} for each, tokens in sizes)
@@ -55,13 +55,13 @@ def test_all_sizes_occur() -> None:
 
 
 def test_k_and_v_of_some_entries_are_equal() -> None:
-    """As in a fresh context: a cache may take one for the other."""
+    """They are equal in a new context too, and a cache may confuse them."""
     alike = [value for value in VALUES if bytes(raw_bytes(read(value)[0][0])) == bytes(raw_bytes(read(value)[0][1]))]
     assert 50 < len(alike) < 300
 
 
 def test_every_set_is_looked_up_at_once() -> None:
-    """A get, then a checkout, of the key just set; and a get again once the copy was written into."""
+    """A get and a checkout of the key follow, and another get after the copy was written into."""
     operations = list(islice(numeric_edge.operations(0), 3000))
     for number, operation in enumerate(operations[:-4]):
         if isinstance(operation, Set):
@@ -74,6 +74,6 @@ def test_every_set_is_looked_up_at_once() -> None:
 
 
 def test_the_extreme_keys_are_used() -> None:
-    """0, 1 and neighbours at 2**32, 2**53, 2**63 and 2**64."""
+    """The keys 0, 1 and neighbours at 2**32, 2**53, 2**63 and 2**64 occur."""
     keys = [op.key for op in islice(numeric_edge.operations(0), 60) if isinstance(op, Set)]
     assert tuple(keys[: len(EDGE_KEYS)]) == EDGE_KEYS

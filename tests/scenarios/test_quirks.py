@@ -1,4 +1,4 @@
-"""The original's quirks of presence one by one: each scenario shows its own and nothing else."""
+"""The scenarios of the original's quirks: each shows its own quirk and nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN = {
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_quirk_is_shown_alone(name: str) -> None:
-    """Every divergence is that one, round after round, and all other lookups agree."""
+    """Every divergence is that quirk, round after round, and all other lookups agree."""
     result = Comparison("legacy-evicting", "refactored-fifo").scenario(getattr(quirks, name), seed=0, steps=240)
     signatures = {Signature.of(divergence) for divergence in result.kept}
     assert {(each.kind, each.wrong, each.explanation.replace("legacy-evicting", "#")) for each in signatures} == {
@@ -36,13 +36,13 @@ def test_a_quirk_is_shown_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHOWN)
 def test_a_cache_without_the_quirk_is_at_parity(name: str) -> None:
-    """The refactored one is under FIFO what the ideal is."""
+    """The refactored cache behaves like the ideal FIFO pool."""
     result = Comparison("refactored-fifo", "refactored-fifo").scenario(getattr(quirks, name), seed=0, steps=240)
     assert result.total == 0
 
 
 def test_only_one_of_them_is_the_released_originals_too() -> None:
-    """It evicts nothing, so that nothing leaves early."""
+    """The released generation evicts nothing, so no key leaves early."""
     released = Comparison("legacy-released", "refactored-fifo")
     found = {name for name in SHOWN if WRONG in released.scenario(getattr(quirks, name), seed=0, steps=240).by_group}
     assert found == {"reset_lives_longer"}

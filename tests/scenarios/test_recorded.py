@@ -43,7 +43,7 @@ def trace(request: pytest.FixtureRequest) -> Iterator[Trace]:
 
 
 def _answers(cache: Cache, operation: Get | Checkout) -> list[Answer]:
-    """What the original answers to each dict lookup behind one operation."""
+    """The original's answers to each dict lookup behind one operation."""
     pools = [operation.pool] if isinstance(operation, Get) else [init(operation.env), RECUR]
     answers = []
     for pool in pools:
@@ -96,7 +96,7 @@ def test_the_full_recording_is_in_parity() -> None:
 
 
 def test_the_full_recording_branches_and_ends_an_episode() -> None:
-    """It holds several whole searches in which one node has two children, and an environment that finishes first."""
+    """Several whole searches have a node with two children, and one environment finishes first."""
     branching, environments, searched = 0, set(), []
     with Trace(trace_path("cartpole-unizero")) as trace:
         for recorded in trace:
@@ -120,7 +120,7 @@ def test_lightzero_returns_wrong_tensors_in_ordinary_training() -> None:
 
 
 def test_the_evicting_original_corrupts_nothing_there() -> None:
-    """The later generation of the original mends the wrong hits of the same training."""
+    """The later generation of the original gives no wrong hits in the same training."""
     with Trace(trace_path("cartpole-unizero-100sims")) as trace:
         result = Comparison("legacy-evicting", "refactored-fifo").trace(trace, workload="100sims")
     assert result.count("corruption") == 0
@@ -128,7 +128,7 @@ def test_the_evicting_original_corrupts_nothing_there() -> None:
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_a_recording_says_how_it_was_made(name: str) -> None:
-    """The header names who served, the model, the seed and LightZero's version; the file is small and complete."""
+    """The header names the serving cache, model, seed and LightZero's version; the file is small and complete."""
     path = trace_path(name)
     with Trace(path) as trace:
         header = trace.header

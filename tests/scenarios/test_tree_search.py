@@ -1,4 +1,4 @@
-"""The tree search: selection, backup, and what it converges to."""
+"""The tree search: selection, backup, and convergence."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from kvparity_scenarios.tree_search import Node, Tree
 
 
 def tree(priors: list[float]) -> Tree:
-    """A tree of which only the root is expanded."""
+    """A tree in which only the root is expanded."""
     return Tree(Node(1.0), priors, Random(0))
 
 
 def simulate(searched: Tree, rewards: list[float], simulations: int) -> list[int]:
-    """Search a bandit whose arms pay once and go on for ever; returns the visits of the root's children."""
+    """Search a bandit whose arms pay once; returns the visits of the root's children."""
     for _ in range(simulations):
         path, action = searched.select()
         path[-1].reward = rewards[action] if len(path) == 2 else 0.0
@@ -34,7 +34,7 @@ def test_a_leaf_is_reached_through_its_parent() -> None:
 
 
 def test_noise_keeps_the_roots_priors_a_distribution() -> None:
-    """They still sum to 1, and moved."""
+    """The priors still sum to 1, and have changed."""
     priors = [child.prior for child in tree([0.7, 0.2, 0.1]).root.children]
     assert sum(priors) == pytest.approx(1.0)
     assert priors != pytest.approx([0.7, 0.2, 0.1])
@@ -57,14 +57,14 @@ def test_visits_go_where_the_reward_is() -> None:
 
 
 def test_the_prior_decides_the_first_visit() -> None:
-    """Before anything is known, the likeliest action is tried."""
+    """Before any visit, the likeliest action is tried."""
     searched = tree([0.01, 0.98, 0.01])
     _, action = searched.select()
     assert action == 1
 
 
 def test_backup_discounts_the_value_and_adds_rewards() -> None:
-    """Each node's value sum gains the discounted return from there on."""
+    """Each node's value sum grows by the discounted return from there on."""
     searched = tree([1.0])
     [leaf] = searched.root.children
     leaf.reward = 2.0

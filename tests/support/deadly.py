@@ -1,4 +1,4 @@
-"""Candidates that end, interrupt or hold up the process that they are in: found by name in a worker of a campaign."""
+"""Candidates that end, interrupt or block their process. Workers of a campaign find them by name."""
 
 from __future__ import annotations
 

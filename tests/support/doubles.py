@@ -1,4 +1,4 @@
-"""Faulty caches that the gallery has no use for: no scenario needs them, but a test of one rule does."""
+"""Faulty caches that are not in the gallery: no scenario needs them, but a test of one rule does."""
 
 from __future__ import annotations
 
