@@ -1,1 +1,1 @@
-"""What a cache is, how anything shaped like one becomes one, and what its exceptions mean."""
+"""The protocol of a cache, the adapter for managers, and calls that turn exceptions into outcomes."""
