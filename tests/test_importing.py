@@ -153,6 +153,12 @@ def test_a_file_is_named_by_its_path() -> None:
     assert load_scenario("plain/mine.py:scene") is load_scenario("mcts")
 
 
+def test_a_file_alone_is_no_name() -> None:
+    """It may hold several caches."""
+    with pytest.raises(UsageError, match=r"^a/b\.py is a file: name what is in it, as in a/b\.py:MyManager$"):
+        factory_of("a/b.py")
+
+
 def test_two_files_of_one_name_are_two_modules() -> None:
     """The old and the new one lie in folders of their own."""
     for folder in ("old", "new"):
@@ -238,7 +244,9 @@ def test_ours_never_stands_in_for_a_users(own: str) -> None:
     with pytest.raises(UsageError) as raised:
         factory_of("refactored:thread_safe")
     assert str(raised.value).startswith("cache 'refactored:thread_safe' cannot be loaded: AttributeError: ")
-    assert str(raised.value).endswith(" (kvparity's own is kvparity_refactored:thread_safe today)")
+    assert str(raised.value).endswith(
+        " (this is your own module; kvparity's is called kvparity_refactored:thread_safe today)"
+    )
 
 
 def test_what_else_a_folder_of_ours_holds_is_the_users() -> None:

@@ -40,10 +40,10 @@ def attribute(name: str) -> Any:
     return found
 
 
-def name_today(name: str) -> str:
-    """`name`, with today's package in the place of a former one of kvparity's own."""
-    top = re.split("[.:]", name, maxsplit=1)[0]
-    return FORMER.get(top, top) + name[len(top) :]
+def own_name_today(name: str) -> str | None:
+    """Today's name of what kvparity once called `name`, if `name` now leads to a package of the user's; else None."""
+    top = _top(name)
+    return _today(name) if top in FORMER and _is_users(top) else None
 
 
 def is_own(name: str) -> bool:
@@ -73,8 +73,17 @@ def _is_in_own_package(module: str) -> bool:
 
 def _module_today(name: str) -> str:
     """`name`, or today's module where it names a former one and the user has no package of that name."""
-    top = name.partition(".")[0]
-    return name if top not in FORMER or _is_users(top) else name_today(name)
+    top = _top(name)
+    return name if top not in FORMER or _is_users(top) else _today(name)
+
+
+def _top(name: str) -> str:
+    return re.split("[.:]", name, maxsplit=1)[0]
+
+
+def _today(name: str) -> str:
+    top = _top(name)
+    return FORMER[top] + name[len(top) :]
 
 
 def _is_users(package: str) -> bool:

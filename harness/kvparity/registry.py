@@ -21,7 +21,7 @@ from kvparity.caches.adapter import adapt
 from kvparity.caches.exceptions import Raised, attempt, describe_error
 from kvparity.caches.protocol import CacheSpec
 from kvparity.errors import UnusableCacheError, UsageError
-from kvparity.importing import attribute, name_today
+from kvparity.importing import attribute, own_name_today
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,6 +175,8 @@ def _fault(name: str) -> CacheFactory:
 def _load(group: str, noun: str, name: str) -> Any:
     points = installed(group)
     if name not in points and ":" not in name:
+        if name.endswith(".py"):
+            raise UsageError(f"{name} is a file: name what is in it, as in {name}:MyManager")
         nearest = difflib.get_close_matches(name, points, n=1, cutoff=0.0)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise UsageError(
@@ -183,7 +185,7 @@ def _load(group: str, noun: str, name: str) -> Any:
         )
     loaded = attempt(points[name].load) if name in points else attempt(attribute, name)
     if isinstance(loaded, Raised):
-        today = name_today(name)
-        hint = f" (kvparity's own is {today} today)" if today != name else ""
+        today = own_name_today(name)
+        hint = f" (this is your own module; kvparity's is called {today} today)" if today else ""
         raise UsageError(f"{noun} {name!r} cannot be loaded: {describe_error(loaded.error)}{hint}") from loaded.error
     return loaded
