@@ -78,14 +78,14 @@ def test_fail_on_decides_what_counts(fail_on: str, status: int) -> None:
 
 
 def test_fail_on_never_lets_corruption_pass() -> None:
-    """And says in its verdict that there was some."""
+    """Corruption fails a command unless `--fail-on never` is given."""
     options = ["--reference", "legacy-released", "--steps", "3000", "--quiet"]
     assert main(["run", "pool-pressure", "--fail-on", "corruption", *options]) == 1
     assert main(["run", "pool-pressure", "--fail-on", "never", *options]) == 0
 
 
 def test_quiet_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """The verdict."""
+    """`--quiet` prints the verdict only."""
     assert main(["run", "mcts", "--steps", "500", "--quiet"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
 
@@ -100,7 +100,7 @@ def test_several_workloads_have_one_verdict(tmp_path: Path) -> None:
 
 
 def test_the_json_result_has_the_published_fields(tmp_path: Path) -> None:
-    """Programs may rely on them."""
+    """Programs may rely on these names and values."""
     path = tmp_path / "result.json"
     assert main(["run", "revisit", "--steps", "1000", "--seed", "3", "--quiet", "--json", str(path)]) == 1
     result = json.loads(path.read_text())
@@ -120,7 +120,7 @@ def test_the_json_result_has_the_published_fields(tmp_path: Path) -> None:
 
 
 def test_a_report_is_a_page_and_the_result(tmp_path: Path) -> None:
-    """`--report DIR` makes the directory."""
+    """`--report DIR` makes the folder, and writes both files."""
     folder = tmp_path / "deep" / "report"
     assert main(["run", "revisit", "--steps", "500", "--quiet", "--report", str(folder)]) == 1
     page = (folder / "index.html").read_text()
@@ -150,7 +150,7 @@ def test_a_tolerance_compares_too() -> None:
 
 
 def test_a_recording_replays_to_the_same_result(tmp_path: Path) -> None:
-    """What `--record` wrote gives the same operations, comparisons and divergences."""
+    """A replay of what `--record` wrote has the same operations, comparisons and divergences."""
     trace, first, second = tmp_path / "a.kvtrace", tmp_path / "a.json", tmp_path / "b.json"
     assert main(["run", "revisit", "--steps", "1000", "--quiet", "--record", str(trace), "--json", str(first)]) == 1
     assert main(["replay", str(trace), "--quiet", "--json", str(second)]) == 1
@@ -176,7 +176,7 @@ def test_a_recording_may_keep_fingerprints_only(tmp_path: Path) -> None:
 
 
 def test_steps_are_those_of_each_workload(tmp_path: Path) -> None:
-    """Of the bundled trace, too, which comes first where no scenario is named."""
+    """`--steps` also limits the bundled trace, which comes first if no scenario is named."""
     path = tmp_path / "result.json"
     assert main(["run", "--steps", "200", "--quiet", "--json", str(path)]) == 0
     runs = json.loads(path.read_text())["runs"]
@@ -185,7 +185,7 @@ def test_steps_are_those_of_each_workload(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [["run", "mcts"], ["replay", "cartpole-unizero"]])
 def test_a_name_given_twice_counts_once(command: list[str], tmp_path: Path) -> None:
-    """The same work twice is no more evidence."""
+    """The same work is not done twice."""
     path, compared = tmp_path / "result.json", []
     for names in (command, [*command, command[-1]]):
         assert main([*names, "--steps", "300", "--quiet", "--json", str(path)]) == 0
@@ -194,7 +194,7 @@ def test_a_name_given_twice_counts_once(command: list[str], tmp_path: Path) -> N
 
 
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
-    """Caches, scenarios and bundled traces."""
+    """`kvparity list` names caches, scenarios and bundled traces."""
     assert main(["list"]) == 0
     printed = capsys.readouterr().out
     for name in ("legacy-released", "refactored-priority", "numeric-edge", "cartpole-unizero-100sims"):
@@ -211,7 +211,7 @@ def test_python_runs_the_package() -> None:
 
 @pytest.mark.parametrize("command", [None, *(command.name for command in COMMANDS)])
 def test_every_help_ends_with_an_example(command: str | None, capsys: pytest.CaptureFixture[str]) -> None:
-    """One that can be typed as it stands, once there is a cache of that name."""
+    """The example parses, and is an example of that command."""
     with pytest.raises(SystemExit) as ended:
         main(["--help"] if command is None else [command, "--help"])
     assert ended.value.code == 0
@@ -229,7 +229,7 @@ def options_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_option_says_what_it_does(command: Command) -> None:
-    """In a few words, and none is left without."""
+    """No option is without a help text."""
     parser = Parser(example="")
     command.add_options(parser)
     assert [action.dest for action in options_of(parser) if not action.help] == []
@@ -279,19 +279,19 @@ def test_every_option_says_what_it_does(command: Command) -> None:
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It says what is wrong and how to mend it, without a traceback, and the status is 2."""
+    """It says what is wrong and how to correct it, without a traceback, and the status is 2."""
     assert message in refused(capsys, *arguments)
 
 
 def test_a_text_file_is_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever its name says."""
+    """Its suffix makes no difference."""
     Path("notes.kvtrace").write_text("hello")
     assert "notes.kvtrace is not a kvparity trace" in refused(capsys, "replay", "notes.kvtrace")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_truncated_trace_is_told(share: float, capsys: pytest.CaptureFixture[str]) -> None:
-    """Wherever it was cut."""
+def test_a_truncated_trace_is_an_error(share: float, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is an error wherever the file was cut."""
     whole = trace_path("cartpole-unizero").read_bytes()
     Path("cut.kvtrace").write_bytes(whole[: int(len(whole) * share)])
     assert "cut.kvtrace is" in refused(capsys, "replay", "cut.kvtrace")
@@ -306,7 +306,7 @@ def test_an_existing_recording_is_kept(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize("candidate", ["refactored-fif", "builtins:len"], ids=["there is none", "it cannot be built"])
 def test_a_wrong_cache_leaves_no_recording(candidate: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command that is mended can use the same file."""
+    """The corrected command can write to the same file."""
     refused(capsys, "run", "mcts", "--candidate", candidate, "--record", "left.kvtrace")
     assert list(Path().iterdir()) == []
     assert main(["run", "mcts", "--steps", "100", "--quiet", "--record", "left.kvtrace"]) == 0
@@ -321,13 +321,13 @@ def test_a_wrong_cache_leaves_no_recording(candidate: str, capsys: pytest.Captur
         (["replay", "cartpole-unizero", "memory://nowhere.kvtrace"], "memory://nowhere.kvtrace does not exist"),
     ],
 )
-def test_a_wrong_name_is_told_before_any_work(
+def test_a_wrong_name_is_an_error_before_any_work(
     command: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it stands among the others."""
+    """The position of the wrong name makes no difference."""
 
     def work(*_: object, **__: object) -> None:
-        raise AssertionError("it was begun")
+        raise AssertionError("work began")
 
     whole = trace_path("cartpole-unizero").read_bytes()
     Path("cut.kvtrace").write_bytes(whole[: len(whole) // 2])
@@ -335,10 +335,10 @@ def test_a_wrong_name_is_told_before_any_work(
     assert message in refused(capsys, *command)
 
 
-def test_what_was_found_is_told_where_a_file_cannot_be_written(
+def test_what_was_found_is_printed_if_a_file_cannot_be_written(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files are written first, and the terminal has the verdict all the same."""
+    """The verdict is printed although the file cannot be written."""
 
     def refuses(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -355,7 +355,7 @@ def test_what_was_found_is_told_where_a_file_cannot_be_written(
 
 
 def test_an_interrupt_reports_what_was_found(tmp_path: Path) -> None:
-    """Ctrl-C ends with status 3, a verdict on what was done so far, and a whole JSON result."""
+    """Ctrl-C ends with status 3, a verdict on what was done so far, and a complete JSON result."""
     path = tmp_path / "result.json"
     trace = tmp_path / "mcts.kvtrace"
     options = ["run", "mcts", "--steps", "3000000", "--json", str(path), "--record", str(trace)]
@@ -398,7 +398,7 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 
 def ended(*arguments: str, stdout: int) -> tuple[int, str]:
-    """The status of a command in a process of its own that prints there, and what it said on stderr."""
+    """Run a command in a process that prints to `stdout`. Returns its status and its stderr."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "kvparity", *arguments],
         stdout=stdout,
@@ -410,7 +410,7 @@ def ended(*arguments: str, stdout: int) -> tuple[int, str]:
 
 
 def test_a_closed_pipe_changes_neither_status_nor_files() -> None:
-    """Nobody reads what is printed: a divergence is 1 still, parity 0, INCONCLUSIVE 4, and the files are whole."""
+    """If nobody reads what is printed, the status is still right, and the files are complete."""
     read, write = os.pipe()
     os.close(read)
     try:
@@ -425,7 +425,7 @@ def test_a_closed_pipe_changes_neither_status_nor_files() -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_full_disk_under_stdout_is_one_line() -> None:
-    """And the files, which may be on another one, are whole."""
+    """The files, which may be on another disk, are complete."""
     with Path("/dev/full").open("w") as full:
         status, error = ended("run", "mcts", "--steps", "300", "--json", "same.json", stdout=full.fileno())
     assert (status, error) == (2, "kvparity: error: the output cannot be written: No space left on device\n")

@@ -201,7 +201,7 @@ def test_a_file_that_cannot_be_imported_is_one_line(name: str, message: str, her
 
 
 def test_the_file_of_a_file_is_named_in_the_report() -> None:
-    """Relative to the working directory, where it lies in there."""
+    """It is relative to the working directory, if the file is in it."""
     write("mine/manager.py", FAULTY)
     done = kvparity("run", "clear-storm", "--candidate", "mine/manager.py:KVCacheManager", "--steps", "300")
     assert f"candidate  mine/manager.py:KVCacheManager ({Path('mine', 'manager.py')})" in done.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""The pytest plugin: what fails, in which words, and that it costs nothing where it is not used."""
+"""The pytest plugin: what fails, with which message, and that it costs nothing if it is not used."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ def test_a_trace_is_replayed_before_the_body(pytester: pytest.Pytester) -> None:
 
 
 def test_a_trace_that_diverges_fails_the_test(pytester: pytest.Pytester) -> None:
-    """With the command that shows it again, whether the test looks at the result or not."""
+    """The failure names the command that shows it again, whether the test uses the result or not."""
     trace(pytester.path / "small one.kvtrace", RESET_QUIRK)
     pytester.makepyfile("import pytest\n@pytest.mark.kvtrace('small one.kvtrace')\ndef test_it(): pass")
     result = pytester.runpytest_inprocess()
@@ -466,7 +466,7 @@ def test_what_several_state_machines_find_is_kept_under_names_of_their_own(pytes
         path.write_text(textwrap.dedent(MACHINE))
     result = pytester.runpytest_inprocess("--import-mode=importlib", "-o", "python_files=*test_it.py")
     result.assert_outcomes(failed=4)
-    told = {line.rpartition("/")[2] for line in result.outlines if " are kept in " in line}
-    assert told == {path.name for path in pytester.path.rglob("*.kvtrace")}
-    assert len(told) == 4
-    assert all(len(name) < 128 for name in told)
+    kept = {line.rpartition("/")[2] for line in result.outlines if " are kept in " in line}
+    assert kept == {path.name for path in pytester.path.rglob("*.kvtrace")}
+    assert len(kept) == 4
+    assert all(len(name) < 128 for name in kept)

@@ -260,7 +260,7 @@ def test_what_cannot_be_imported_is_one_line(name: str, message: str) -> None:
 
 
 def test_a_module_that_raises_when_imported_is_one_line(here: Path) -> None:
-    """Whatever a user's module does wrong is told with its type."""
+    """The error names the type of the exception."""
     (here / "kvparity_broken.py").write_text("1 / 0\n")
     with pytest.raises(
         UsageError, match=r"^cache 'kvparity_broken:Cache' cannot be loaded: ZeroDivisionError: division by zero$"
@@ -282,7 +282,7 @@ def test_a_module_that_exits_when_imported_is_one_line(here: Path) -> None:
 def test_an_installed_name_that_cannot_be_imported_is_one_line(
     monkeypatch: pytest.MonkeyPatch, group: str, load: Any
 ) -> None:
-    """An entry point of a package that is broken is told like a module that is."""
+    """A broken entry point is reported like a broken module."""
     point = metadata.EntryPoint(name="theirs", value="kvparity_none:thing", group=group)
     monkeypatch.setattr(registry, "installed", lambda _group: {"theirs": point})
     noun = group.removeprefix("kvparity.").removesuffix("s")
@@ -327,7 +327,7 @@ def test_a_scenario_may_pass_on_what_it_is_asked() -> None:
 # ---------------------------------------------------------------------- what is built
 
 
-def test_a_factory_that_raises_is_told_with_its_error() -> None:
+def test_a_factory_that_raises_is_refused_with_its_error() -> None:
     """The sizes that it was called with, the type and the words of what it raised."""
     with pytest.raises(UnusableCacheError) as raised:
         build_cache(f"{__name__}:refuses", SPEC)
@@ -338,25 +338,25 @@ def test_a_factory_that_raises_is_told_with_its_error() -> None:
 
 
 class Unspeakable(Exception):  # noqa: N818
-    """Cannot even be told."""
+    """An exception whose message cannot be made."""
 
     def __str__(self) -> str:
         raise RuntimeError("unspeakable")
 
 
-def raises_what_cannot_be_told(_config: SimpleNamespace, _env_num: int) -> None:
+def raises_what_cannot_be_shown(_config: SimpleNamespace, _env_num: int) -> None:
     """A factory whose exception is broken, too."""
     raise Unspeakable
 
 
-def test_a_factory_whose_exception_cannot_be_told_is_refused_all_the_same() -> None:
+def test_a_factory_whose_exception_has_no_message_is_refused() -> None:
     """Its type stands for what it does not say."""
     with pytest.raises(UnusableCacheError, match=r": Unspeakable: \(its message raised RuntimeError\)$"):
-        build_cache(f"{__name__}:raises_what_cannot_be_told", SPEC)
+        build_cache(f"{__name__}:raises_what_cannot_be_shown", SPEC)
 
 
 def test_what_cannot_be_called_is_refused() -> None:
-    """A name may lead to anything, of which only classes and factories build."""
+    """A name may lead to anything, but only classes and factories can build a cache."""
     with pytest.raises(
         UnusableCacheError,
         match=r"^kvparity:RECUR is not a cache: it is a PoolId, expected a class or factory called",
@@ -365,7 +365,7 @@ def test_what_cannot_be_called_is_refused() -> None:
 
 
 def test_what_is_nothing_like_a_cache_is_refused() -> None:
-    """Something without any of a manager's methods is told by its type."""
+    """The error names the type of what was built."""
     with pytest.raises(
         UnusableCacheError,
         match=r"gives_nothing returned a NoneType, which is not a cache: it needs the methods set, get, ",

@@ -57,7 +57,7 @@ def is_own(name: str) -> bool:
         return False
     try:
         return _is_in_own_package(str(getattr(attribute(name), "__module__", "")))
-    except Exception:  # noqa: BLE001  what is not there is not ours
+    except Exception:  # noqa: BLE001  what cannot be found is not ours
         return False
 
 
@@ -72,7 +72,7 @@ def _is_in_own_package(module: str) -> bool:
 
 
 def _module_today(name: str) -> str:
-    """`name`, or today's module where it names a former one and the user has no package of that name."""
+    """`name`, or today's module if `name` is a former one and the user has no package of that name."""
     top = _top(name)
     return name if top not in FORMER or _is_users(top) else _today(name)
 
@@ -104,7 +104,7 @@ def _is_users(package: str) -> bool:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """The module in a file: as part of its package where it has one, else on its own.
+    """The module in a file: as part of its package if it has one, else on its own.
 
     On its own, it gets a name that no other file has. So `old/manager.py` and `new/manager.py` are two modules.
 

@@ -21,7 +21,7 @@ SMALL = ["--steps", "1200", "--repeats", "2"]
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is left where the tests are run."""
+    """The tests run in a folder of their own."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -42,7 +42,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_all_strategies_are_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
-    """Against the original, with every figure that there is."""
+    """They are compared with the original, in every measure."""
     printed = bench(capsys, "mcts")
     for name in ("legacy-evicting", "refactored-fifo", "refactored-lru", "refactored-priority"):
         assert printed.count(name) >= 6
@@ -65,7 +65,7 @@ def test_all_strategies_are_side_by_side(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_workloads_are_scenarios_and_traces(capsys: pytest.CaptureFixture[str]) -> None:
-    """One after the other, and how much of each was used."""
+    """They are measured one after the other, and the heading says how much of each was used."""
     printed = bench(capsys, "cartpole-unizero", "revisit", "--candidate", "refactored-lru")
     assert "cartpole-unizero: 1,200 of 2,965 operations" in printed
     assert "\nrevisit: 1,200 operations" in printed
@@ -82,7 +82,7 @@ def test_quiet_prints_the_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_sweep_needs_no_timing(capsys: pytest.CaptureFixture[str]) -> None:
-    """The bundled training's recur pool is too small for its searches, and that is said."""
+    """The bench says that the bundled training's recur pool is too small for its searches."""
     assert main(["bench", "cartpole-unizero-100sims", "--sweep", "--repeats", "0"]) == 0
     printed = capsys.readouterr().out
     assert "has 400 slots (num_simulations 50); the workload fills 800 slots (num_simulations 100)" in printed
@@ -92,7 +92,7 @@ def test_a_sweep_needs_no_timing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_reference_against_itself_shows_the_noise(capsys: pytest.CaptureFixture[str]) -> None:
-    """It has a name of its own then."""
+    """The candidate then has a name of its own."""
     printed = bench(capsys, "mcts", "--candidate", "legacy-evicting")
     assert "legacy-evicting (again)" in printed
 
@@ -117,7 +117,7 @@ def test_the_file_holds_what_programs_ask_for() -> None:
 
 
 def test_a_cache_that_raises_is_a_line_and_status_1(capsys: pytest.CaptureFixture[str]) -> None:
-    """The others are measured as if it were not there."""
+    """The other caches are measured all the same."""
     printed = bench(
         capsys, "mcts", "--candidate", "support.doubles:RaisesOnSet", "--candidate", "refactored-fifo", status=1
     )
@@ -128,13 +128,13 @@ def test_a_cache_that_raises_is_a_line_and_status_1(capsys: pytest.CaptureFixtur
 
 
 def test_a_reference_that_raises_leaves_no_ratios(capsys: pytest.CaptureFixture[str]) -> None:
-    """And that is said in place of the verdict."""
+    """A line says so in place of the verdict."""
     printed = bench(capsys, "mcts", "--reference", "support.doubles:RaisesOnSet", "--quiet", status=1)
     assert printed == "mcts: support.doubles:RaisesOnSet raised, so there are no ratios\n"
 
 
 def test_a_candidate_that_finds_less_is_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its times are not of equal work."""
+    """A line warns that it does not do the same work."""
     printed = bench(capsys, "mcts", "--candidate", "support.doubles:AlwaysMisses")
     assert "support.doubles:AlwaysMisses hits 0.00% of all lookups, legacy-evicting 100.00%: they do not" in printed
 
@@ -156,7 +156,7 @@ def earlier(change: float) -> Path:
 
 @pytest.mark.parametrize(("change", "status"), [(0.8, 1), (0.95, 0)])
 def test_a_ratio_that_got_worse_is_status_1(change: float, status: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """By more than a tenth."""
+    """The status is 1 if it rose by more than a tenth."""
     path = earlier(change)
     printed = bench(capsys, "mcts", "--quiet", "--candidate", "refactored-fifo", "--against", str(path), status=status)
     assert printed.splitlines()[-1].startswith(
@@ -166,7 +166,7 @@ def test_a_ratio_that_got_worse_is_status_1(change: float, status: int, capsys: 
 
 
 def test_worse_is_what_the_option_says() -> None:
-    """Here three times as much is still good enough."""
+    """With `--worse`, three times as much can still be acceptable."""
     path = earlier(0.5)
     arguments = ["bench", "mcts", *SMALL, "--quiet", "--candidate", "refactored-fifo", "--against", str(path)]
     assert main([*arguments, "--worse", "200%"]) == 0
@@ -178,7 +178,7 @@ def test_worse_is_what_the_option_says() -> None:
 def test_an_interrupt_keeps_the_workloads_that_are_done(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Status 3, and a whole file of what was measured before."""
+    """The status is 3, and the file holds what was measured before."""
     measured: list[str] = []
 
     def once(workload: Workload, *arguments: Any, **options: Any) -> Any:
@@ -195,7 +195,7 @@ def test_an_interrupt_keeps_the_workloads_that_are_done(
 
 
 def test_an_interrupt_before_anything_is_done_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Status 3, as of every command."""
+    """The status is 3, and no file is written."""
 
     def never(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -231,12 +231,12 @@ def test_an_interrupt_before_anything_is_done_leaves_nothing(monkeypatch: pytest
     ],
 )
 def test_bad_input_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Before anything is measured or printed, with status 2."""
+    """It is refused before anything is measured, with status 2."""
     assert message in refused(capsys, *arguments)
 
 
 def test_an_earlier_bench_of_something_else_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """Before anything is measured."""
+    """It is refused before anything is measured."""
     path = earlier(1.0)
     capsys.readouterr()
     assert "made with steps 1200, this one with 500" in refused(

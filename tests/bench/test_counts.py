@@ -85,7 +85,7 @@ def test_without_lookups_there_is_no_hit_rate() -> None:
 
 
 def test_evictions_are_the_caches_own_word() -> None:
-    """Of init and recur pools; working copies are none. Nothing where it does not say."""
+    """Evictions of init and recur pools are added up, those of wm are not; None if a count is missing."""
     operations = [*nodes(1, 2, 3, 4, 5, 6), *[Set(pool=init(0), key=key, value=plain(key)) for key in (1, 2, 3)]]
     operations += [Checkout(env=0, key=6), Checkout(env=0, key=5)]
     assert figures(partial(build_cache, "refactored-fifo"), *operations).counts.evictions == 3

@@ -22,7 +22,7 @@ from kvparity.bench.estimate import estimate
     ],
 )
 def test_the_interval_is_that_of_the_tables(count: int, low: int, high: int, confidence: float) -> None:
-    """Of 20 samples the 6th and the 15th enclose the median with 95.9 %; fewer than six cannot come to 95 %."""
+    """The 6th and the 15th of 20 samples enclose the median with 95.9 %; fewer than six samples cannot reach 95 %."""
     samples = list(range(1, count + 1))
     random.Random(0).shuffle(samples)
     found = estimate(samples)

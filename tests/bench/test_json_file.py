@@ -1,4 +1,4 @@
-"""Benches as files, and held against earlier ones."""
+"""Benches as files, and compared with earlier ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps over pool sizes, held against real caches of each size."""
+"""Curves over pool sizes, compared with real caches of each size."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Clock:
 
 
 class Slow(CorrectCache):
-    """Takes its time, of which it keeps a diary."""
+    """A cache that takes a given time for each call, and notes all calls."""
 
     def __init__(self, clock: Clock, *, set_ns: int = 0, get_ns: int = 0, checkout_ns: int = 0) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ def workload(*operations: Any) -> Workload:
 
 
 def run(entrants: dict[str, Callable[[CacheSpec], Cache]], clock: Clock, *operations: Any, repeats: int = 6) -> Run:
-    """What a bench of these caches comes to; the first is the reference."""
+    """The result of a bench of these caches; the first is the reference."""
     found, interrupted = measure(
         workload(*operations),
         entrants,

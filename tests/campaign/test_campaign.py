@@ -1,4 +1,4 @@
-"""Campaigns: how work is cut, that it comes to the same whoever does it, and what becomes of what dies on the way."""
+"""Campaigns: how work is split, that every engine gets the same result, and what happens when workers die."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ HERE = str(Path(__file__).parents[1])
 
 
 def setting(candidate: str = "refactored-lru", **options: Any) -> Setting:
-    """Of a campaign whose caches may lie beside this file."""
+    """The setting of a campaign whose caches may be in this folder."""
     fields: dict[str, Any] = {"tolerance": None, "known": (), "patience_s": 60.0, "folder": HERE, "inputs": {}}
     return Setting(reference="refactored-fifo", candidate=candidate, **(fields | options))
 
 
 class Here:
-    """An engine that does it all in this process, in some order, and remembers what it was given."""
+    """An engine that does all tasks in this process, in a given order, and remembers them."""
 
     def __init__(self, order: slice = slice(None), *, stop_after: int | None = None) -> None:
         self.given: list[Task] = []
@@ -55,8 +55,8 @@ class Here:
 # ---------------------------------------------------------------------- how work is cut
 
 
-def test_examples_are_cut_into_ranges_with_seeds_of_their_own() -> None:
-    """All of them, each once; the cut depends on the count and the seed alone."""
+def test_examples_are_split_into_ranges_with_seeds_of_their_own() -> None:
+    """Every example is in one range, and the ranges depend on the count and the seed only."""
     cut = examples(250, seed=7)
     assert [(each.first, each.count) for each in cut] == [(1, 100), (101, 100), (201, 50)]
     assert len({each.seed for each in cut}) == 3
@@ -64,8 +64,8 @@ def test_examples_are_cut_into_ranges_with_seeds_of_their_own() -> None:
     assert not {each.seed for each in cut} & {each.seed for each in examples(250, seed=8)}
 
 
-def test_a_trace_is_cut_by_stream() -> None:
-    """Streams are caches of different models."""
+def test_a_trace_is_split_by_stream() -> None:
+    """Each stream is a task, because streams belong to caches of different models."""
     parts = trace_parts([CARTPOLE], steps=None)
     assert [(part.stream, part.title) for part in parts] == [
         (0, f"{CARTPOLE}, stream 0 (learn+collect+eval)"),
@@ -73,8 +73,8 @@ def test_a_trace_is_cut_by_stream() -> None:
     ]
 
 
-def test_a_trace_that_is_elsewhere_stays_whole() -> None:
-    """Whoever replays it fetches it, and nobody else."""
+def test_a_trace_behind_a_url_is_one_task() -> None:
+    """Only the worker that replays it fetches it."""
     with fsspec.open("memory://elsewhere/part.kvtrace", "wb") as file:
         file.write(b"no trace at all, which nobody has looked at yet")
     [part] = trace_parts(["memory://elsewhere/part.kvtrace"], steps=5)
@@ -82,7 +82,7 @@ def test_a_trace_that_is_elsewhere_stays_whole() -> None:
 
 
 def test_the_streams_of_a_trace_add_up_to_the_whole(tmp_path: Path) -> None:
-    """Operations, lookups, divergences and what the caches counted are those of one replay."""
+    """Operations, lookups, divergences and statistics are those of one replay of the whole trace."""
     for steps in (None, 2000):
         parts = run(setting(), trace_parts([CARTPOLE], steps=steps), Here(), Folder(tmp_path, setting()))
         with Trace(trace_path(CARTPOLE)) as trace:
@@ -93,7 +93,7 @@ def test_the_streams_of_a_trace_add_up_to_the_whole(tmp_path: Path) -> None:
 
 
 def test_a_result_is_kept_under_everything_that_it_depends_on() -> None:
-    """Another cache, source, version, trace or number of steps is another result."""
+    """Another cache, source, version, trace or number of steps gives another name."""
     [part, other] = trace_parts([CARTPOLE], steps=None)
     digests = [
         digest(setting(), part),
@@ -109,21 +109,21 @@ def test_a_result_is_kept_under_everything_that_it_depends_on() -> None:
     assert digest(setting(), part) == digests[0]
 
 
-# ---------------------------------------------------------------------- what it comes to
+# ---------------------------------------------------------------------- the result
 
 
 def test_the_order_in_which_tasks_end_changes_nothing(tmp_path: Path) -> None:
     """Results are added up in the order of the tasks."""
     tasks = trace_parts([CARTPOLE, CARTPOLE], steps=400)
-    told = [
+    results = [
         comparable(run(setting(), tasks, Here(order), Folder(tmp_path / name, setting())).as_dict())
         for name, order in (("forward", slice(None)), ("backward", slice(None, None, -1)))
     ]
-    assert told[0] == told[1]
+    assert results[0] == results[1]
 
 
-def test_what_is_compared_leaves_out_the_moment_only() -> None:
-    """A divergence more is a difference; a second more is none."""
+def test_a_comparison_leaves_out_times_only() -> None:
+    """One more divergence is a difference, one more second is not."""
     result = json.loads(attempt(setting(), trace_parts([CARTPOLE], steps=400)[0]).result)  # type: ignore[union-attr]
     slower = {**result, "timing": {"elapsed_s": 1e9}, "latencies": {}, "timeline": {}, "provenance": {}}
     assert comparable(slower) == comparable(result)
@@ -131,8 +131,8 @@ def test_what_is_compared_leaves_out_the_moment_only() -> None:
     assert comparable({"runs": [slower]}) == comparable({"runs": [result]})
 
 
-def test_an_interrupted_campaign_goes_on_where_it_was(tmp_path: Path) -> None:
-    """What is done is not done again, and the sum is that of a campaign which nobody interrupted."""
+def test_an_interrupted_campaign_continues(tmp_path: Path) -> None:
+    """Finished tasks are not done again, and the sum is that of a campaign without an interrupt."""
     tasks = trace_parts([CARTPOLE, "cartpole-unizero-100sims"], steps=300)
     folder = Folder(tmp_path / "kept", setting())
     first = run(setting(), tasks, Here(stop_after=1), folder)
@@ -146,8 +146,8 @@ def test_an_interrupted_campaign_goes_on_where_it_was(tmp_path: Path) -> None:
     assert comparable(result.as_dict()) == comparable(whole.as_dict())
 
 
-def test_what_an_interrupt_left_undone_is_named_as_far_as_anybody_reads(tmp_path: Path) -> None:
-    """What died comes first, with its reason, then eight of the tasks, and of the others how many they are."""
+def test_unfinished_tasks_are_listed(tmp_path: Path) -> None:
+    """Failed tasks come first, with the reason, then eight unfinished tasks, then the number of the others."""
     url = "memory://bad.kvtrace"
     with fsspec.open(url, "wb") as file:
         file.write(b"nonsense")
@@ -159,7 +159,7 @@ def test_what_an_interrupt_left_undone_is_named_as_far_as_anybody_reads(tmp_path
 
 
 def test_a_half_written_task_is_done_again(tmp_path: Path) -> None:
-    """Its result is written last, so files without one are nothing."""
+    """The result is written last, so files without a result do not count."""
     folder = Folder(tmp_path, setting())
     [task] = examples(1, seed=0)
     folder.files(task).mkdir()
@@ -170,7 +170,7 @@ def test_a_half_written_task_is_done_again(tmp_path: Path) -> None:
 
 
 def test_one_bad_trace_ends_no_campaign(tmp_path: Path) -> None:
-    """It is named as missing, which fails; the others have their results."""
+    """It is listed as missing, the status is 1, and the other tasks have their results."""
     url = "memory://bad.kvtrace"
     with fsspec.open(url, "wb") as file:
         file.write(b"nonsense")
@@ -186,7 +186,7 @@ def test_one_bad_trace_ends_no_campaign(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_ends_no_campaign(
     content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one from elsewhere: it is named, the status is 1, and all else has its results."""
+    """It is listed as missing, the status is 1, and the other tasks have their results."""
     monkeypatch.chdir(tmp_path)
     bad = Path("bad.kvtrace")
     if content == "a folder":
@@ -202,7 +202,7 @@ def test_a_file_that_cannot_be_read_ends_no_campaign(
 
 
 def test_a_campaign_without_any_result_is_incomplete(tmp_path: Path) -> None:
-    """Never parity."""
+    """A campaign without results is never parity."""
     url = "memory://bad.kvtrace"
     with fsspec.open(url, "wb") as file:
         file.write(b"nonsense")
@@ -214,7 +214,7 @@ def test_a_campaign_without_any_result_is_incomplete(tmp_path: Path) -> None:
 
 
 def test_a_task_whose_worker_dies_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed once, it comes to its result all the same, and so do the others."""
+    """Killed once, it still has a result, and so have the other tasks."""
     monkeypatch.setenv("KVPARITY_TEST_MARK", str(tmp_path / "mark"))
     tasks = trace_parts([CARTPOLE], steps=200)
     dying = setting("support.deadly:DiesOnce")
@@ -226,7 +226,7 @@ def test_a_task_whose_worker_dies_is_tried_again(tmp_path: Path, monkeypatch: py
 
 
 def test_a_task_that_kills_every_worker_is_missing(tmp_path: Path) -> None:
-    """Three times, then it is named, with how it died; nobody waits for ever."""
+    """It is tried three times, then listed with how its worker died."""
     tasks = trace_parts([CARTPOLE], steps=200)[:1]
     dying = setting("support.deadly:Dies")
     seen: list[int] = []
@@ -238,8 +238,8 @@ def test_a_task_that_kills_every_worker_is_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "task", [trace_parts([CARTPOLE], steps=200)[0], examples(5, seed=0)[0]], ids=lambda task: type(task).__name__
 )
-def test_a_candidate_that_hangs_holds_no_worker_up(task: Task, tmp_path: Path) -> None:
-    """It is given up after the patience that the command has, and the task comes to its result."""
+def test_a_candidate_that_hangs_blocks_no_worker(task: Task, tmp_path: Path) -> None:
+    """Its call is ended after `--patience`, and the task has a result."""
     hanging = setting("support.deadly:Hangs", patience_s=0.2)
     result = run(hanging, [task], Local(1), Folder(tmp_path, hanging))
     assert result.missing == []
@@ -249,7 +249,7 @@ def test_a_candidate_that_hangs_holds_no_worker_up(task: Task, tmp_path: Path) -
 def test_ctrl_c_ends_a_campaign_that_the_same_command_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With 3, and what was done by then; no result is made twice."""
+    """The status is 3, finished tasks are reported, and none is done twice."""
     monkeypatch.setenv("KVPARITY_TEST_MARK", str(tmp_path / "mark"))
     monkeypatch.chdir(HERE)
     kept, whole = tmp_path / "kept", tmp_path / "whole"
@@ -271,7 +271,7 @@ def test_ctrl_c_ends_a_campaign_that_the_same_command_resumes(
 def test_fuzzing_as_a_campaign_keeps_each_finding_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever found it; the result is one fuzzing's, with all its examples."""
+    """The same finding of several tasks is kept once, and the result counts all examples."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("kvparity.campaign.tasks.EXAMPLES_AT_ONCE", 20)
     command = ["fuzz", "--candidate", "fault:forgets-v", "--reference", "refactored-fifo", "--examples", "30"]
@@ -295,11 +295,11 @@ def test_fuzzing_as_a_campaign_keeps_each_finding_once(
     ids=lambda command: command[0],
 )
 @pytest.mark.parametrize("engine", ["local", "ray"])
-def test_two_workers_come_to_the_same(command: list[str], engine: str, tmp_path: Path) -> None:
-    """Bit for bit what one process comes to, but for what is of the moment."""
+def test_two_workers_get_the_same_result(command: list[str], engine: str, tmp_path: Path) -> None:
+    """The result is that of one process, bit by bit, except for times."""
     if engine == "ray":
         pytest.importorskip("ray", reason="Ray is an extra")
-    told, statuses = [], []
+    results, statuses = [], []
     for jobs in ("1", "2"):
         path = tmp_path / f"{jobs}.json"
         who = ["--jobs", "1"] if jobs == "1" else ["--engine", engine, "--jobs", jobs]
@@ -307,8 +307,8 @@ def test_two_workers_come_to_the_same(command: list[str], engine: str, tmp_path:
         done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
         assert done.stderr == ""
         statuses.append(done.returncode)
-        told.append(comparable(json.loads(path.read_text())))
-    assert told[0] == told[1]
+        results.append(comparable(json.loads(path.read_text())))
+    assert results[0] == results[1]
     assert statuses[0] == statuses[1]
 
 
@@ -319,13 +319,13 @@ def test_who_starts_a_campaign_changes_nothing(tmp_path: Path) -> None:
         "if __name__ == '__main__':\n    sys.exit(main())\n"
     )
     options = ["fuzz", "--candidate", "refactored-lru", "--examples", "30", "--seed", "3", "--jobs", "1", "--quiet"]
-    told = []
+    results = []
     for start in (["-m", "kvparity"], ["start.py"]):
         line = [sys.executable, *start, *options, "--json", "result.json"]
         done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
         assert done.stderr == ""
-        told.append(comparable(json.loads((tmp_path / "result.json").read_text())))
-    assert told[0] == told[1]
+        results.append(comparable(json.loads((tmp_path / "result.json").read_text())))
+    assert results[0] == results[1]
 
 
 def test_a_task_draws_the_same_whatever_its_worker_did_before(tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_a_task_draws_the_same_whatever_its_worker_did_before(tmp_path: Path) ->
 
 
 def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed once, it comes to its result all the same."""
+    """Killed once, it still has a result."""
     pytest.importorskip("ray", reason="Ray is an extra")
     monkeypatch.setenv("KVPARITY_TEST_MARK", str(tmp_path / "mark"))
     path = tmp_path / "r.json"
@@ -375,7 +375,7 @@ def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
         (["replay", CARTPOLE, "--address", "auto"], "--address is the address of a Ray cluster: add --engine ray"),
         (
@@ -389,22 +389,22 @@ def test_ray_tries_a_task_again_whose_worker_died(tmp_path: Path, monkeypatch: p
         (["replay", CARTPOLE, "--jobs", "1", "--campaign", __file__], "cannot be made"),
     ],
 )
-def test_bad_input_is_one_line(command: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is wrong and how to mend it, before any process is started."""
+def test_bad_input_is_one_line(command: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what is wrong and how to correct it, before any process is started."""
     assert main(command) == 2
     [line] = capsys.readouterr().err.splitlines()
-    assert told in line
+    assert message in line
 
 
 def test_ray_is_an_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where it is not installed, the command says how to."""
+    """If it is not installed, the command says how to install it."""
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["replay", CARTPOLE, "--engine", "ray"]) == 2
     assert capsys.readouterr().err == "kvparity: error: --engine ray needs Ray: pip install 'kvparity[ray]'\n"
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    """In one line."""
+    """The error is one line."""
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be made"):
         Folder(tmp_path / "file", setting())

@@ -50,7 +50,7 @@ class Leaking(CorrectCache):
 
 
 def bench(low: float, high: float, candidate: str = "refactored-fifo") -> dict[str, Any]:
-    """What `kvparity bench --json` writes, as far as a verdict reads it."""
+    """The part of `kvparity bench --json` that a verdict reads."""
     ratio = {"median": (low + high) / 2, "low": low, "high": high, "confidence": 0.96, "repeats": 20}
     return {
         "settings": {"reference": "legacy-evicting", "candidates": [candidate]},
@@ -154,7 +154,7 @@ def test_a_run_alone_is_inconclusive(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.usefixtures("here")
 def test_the_commands_that_are_printed_are_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    """A short run lacks much; what it is told to run supplies it."""
+    """A short run does not test enough; the commands that the verdict names test the rest."""
     Path("long.json").unlink()
     main(["run", "mcts", "--steps", "500", "--json", "short.json", "--quiet"])
     assert verdict("short.json", "bench.json") == 4
@@ -282,7 +282,7 @@ def test_the_same_command_again_counts_once(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.usefixtures("here")
 def test_pipes_are_files_like_any_other() -> None:
-    """They are read once, and told apart by what came out of them."""
+    """Each is read once, and two pipes are two files if their contents differ."""
     names = []
     for fields in (bench(0.6, 0.8), bench(0.6, 0.9)):
         reading, writing = os.pipe()

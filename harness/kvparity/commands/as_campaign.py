@@ -159,13 +159,13 @@ def _collected(done: Sequence[tuple[Path, Result]], output: Path, console: Conso
                 trace = Path(case.trace)
                 if trace.name in cases:
                     continue
-                told = "found" if case.reproducible else "flaky"
+                word = "found" if case.reproducible else "flaky"
                 target = output / trace.name
                 for name in () if target.exists() else (trace.name, f"{test_name(trace)}.py"):
                     (output / name).write_bytes((folder / name).read_bytes())
                 with Trace(target) as kept:  # it may be from an earlier run
                     cases[trace.name] = replace(case, operations=len(kept), trace=str(target))
-                console.print(Text(f"{told}: {target}: {case.explanation}"), soft_wrap=True)
+                console.print(Text(f"{word}: {target}: {case.explanation}"), soft_wrap=True)
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}") from None
     return list(cases.values())
