@@ -60,7 +60,7 @@ def test_revisit_finds_the_reset_quirk_and_explains_it() -> None:
     result = run("revisit", "legacy-evicting", "refactored-fifo")
     explanation = result.first["presence", "reference"].explanation
     assert "still named this key as its owner" in explanation
-    assert "since the re-set at operation" in explanation
+    assert "the key was set again at operation" in explanation
 
 
 def test_clear_storm_finds_the_clear_quirk_and_explains_it() -> None:

@@ -17,10 +17,10 @@ from kvparity.cli import main
 from kvparity.results.reading import read_result
 from kvparity.results.result import SCHEMA
 from kvparity.results.writing import write_json
-from kvparity.training import attach
 from kvparity.training.ranks import Gathering, Rank
 from kvparity.values.difference import Tolerance
 from kvparity.verdict import verdict_of
+from support.attaching import attach
 from support.worldmodels import ManagedModel, ReleasedModel, play
 
 if TYPE_CHECKING:

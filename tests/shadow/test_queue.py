@@ -22,7 +22,6 @@ from kvparity.errors import DivergedError
 from kvparity.registry import SCENARIOS, installed, load_scenario, trace_path
 from kvparity.results.divergence import DivergenceLog
 from kvparity.traces.reader import Trace
-from kvparity.training import attach
 from kvparity.values.checksums import checksums
 from kvparity.values.device_fingerprints import BATCH, DeviceFingerprints, Pending, fingerprints_for
 from kvparity.values.entry import read
@@ -32,6 +31,7 @@ from kvparity_refactored import fifo
 from kvparity_scenarios.correct_cache import CorrectCache
 from kvparity_scenarios.faults import FAULTS
 from support import doubles
+from support.attaching import attach
 from support.doubles import Elsewhere
 from support.entries import SHAPE, SIZES, drawn, row
 from support.shadows import ROOMY, SPEC, correct, fault, found, only, shadow, value
