@@ -100,7 +100,9 @@ def _is_users(package: str) -> bool:
         return False
     folders = spec.submodule_search_locations
     is_namespace = spec.origin is None and folders is not None
-    return not is_namespace or {each.name for each in pkgutil.iter_modules(folders)} != {FORMER[package]}
+    if not is_namespace:
+        return True
+    return any({each.name for each in pkgutil.iter_modules([folder])} != {FORMER[package]} for folder in folders)
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -373,8 +373,10 @@ def test_a_training_is_stopped_by_the_batch_or_when_it_ends() -> None:
     model = ReleasedModel()
     with pytest.raises(DivergedError), attach(model, candidate="fault:by-reference", on_divergence="raise"):
         play(model)
-    with attach(model, candidate="fault:by-reference", on_divergence="raise"), pytest.raises(DivergedError):
+    attached = attach(model, candidate="fault:by-reference", on_divergence="raise")
+    with pytest.raises(DivergedError):
         play(model, rounds=100)
+    attached.detach()
 
 
 @pytest.mark.usefixtures("on_device")
