@@ -99,8 +99,7 @@ def _is_users(package: str) -> bool:
     if spec is None:
         return False
     folders = spec.submodule_search_locations
-    is_namespace = spec.origin is None and folders is not None
-    if not is_namespace:
+    if spec.origin is not None or folders is None:  # it is no namespace package
         return True
     return any({each.name for each in pkgutil.iter_modules([folder])} != {FORMER[package]} for folder in folders)
 
