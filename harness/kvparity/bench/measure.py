@@ -209,11 +209,11 @@ def _ratios(candidate: Sequence[Repeat], reference: Sequence[Repeat]) -> dict[st
             times[kind] = lambda repeat, kind=kind: repeat.kinds[kind].p50  # type: ignore[misc]
     times["pass"] = lambda repeat: repeat.pass_ns
     pairs = {
-        name: [(time(its), time(trusted)) for its, trusted in zip(candidate, reference, strict=False)]
+        name: [(time(tested), time(trusted)) for tested, trusted in zip(candidate, reference, strict=False)]
         for name, time in times.items()
     }
     return {
-        name: estimate([its / trusted for its, trusted in taken])
+        name: estimate([tested / trusted for tested, trusted in taken])
         for name, taken in pairs.items()
         if all(trusted > 0 for _, trusted in taken)
     }
@@ -226,4 +226,4 @@ def _exact_ratios(candidate: _Untimed, reference: _Untimed) -> dict[str, Estimat
         "steady memory": (candidate.memory.steady_bytes, reference.memory.steady_bytes),
         "bytes moved": (candidate.counts.bytes_moved, reference.counts.bytes_moved),
     }
-    return {name: estimate([its / trusted]) for name, (its, trusted) in pairs.items() if trusted}
+    return {name: estimate([tested / trusted]) for name, (tested, trusted) in pairs.items() if trusted}
