@@ -1,6 +1,6 @@
 """Mutation tests of the comparison: change its code in small ways, and see whether its tests notice.
 
-Needs `pip install -c constraints.txt -e '.[mutation]'`, and two hours on two cores for all files. `[tool.mutmut]` in
+Needs `pip install -c constraints.txt -e '.[mutation]'`, and about an hour on two idle cores for all files. `[tool.mutmut]` in
 pyproject.toml lists the files that are changed and the tests that run. mutmut knows packages in `src` only, so the tree
 is copied to `build/mutation`, with all packages there. docs/mutation.md discusses the results.
 
