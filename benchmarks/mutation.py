@@ -1,8 +1,8 @@
 """Mutation tests of the comparison: change its code in small ways, and see whether its tests notice.
 
-Needs `pip install -c constraints.txt -e '.[mutation]'`, and about an hour on two idle cores for all files. `[tool.mutmut]` in
-pyproject.toml lists the files that are changed and the tests that run. mutmut knows packages in `src` only, so the tree
-is copied to `build/mutation`, with all packages there. docs/mutation.md discusses the results.
+Needs `pip install -c constraints.txt -e '.[mutation]'`, and a long time for all files: one or two mutants a second are
+tried. `[tool.mutmut]` in pyproject.toml lists the files that are changed and the tests that run. mutmut knows packages
+in `src` only: the tree is copied to `build/mutation`, with all packages there. docs/mutation.md discusses the results.
 
 Exit status: 1 if the tests noticed fewer than 90 % of the changes in any file.
 
